@@ -1,0 +1,23 @@
+"""Strict settings for every test: float64, no silent rank promotion, shapes checked at run time."""
+
+import os
+
+# One linear-algebra thread per test process: two threads on two shared cores are far slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from jaxtyping import install_import_hook
+
+# Shapes in annotations are checked in the tests. Config modules are left out: JAX builds configs of tracers.
+CHECKED = ["theorylab.numerics", "theorylab.training"] + [
+    f"theorylab.{setting}.{room}"
+    for setting in ("random_features",)
+    for room in ("data", "model", "train", "theory")
+]
+install_import_hook(CHECKED, "beartype.beartype")
+
+import jax  # noqa: E402
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")

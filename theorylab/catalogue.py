@@ -1,0 +1,27 @@
+"""The catalogue of settings: one line each. Importing it imports no numerical library."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from theorylab.lab.setting import Setting
+
+SETTINGS = {
+    "random_features": "Random-feature ridge regression: more is better",
+}
+
+
+def get(name: str) -> Setting:
+    """Return a setting by name.
+
+    Raises
+    ------
+    KeyError
+        If there is no such setting; the message lists those there are.
+    """
+    if name not in SETTINGS:
+        raise KeyError(f"unknown setting {name!r}: choose one of {', '.join(SETTINGS)}")
+    setting: Setting = importlib.import_module(f"theorylab.{name}").SETTING
+    return setting

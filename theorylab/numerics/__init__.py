@@ -1,0 +1,1 @@
+"""Shared mathematics: root finding, spectra, Gaussian integrals and infinite-width kernels."""

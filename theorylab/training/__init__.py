@@ -1,0 +1,1 @@
+"""Compiled trainers shared by the settings."""

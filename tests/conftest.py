@@ -1,6 +1,7 @@
 """Strict settings for every test: float64, no silent rank promotion, shapes checked at run time."""
 
 import os
+from pathlib import Path
 
 # One linear-algebra thread per test process: two threads on two shared cores are far slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,9 +12,7 @@ from jaxtyping import install_import_hook
 
 # Shapes in annotations are checked in the tests. Config modules are left out: JAX builds configs of tracers.
 CHECKED = ["theorylab.numerics", "theorylab.training"] + [
-    f"theorylab.{setting}.{room}"
-    for setting in ("random_features",)
-    for room in ("data", "model", "train", "theory")
+    f"theorylab.{setting}.{room}" for setting in ("random_features",) for room in ("data", "model", "train", "theory")
 ]
 install_import_hook(CHECKED, "beartype.beartype")
 
@@ -21,3 +20,8 @@ import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Programs are compiled once per machine, not once per test and per worker process.
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -138,9 +138,7 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
     if typing.get_origin(hint) is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
-            raise ConfigError(
-                f"{field.name} = {value!r} is not allowed: choose one of {', '.join(map(str, choices))}"
-            )
+            raise ConfigError(f"{field.name} = {value!r} is not allowed: choose one of {', '.join(map(str, choices))}")
         return
     if hint is bool or hint is str:
         if not isinstance(value, hint):
@@ -328,8 +326,6 @@ class Setting:
     def validate(self, config: Any) -> None:
         """Check a concrete configuration: types, ranges, and the setting's own cross-field rules."""
         if not isinstance(config, self.config):
-            raise ConfigError(
-                f"{self.name} needs a {self.config.__qualname__}, not {type(config).__qualname__}"
-            )
+            raise ConfigError(f"{self.name} needs a {self.config.__qualname__}, not {type(config).__qualname__}")
         validate(config)
         self.check_config(config)

@@ -31,9 +31,7 @@ class Config:
     eigenvalue_exponent: float = scalar(
         1.5, "decay of the kernel's eigenvalues, i^-alpha (gaussian)", symbol=r"\alpha", above=1
     )
-    target_exponent: float = scalar(
-        1.5, "decay of the target's power, i^-beta (gaussian)", symbol=r"\beta", above=1
-    )
+    target_exponent: float = scalar(1.5, "decay of the target's power, i^-beta (gaussian)", symbol=r"\beta", above=1)
     input_dim: int = size(10, "input dimension (relu_sphere, erf_hypercube, fourier)", symbol="d", at_least=2)
     bandwidth: float = scalar(0.5, "length scale of the RBF kernel (fourier)", symbol=r"\ell", above=0)
     population: int = size(600, "points of the data set in use (digits, mnist)", symbol="M", at_least=4)
@@ -62,9 +60,7 @@ def check_config(config: Config) -> None:
             )
         largest = {"digits": 1797, "mnist": 5000}[config.model]
         if config.population > largest:
-            raise ConfigError(
-                f"population = {config.population} is not allowed: {config.model} has {largest} points"
-            )
+            raise ConfigError(f"population = {config.population} is not allowed: {config.model} has {largest} points")
 
 
 PRESETS: dict[str, tuple[Case, ...]] = {}

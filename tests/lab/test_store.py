@@ -1,0 +1,166 @@
+"""Results on disk: readable without us, resumable after a kill, never overwritten by another sweep."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import toy
+import xarray
+
+from theorylab.lab.store import StoreError, open_results
+from theorylab.lab.sweep import sweep
+
+ROOT = Path(__file__).parents[2]
+GRID = {"num_samples": (10, 20, 40), "mean": (0.0, 1.0)}
+
+
+def test_opens_with_plain_xarray(tmp_path):
+    data = sweep(toy.SETTING, grid=GRID, seeds=4, store=tmp_path / "a.zarr")
+    plain = xarray.open_zarr(tmp_path / "a.zarr")
+    memory = sweep(toy.SETTING, grid=GRID, seeds=4)
+    for name in ("sample_mean", "path", "first_bad_step", "finished"):
+        assert plain[name].dims == memory[name].dims
+        np.testing.assert_array_equal(plain[name], data[name])
+        np.testing.assert_array_equal(plain[name], memory[name])
+    np.testing.assert_array_equal(plain["num_samples"], [10, 20, 40])
+    assert json.loads(plain.attrs["config"])["num_samples"] == 50
+    for name in ("jax_version", "theorylab_version", "device", "git_revision", "started", "finished_at", "grid"):
+        assert plain.attrs[name]
+    assert plain["path"].attrs["long_name"] == "a path"
+
+
+def test_finished_cells_are_not_run_again(tmp_path):
+    first = sweep(toy.SETTING, grid=GRID, seeds=4, store=tmp_path / "a.zarr")
+    toy.TRACES.clear()
+    again = sweep(toy.SETTING, grid=GRID, seeds=4, store=tmp_path / "a.zarr")
+    assert toy.TRACES == []
+    xarray.testing.assert_identical(first, again)
+
+
+def test_a_failed_run_is_continued(tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop_in_the_middle(done, total):
+        if done >= total // 2:
+            raise Stop
+
+    path = tmp_path / "a.zarr"
+    with pytest.raises(Stop):
+        sweep(toy.SETTING, grid=GRID, seeds=4, store=path, progress=stop_in_the_middle)
+    half = open_results(path)
+    assert half["finished"].values.mean() == pytest.approx(2 / 3)
+    assert np.isfinite(half["path"].values).all(-1).mean() == pytest.approx(2 / 3)
+    toy.TRACES.clear()
+    resumed = sweep(toy.SETTING, grid=GRID, seeds=4, store=path)
+    assert toy.TRACES == [40]
+    np.testing.assert_array_equal(resumed["path"], sweep(toy.SETTING, grid=GRID, seeds=4)["path"])
+
+
+SLOW = """
+import sys, time, jax; jax.config.update('jax_enable_x64', True)
+jax.config.update('jax_compilation_cache_dir', sys.argv[2])
+import toy
+from theorylab.lab.sweep import sweep
+sizes = tuple(range(10, 22))
+sweep(toy.SETTING, grid={'num_samples': tuple(s for s in sizes if s != 13), 'mean': (0.0, 1.0)}, seeds=3,
+      store=sys.argv[1], progress=lambda done, total: print(done, flush=True))
+"""
+
+
+@pytest.mark.parametrize("cells_before_kill", [1, 30, 48])
+def test_killed_and_restarted_gives_the_same_array(tmp_path, cells_before_kill):
+    path = tmp_path / "killed.zarr"
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "JAX_PLATFORMS": "cpu"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(path), jax.config.jax_compilation_cache_dir],
+        stdout=subprocess.PIPE,
+        env=env,
+        text=True,
+    )
+    for line in process.stdout:
+        if int(line) >= cells_before_kill:
+            break
+    time.sleep(0.003 * (cells_before_kill % 7))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    sizes = tuple(s for s in range(10, 22) if s != 13)
+    grid = {"num_samples": sizes, "mean": (0.0, 1.0)}
+    partial = open_results(path)
+    done = partial["finished"].values
+    assert 0 < done.sum() < done.size
+    assert np.isfinite(partial["path"].values[done]).all()
+    resumed = sweep(toy.SETTING, grid=grid, seeds=3, store=path)
+    unbroken = sweep(toy.SETTING, grid=grid, seeds=3)
+    assert resumed["finished"].all()
+    for name in ("sample_mean", "second_moment", "path", "first_bad_step"):
+        np.testing.assert_array_equal(resumed[name], unbroken[name])
+
+
+def snapshot(folder):
+    return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": toy.Config(scale=0.7)}, "its config is"),
+        ({"grid": {"mean": (0.0, 3.0)}}, "its grid is"),
+        ({"seeds": 5}, "its seeds is 4, not 5"),
+        ({"base_seed": 1}, "its base_seed is"),
+    ],
+)
+def test_another_sweep_is_refused_and_nothing_touched(tmp_path, change, message):
+    path = tmp_path / "a.zarr"
+    sweep(toy.SETTING, grid=GRID, seeds=4, store=path)
+    before = snapshot(path)
+    with pytest.raises(StoreError, match="holds another sweep") as error:
+        sweep(toy.SETTING, **{"grid": GRID, "seeds": 4, "store": path, **change})
+    assert message in str(error.value)
+    assert snapshot(path) == before
+
+
+def test_foreign_and_unreadable_folders(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"meow")
+    (tmp_path / "file").write_text("text")
+    xarray.Dataset({"x": ("i", [1.0, 2.0])}).to_zarr(tmp_path / "other.zarr")
+    for name in ("photos", "file", "other.zarr"):
+        before = snapshot(tmp_path)
+        with pytest.raises(StoreError, match=name):
+            sweep(toy.SETTING, seeds=2, store=tmp_path / name)
+        assert snapshot(tmp_path) == before
+    with pytest.raises(StoreError, match="no results at"):
+        open_results(tmp_path / "absent")
+
+
+def test_a_path_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(StoreError, match="cannot write results to"):
+        sweep(toy.SETTING, seeds=2, store=tmp_path / "file" / "a.zarr")
+
+
+def test_text_coordinates_survive(tmp_path):
+    from theorylab.lab import store
+
+    store.create(
+        tmp_path / "t.zarr",
+        coords={"model": ["a", "long name"], "seed": np.arange(2)},
+        variables={
+            "x": (("model", "seed"), np.float64, {}),
+            "finished": (("model", "seed"), np.bool_, {}),
+        },
+        chunks={"model": 1},
+        attributes={"theorylab_schema": store.SCHEMA},
+    )
+    store.write_block(tmp_path / "t.zarr", {"model": slice(1, 2), "seed": slice(0, 2)}, {"x": np.ones((1, 2))})
+    data = open_results(tmp_path / "t.zarr")
+    assert data["x"].sel(model="long name").values.tolist() == [1.0, 1.0]
+    assert data["finished"].values.tolist() == [[False, False], [True, True]]

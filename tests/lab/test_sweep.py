@@ -1,0 +1,136 @@
+"""The sweep engine: counting programs, batching, divergence, devices."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import toy
+
+from theorylab.lab.grid import seed_keys
+from theorylab.lab.setting import ConfigError
+from theorylab.lab.sweep import predict, sweep
+
+
+def test_cells_equal_single_simulations():
+    grid = {"mean": (0.0, 2.0), "num_samples": (10, 20), "scale": (0.1, 0.2, 0.3)}
+    data = sweep(toy.SETTING, grid=grid, seeds=3, base_seed=7)
+    assert data["sample_mean"].dims == ("mean", "num_samples", "scale", "seed")
+    assert data["path"].dims == ("mean", "num_samples", "scale", "seed", "step")
+    keys = seed_keys(7, np.arange(3))
+    for mean in grid["mean"]:
+        for num_samples in grid["num_samples"]:
+            for scale in grid["scale"]:
+                for seed in range(3):
+                    config = toy.Config(mean=mean, num_samples=num_samples, scale=scale)
+                    one = toy.simulate(keys[seed], config)
+                    cell = data.sel(mean=mean, num_samples=num_samples, scale=scale, seed=seed)
+                    for name, value in one.items():
+                        np.testing.assert_allclose(cell[name].values, value, rtol=1e-12)
+
+
+def test_one_program_per_combination_of_sizes():
+    toy.TRACES.clear()
+    sweep(toy.SETTING, grid={"mean": (0.0, 1.0, 2.0), "scale": (0.1, 0.2)}, seeds=5)
+    assert len(toy.TRACES) == 1
+    toy.TRACES.clear()
+    sweep(toy.SETTING, grid={"mean": (0.0, 1.0, 2.0), "num_samples": (10, 20, 30)}, seeds=5)
+    assert sorted(toy.TRACES) == [10, 20, 30]
+
+
+@pytest.mark.parametrize("budget", [1, 3_000, 20_000])
+def test_a_small_memory_budget_changes_nothing_but_the_batches(budget):
+    grid = {"mean": (0.0, 1.0, 2.0), "num_samples": (50, 100)}
+    whole = sweep(toy.SETTING, grid=grid, seeds=7)
+    calls = []
+    parts = sweep(toy.SETTING, grid=grid, seeds=7, memory_budget=budget, progress=lambda d, t: calls.append((d, t)))
+    for name in whole.data_vars:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-12)
+    assert calls[-1] == (42, 42)
+    assert len(calls) > (2 if budget == 1 else 0)
+
+
+def test_more_seeds_extend_fewer_seeds():
+    few, many = (sweep(toy.SETTING, seeds=n)["sample_mean"].values for n in (3, 8))
+    np.testing.assert_allclose(few, many[:3], rtol=1e-12)
+
+
+def test_divergence_is_flagged_with_step_and_seed():
+    data = sweep(toy.SETTING, toy.Config(blow_up=1e-6), seeds=12)
+    bad = data["first_bad_step"].values
+    above = data["sample_mean"].values > 1.0
+    assert 0 < above.sum() < 12
+    np.testing.assert_array_equal(bad, np.where(above, 1, -1))
+
+
+@pytest.mark.parametrize(
+    ("config", "grid", "message"),
+    [
+        (toy.Config(num_samples=0), {}, "num_samples = 0 is not allowed: must be a whole number >= 1"),
+        (toy.Config(num_samples=2.5), {}, "num_samples = 2.5"),
+        (toy.Config(scale=-1.0), {}, "scale = -1.0 is not allowed: must be a finite number >= 0"),
+        (toy.Config(mean=float("nan")), {}, "mean = nan"),
+        (toy.Config(), {"scale": (0.1, -0.1)}, "scale = -0.1"),
+        (toy.Config(), {"scale": ()}, "needs at least one value"),
+        (toy.Config(), {"scale": (0.1, 0.1)}, "must be distinct"),
+        (toy.Config(), {"sclae": (0.1,)}, "no field 'sclae'"),
+        (toy.Config(), {"num_samples": (12, 13)}, "unlucky"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_traced(config, grid, message):
+    toy.TRACES.clear()
+    with pytest.raises(ConfigError) as error:
+        sweep(toy.SETTING, config, grid)
+    assert message in str(error.value)
+    assert toy.TRACES == []
+
+
+def test_seeds_must_be_positive():
+    with pytest.raises(ConfigError, match="seeds = 0"):
+        sweep(toy.SETTING, seeds=0)
+
+
+def test_grid_that_changes_an_inner_coordinate_is_refused():
+    with pytest.raises(ConfigError, match="num_steps changes the coordinate 'step'"):
+        sweep(toy.SETTING, grid={"num_steps": (3, 4)}, seeds=2)
+
+
+def test_predict_shapes():
+    grid = {"num_samples": (10, 20), "mean": (0.0, 1.0, 2.0)}
+    exact = predict(toy.SETTING, grid=grid, seeds=4, theory="exact")
+    assert exact["path"].dims == ("num_samples", "mean", "seed", "step")
+    ensemble = predict(toy.SETTING, grid=grid, seeds=4, theory="ensemble")
+    assert ensemble["path"].dims == ("num_samples", "mean", "step")
+    host = predict(toy.SETTING, grid=grid, theory="on_host")
+    np.testing.assert_allclose(host["second_moment"].sel(num_samples=20), [0.25, 1.25, 4.25])
+    assert np.isnan(host["second_moment"].sel(num_samples=10)).all()
+
+
+def test_exact_theory_sees_the_same_instance():
+    data = sweep(toy.SETTING, seeds=4, base_seed=3)
+    theory = predict(toy.SETTING, seeds=4, base_seed=3, theory="exact")
+    np.testing.assert_allclose(theory["sample_mean"], data["sample_mean"], rtol=1e-12)
+
+
+def test_several_devices_give_the_same_numbers(tmp_path):
+    script = (
+        "import jax, sys, numpy as np; jax.config.update('jax_enable_x64', True)\n"
+        "import toy; from theorylab.lab.sweep import sweep\n"
+        "assert len(jax.devices()) == 4\n"
+        "data = sweep(toy.SETTING, grid={'mean': (0.0, 1.0), 'num_samples': (10, 20)}, seeds=6)\n"
+        "np.save(sys.argv[1], data['path'].values)\n"
+    )
+    root = Path(__file__).parents[2]
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": f"{root}:{root / 'tests'}",
+    }
+    target = tmp_path / "path.npy"
+    subprocess.run([sys.executable, "-c", script, str(target)], check=True, env=env)
+    here = sweep(toy.SETTING, grid={"mean": (0.0, 1.0), "num_samples": (10, 20)}, seeds=6)
+    assert jax.device_count() == 1
+    np.testing.assert_allclose(np.load(target), here["path"].values, rtol=1e-12)

@@ -1,0 +1,110 @@
+"""A setting small enough to check the laboratory by hand: the sample mean of Gaussian numbers."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from theorylab.lab.setting import (
+    Case,
+    ConfigError,
+    Observable,
+    Paper,
+    Setting,
+    Theory,
+    config,
+    rounding_error,
+    scalar,
+    size,
+)
+
+TRACES: list[int] = []  # one entry per trace of simulate
+
+
+@config
+class Config:
+    num_samples: int = size(50, "samples", symbol="n", at_least=1, at_most=10_000)
+    num_steps: int = size(4, "steps", at_least=1)
+    mean: float = scalar(1.0, "mean", symbol=r"\mu")
+    scale: float = scalar(0.5, "standard deviation", at_least=0)
+    blow_up: float = scalar(0.0, "diverge at step 2 where the sample mean exceeds mean by this", at_least=0)
+
+
+def normal(key, count):
+    """Gaussian numbers by hashing: JAX's own generator takes most of a second to compile, for each size."""
+    first, second = jax.random.key_data(key)
+    bits = first + jnp.arange(count, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
+    for word in (second, first ^ second):
+        bits = (bits ^ (bits >> 16)) * jnp.uint32(0x85EBCA6B) + word
+        bits = (bits ^ (bits >> 13)) * jnp.uint32(0xC2B2AE35)
+    return jax.scipy.special.ndtri(((bits ^ (bits >> 16)) + 0.5) / 2.0**32)
+
+
+def sample(key, config):
+    return config.mean + config.scale * normal(key, config.num_samples)
+
+
+def simulate(key, config):
+    TRACES.append(config.num_samples)
+    x = sample(key, config)
+    path = x.mean() * jnp.arange(1.0, config.num_steps + 1)
+    bad = (config.blow_up > 0) & (x.mean() - config.mean > config.blow_up)
+    path = jnp.where(bad & (jnp.arange(config.num_steps) >= 1), jnp.nan, path)
+    return {"sample_mean": x.mean(), "second_moment": (x**2).mean(), "path": path}
+
+
+def exact(key, config):
+    x = sample(key, config)
+    return {"sample_mean": x.sum() / config.num_samples, "path": x.mean() * jnp.arange(1.0, config.num_steps + 1)}
+
+
+def ensemble(key, config):
+    return {
+        "sample_mean": config.mean,
+        "second_moment": config.mean**2 + config.scale**2,
+        "path": config.mean * jnp.arange(1.0, config.num_steps + 1),
+    }
+
+
+def on_host(key, config):
+    assert isinstance(config.mean, float)
+    return {"second_moment": config.mean**2 + config.scale**2}
+
+
+def wrong(key, config):
+    return {"second_moment": config.mean**2 + 1.1 * config.scale**2}
+
+
+def check_config(config):
+    if config.num_samples == 13:
+        raise ConfigError("num_samples = 13 is not allowed: must not be unlucky")
+
+
+EXACT = Theory("exact", exact, "exact", "arithmetic", finite_size=rounding_error)
+ENSEMBLE = Theory("ensemble", ensemble, "ensemble", "law of large numbers")
+ON_HOST = Theory(
+    "on_host",
+    on_host,
+    "ensemble",
+    "the same, in Python",
+    valid=lambda c: None if c.num_samples >= 20 else f"num_samples = {c.num_samples} is below 20",
+    traceable=False,
+)
+WRONG = Theory("wrong", wrong, "ensemble", "a slightly wrong variance")
+
+SETTING = Setting(
+    name="toy",
+    title="The sample mean",
+    papers=(Paper("On means", "A. Author", 1900, "Journal", "0000.00000", "@article{a}"),),
+    config=Config,
+    presets={"tiny": (Case("toy", Config(), {"mean": (0.0, 1.0)}, 20),)},
+    simulate=simulate,
+    theories=(EXACT, ENSEMBLE, ON_HOST),
+    observables=(
+        Observable("sample_mean", "mean of the sample", r"\bar x"),
+        Observable("second_moment", "mean of the squares", r"\overline{x^2}"),
+        Observable("path", "a path", dims=("step",)),
+    ),
+    coords=lambda c: {"step": list(range(c.num_steps))},
+    check_config=check_config,
+)

@@ -1,0 +1,129 @@
+"""Grids over configuration fields, and the nested map that evaluates a function of (key, config) on one.
+
+Seeds are the outer map, hyper-parameters the inner ones, one ``vmap`` per swept scalar: whatever does not
+depend on a scalar (the data set, an eigendecomposition) is then computed once for all of its values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from theorylab.lab.setting import ConfigError, Setting, check_value, scalar_fields, static_fields
+
+Grid = Mapping[str, Sequence[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A validated sweep: the base configuration, and the grid split into static and traced fields.
+
+    ``shape`` gives the lengths of all swept fields in the grid's own order.
+    """
+
+    config: Any
+    grid: dict[str, tuple[Any, ...]]
+    static: tuple[str, ...]
+    scalar: tuple[str, ...]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the swept fields, in the grid's order."""
+        return tuple(self.grid)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the swept fields, in the grid's order."""
+        return tuple(len(values) for values in self.grid.values())
+
+    def static_cells(self) -> Iterator[tuple[dict[str, int], Any]]:
+        """Yield ``({static field: index}, config)`` for each combination of the static fields."""
+        for index in itertools.product(*(range(len(self.grid[name])) for name in self.static)):
+            chosen = dict(zip(self.static, index, strict=True))
+            changes = {name: self.grid[name][i] for name, i in chosen.items()}
+            yield chosen, dataclasses.replace(self.config, **changes)
+
+    def cells(self) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Yield ``(index, config)`` for every cell, in C order of ``shape``."""
+        for index in np.ndindex(*self.shape):
+            changes = {name: self.grid[name][i] for name, i in zip(self.dims, index, strict=True)}
+            yield index, dataclasses.replace(self.config, **changes)
+
+
+def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
+    """Validate a configuration and a grid over its fields.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown field, an empty or repeated list of values, or any cell that the setting rejects.
+    """
+    values_of = {name: tuple(values) for name, values in (grid or {}).items()}
+    fields = {field.name: field for field in dataclasses.fields(setting.config)}
+    hints = typing.get_type_hints(setting.config)
+    for name, values in values_of.items():
+        if name not in fields:
+            raise ConfigError(f"{setting.name} has no field {name!r}: choose from {', '.join(fields)}")
+        if not values:
+            raise ConfigError(f"{name} = [] is not allowed: a sweep needs at least one value")
+        if len(set(values)) < len(values):
+            raise ConfigError(f"{name} = {list(values)} is not allowed: values must be distinct")
+        for value in values:
+            check_value(fields[name], hints[name], value)
+    setting.validate(dataclasses.replace(config, **{name: values[0] for name, values in values_of.items()}))
+    plan = Plan(
+        config=config,
+        grid=values_of,
+        static=tuple(name for name in values_of if name in static_fields(setting.config)),
+        scalar=tuple(name for name in values_of if name in scalar_fields(setting.config)),
+    )
+    for _, cell in plan.cells():
+        setting.check_config(cell)
+    return plan
+
+
+def seed_keys(base_seed: int, seeds: Sequence[int] | np.ndarray) -> jax.Array:
+    """Keys of the given seed numbers: each depends on (base seed, seed number) alone, not on batching."""
+    base = jax.random.key(base_seed)
+    return jax.vmap(jax.random.fold_in, (None, 0))(base, jnp.asarray(seeds, dtype=jnp.uint32))
+
+
+def nested_map(
+    function: Callable[[jax.Array, Any], Any], config: Any, names: Sequence[str], *, over_seeds: bool = True
+) -> Callable[[jax.Array, tuple[jax.Array, ...]], Any]:
+    """Map ``function(key, config)`` over keys (outside) and over the scalar fields ``names`` (inside).
+
+    Returns ``f(keys, values)`` with ``values`` a tuple of 1-D arrays, one per name; each leaf of the result
+    has leading axes (seed, *names). With ``over_seeds=False``, ``keys`` is one key and that axis is absent.
+    """
+
+    def at(key: jax.Array, values: tuple[jax.Array, ...]) -> Any:
+        return function(key, dataclasses.replace(config, **dict(zip(names, values, strict=True))))
+
+    mapped = at
+    for axis in reversed(range(len(names))):
+        mapped = jax.vmap(mapped, in_axes=(None, tuple(0 if i == axis else None for i in range(len(names)))))
+    if over_seeds:
+        mapped = jax.vmap(mapped, in_axes=(0, None))
+    return mapped
+
+
+def scalar_leaves(config: Any) -> Any:
+    """Return the configuration with its scalar fields as strongly typed arrays of the default float dtype.
+
+    Python floats and swept arrays then give the same dtypes, and one compiled program serves both.
+    """
+    changes = {name: jnp.asarray(getattr(config, name), dtype=float) for name in scalar_fields(config)}
+    return dataclasses.replace(config, **changes)
+
+
+def scalar_values(plan: Plan) -> tuple[np.ndarray, ...]:
+    """Values of the swept scalars, one float64 array per field of ``plan.scalar``."""
+    return tuple(np.asarray(plan.grid[name], dtype=float) for name in plan.scalar)

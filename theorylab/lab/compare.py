@@ -14,7 +14,7 @@ import numpy as np
 
 from theorylab.lab import store as results
 from theorylab.lab.grid import Grid, make_plan
-from theorylab.lab.setting import Setting, Theory
+from theorylab.lab.setting import Case, Setting, Theory
 from theorylab.lab.sweep import predict, sweep
 
 if TYPE_CHECKING:
@@ -205,17 +205,51 @@ def _worst(difference: np.ndarray, tolerance: np.ndarray) -> tuple[int, ...]:
 
 
 def check(
-    setting: Setting, cases: Sequence[Any], *, base_seed: int = 0, progress: Any = False, **sweep_options: Any
-) -> Iterator[tuple[Any, xarray.Dataset, list[Row]]]:
-    """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done."""
+    setting: Setting,
+    cases: Sequence[Case],
+    *,
+    theories: Sequence[str | Theory] | None = None,
+    base_seed: int = 0,
+    store: str | None = None,
+    **sweep_options: Any,
+) -> Iterator[tuple[Case, xarray.Dataset, list[Row]]]:
+    """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done.
+
+    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several.
+    """
     for case in cases:
+        path = store
+        if store is not None and len(cases) > 1:
+            path = f"{store.removesuffix('.zarr')}-{case.name}.zarr"
         data = sweep(
-            setting,
-            case.config,
-            case.grid,
-            seeds=case.seeds,
-            base_seed=base_seed,
-            progress=progress,
-            **sweep_options,
+            setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **sweep_options
         )
-        yield case, data, compare(setting, data, case.config, case.grid, case=case.name)
+        yield case, data, compare(setting, data, case.config, case.grid, theories=theories, case=case.name)
+
+
+def predict_rows(
+    setting: Setting, case: Case, *, theories: Sequence[str | Theory] | None = None, base_seed: int = 0
+) -> list[Row]:
+    """Predictions of a case as rows without simulation: one per cell, observable and inner coordinate.
+
+    Theories of the instance are averaged over the case's seeds.
+    """
+    plan = make_plan(setting, case.config, case.grid)
+    rows = []
+    nan = float("nan")
+    for item in theories if theories is not None else setting.theories:
+        theory = setting.theory(item) if isinstance(item, str) else item
+        data = predict(setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, theory=theory)
+        data = data.mean("seed") if "seed" in data.dims else data
+        for index, cell in plan.cells():
+            reason = theory.valid(cell)
+            verdict = "predicted" if reason is None else f"{NOT_APPLICABLE}: {reason}"
+            swept = {name: plan.grid[name][i] for name, i in zip(plan.dims, index, strict=True)}
+            for name in map(str, data.data_vars):
+                dims = setting.observable(name).dims
+                values = data[name].values[index]
+                for position in np.ndindex(*values.shape):
+                    at = {d: data[d].values[i].item() for d, i in zip(dims, position, strict=True)}
+                    numbers = (nan, nan, float(values[position]), nan, nan, nan)
+                    rows.append(Row(name, theory.name, *numbers, verdict, case.name, swept, at))
+    return rows

@@ -1,0 +1,393 @@
+"""The command line: ``theorylab COMMAND [SETTING] [options]``.
+
+The top level imports nothing heavy, so that ``theorylab --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from theorylab.catalogue import SETTINGS
+
+if TYPE_CHECKING:
+    from theorylab.lab.setting import Case, Setting
+
+COMMANDS = {
+    "list": "the settings, their theories and presets",
+    "run": "simulate one configuration and print what was measured",
+    "sweep": "simulate a grid of configurations and store the results",
+    "predict": "evaluate the theories, without simulating",
+    "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged",
+    "reproduce": "check every setting, draw a figure each, write one HTML report",
+}
+
+HELP = """usage: theorylab COMMAND [SETTING] [options]
+
+Toy models of deep learning, each simulated and each predicted.
+
+commands:
+{commands}
+
+settings:
+{settings}
+
+`theorylab COMMAND SETTING --help` lists every option, among them one per field of the setting's
+configuration; several values make a grid:
+
+  theorylab check random_features --preset tiny
+  theorylab sweep random_features --ridge 0.01 0.1 1 --num-features 64 128 inf --store results/ridge.zarr
+"""
+
+
+class UsageError(Exception):
+    """The command line cannot be understood; the message is all the user needs."""
+
+
+def help_text() -> str:
+    """Return the text of ``theorylab --help``."""
+    commands = "\n".join(f"  {name:<11} {text}" for name, text in COMMANDS.items())
+    settings = "\n".join(f"  {name:<17} {text}" for name, text in SETTINGS.items())
+    return HELP.format(commands=commands, settings=settings)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(help_text())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        import theorylab
+
+        print(f"theorylab {theorylab.__version__}")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        return _fail(f"unknown command {command!r}: choose one of {', '.join(COMMANDS)}")
+    try:
+        return _run(command, rest)
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is stored and the same command continues it", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if _is_users(error):
+            return _fail(str(error.args[0]) if isinstance(error, KeyError) else str(error))
+        raise
+
+
+def _is_users(error: Exception) -> bool:
+    """Whether an error is about what the user gave, so that its message suffices."""
+    from theorylab.lab.setting import ConfigError
+    from theorylab.lab.store import StoreError
+
+    return isinstance(error, (UsageError, ConfigError, StoreError)) or getattr(error, "remedy", False)
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+def _run(command: str, rest: list[str]) -> int:
+    if command == "list":
+        return _list(_parse(ListOptions, rest, "list", COMMANDS["list"]))
+    if command == "reproduce":
+        return _reproduce(_parse(ReproduceOptions, rest, "reproduce", COMMANDS["reproduce"]))
+    if not rest or rest[0] in ("-h", "--help"):
+        print(f"usage: theorylab {command} SETTING [options]\n\n{COMMANDS[command]}\n\nsettings: {', '.join(SETTINGS)}")
+        return 0 if rest else 2
+    name = rest[0]
+    if name not in SETTINGS:
+        raise UsageError(f"unknown setting {name!r}: choose one of {', '.join(SETTINGS)}")
+    from theorylab import get
+
+    setting = get(name)
+    options = _parse(_options_class(setting, command), rest[1:], f"{command} {name}", COMMANDS[command])
+    cases = _cases(setting, options, command)
+    return {"run": _simulate, "sweep": _sweep, "predict": _predict, "check": _check}[command](setting, cases, options)
+
+
+# --- options -----------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class ListOptions:
+    """What ``list`` understands."""
+
+    json: bool = False
+    """Print a JSON document."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReproduceOptions:
+    """What ``reproduce`` understands."""
+
+    preset: str = "tiny"
+    """Preset of every setting: tiny, default, or paper (for a GPU)."""
+    settings: tuple[str, ...] = ()
+    """Only these settings (all if empty)."""
+    output: str = "reports"
+    """Folder of the report and the figures."""
+
+
+def _options_class(setting: Setting, command: str) -> type:
+    """Build the options of a command: the common ones, then one per configuration field."""
+    import typing
+    from typing import Annotated
+
+    import tyro
+
+    from theorylab.lab.setting import field_help
+
+    def option(kind: Any, help: str) -> Any:
+        return Annotated[kind, tyro.conf.arg(help=help)]
+
+    presets = ", ".join(setting.presets)
+    common: list[tuple[str, Any, Any]] = [
+        ("preset", option(str | None, f"start from this preset: {presets}. {_preset_default(command)}"), None),
+        ("seeds", option(int | None, "instances per cell; default: the preset's"), None),
+        ("base_seed", option(int, "changes all random numbers"), 0),
+    ]
+    if command in ("predict", "check"):
+        common.append(("json", option(bool, "print a JSON document"), False))
+        common.append(("theory", option(tuple[str, ...], "only these theories (all if empty)"), ()))
+    if command == "check":
+        common.append(("every_row", option(bool, "print every cell, not one line per theory and observable"), False))
+    if command in ("sweep", "check"):
+        common.append(("store", option(str | None, "folder of the results (Zarr); an existing one is continued"), None))
+    if command != "predict":
+        common.append(("memory_budget", option(float, "GB that one compiled batch may take"), 4.0))
+        common.append(("progress", option(bool, "show a progress bar"), True))
+    hints = typing.get_type_hints(setting.config)
+    several: Any = tuple
+    fields: list[tuple[str, Any, Any]] = [
+        (field.name, option(several[hints[field.name], ...], field_help(setting.config, field.name)), ())
+        for field in dataclasses.fields(setting.config)
+    ]
+    return dataclasses.make_dataclass(
+        "Options",
+        [(name, kind, dataclasses.field(default=default)) for name, kind, default in common + fields],
+        frozen=True,
+    )
+
+
+def _preset_default(command: str) -> str:
+    return "Default: default." if command == "check" else "Default: the field values shown by `theorylab list`."
+
+
+def _parse(options: type, arguments: list[str], name: str, description: str) -> Any:
+    import tyro
+
+    return tyro.cli(options, prog=f"theorylab {name}", description=description, args=arguments)
+
+
+def _cases(setting: Setting, options: Any, command: str) -> list[Case]:
+    """Cases of the preset, with the options' field values: one value changes the base, several make a grid."""
+    from theorylab.lab.setting import Case
+
+    preset = options.preset or ("default" if command == "check" else None)
+    if preset is not None and preset not in setting.presets:
+        raise UsageError(f"unknown preset {preset!r} of {setting.name}: choose one of {', '.join(setting.presets)}")
+    cases = list(setting.presets[preset]) if preset else [Case(setting.name, setting.config(), seeds=20)]
+    given = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(setting.config)
+        if getattr(options, field.name) != ()
+    }
+    if given:
+        # Options describe one sweep: the preset's first.
+        first = cases[0]
+        single = {name: values[0] for name, values in given.items() if len(values) == 1}
+        grid = {name: values for name, values in first.grid.items() if name not in given}
+        grid |= {name: values for name, values in given.items() if len(values) > 1}
+        cases = [dataclasses.replace(first, config=dataclasses.replace(first.config, **single), grid=grid)]
+    if options.seeds is not None:
+        cases = [dataclasses.replace(case, seeds=options.seeds) for case in cases]
+    if command == "run":
+        cases = [dataclasses.replace(cases[0], grid={n: v for n, v in given.items() if len(v) > 1})]
+        if cases[0].grid:
+            raise UsageError(f"`run` takes one value per field, not {cases[0].grid}: use `sweep`")
+    return cases
+
+
+# --- commands ------------------------------------------------------------------------------------------------
+
+
+def _start() -> None:
+    from theorylab.runtime import start_application
+
+    start_application()
+
+
+def _sweep_options(options: Any) -> dict[str, Any]:
+    show = options.progress and sys.stderr.isatty()
+    return {"base_seed": options.base_seed, "memory_budget": int(options.memory_budget * 2**30), "progress": show}
+
+
+def _list(options: ListOptions) -> int:
+    from theorylab import get
+
+    settings = [get(name) for name in SETTINGS]
+    if options.json:
+        import json
+
+        content = [
+            {
+                "setting": s.name,
+                "title": s.title,
+                "paper": s.papers[0].arxiv,
+                "observables": [o.name for o in s.observables],
+                "theories": [{"name": t.name, "kind": t.kind, "source": t.source} for t in s.theories],
+                "presets": {name: [case.name for case in cases] for name, cases in s.presets.items()},
+            }
+            for s in settings
+        ]
+        print(json.dumps(content, indent=2))
+        return 0
+    for s in settings:
+        print(f"{s.name}: {s.title}\n  paper: {s.papers[0].title}, arXiv {s.papers[0].arxiv}")
+        for o in s.observables:
+            print(f"  observable {o.name}: {o.description}")
+        for t in s.theories:
+            print(f"  theory {t.name} ({t.kind}): {t.source}")
+        for name, cases in s.presets.items():
+            print(f"  preset {name}: {'; '.join(f'{case.name} ({case.seeds} seeds)' for case in cases)}")
+    return 0
+
+
+def _simulate(setting: Setting, cases: list[Case], options: Any) -> int:
+    from theorylab.lab.sweep import sweep
+    from theorylab.lab.table import number_with_error
+
+    _start()
+    case = cases[0]
+    data = sweep(setting, case.config, seeds=case.seeds, **_sweep_options(options))
+    for observable in setting.observables:
+        if observable.name not in data:
+            continue
+        values = data[observable.name]
+        error = values.std("seed", ddof=1) / values.sizes["seed"] ** 0.5
+        mean = values.mean("seed")
+        if not observable.dims:
+            print(f"{observable.name:<24} {number_with_error(float(mean), float(error))}")
+            continue
+        stacked = mean.stack(at=observable.dims)
+        for at, value, spread in zip(
+            stacked["at"].values, stacked.values, error.stack(at=observable.dims).values, strict=True
+        ):
+            place = ", ".join(f"{d} {v}" for d, v in zip(observable.dims, at, strict=True))
+            print(f"{observable.name} [{place}]".ljust(40), number_with_error(value, spread))
+    return _report_divergence(data)
+
+
+def _report_divergence(data: Any) -> int:
+    bad = data["first_bad_step"].where(data["first_bad_step"] >= 0, drop=True)
+    for cell in bad.stack(cell=bad.dims).dropna("cell") if bad.size else ():
+        place = ", ".join(f"{d} {cell[d].item()}" for d in bad.dims)
+        print(f"diverged: {place}, step {int(cell)}", file=sys.stderr)
+    return 1 if bad.size else 0
+
+
+def _sweep(setting: Setting, cases: list[Case], options: Any) -> int:
+    from theorylab.lab.sweep import sweep
+
+    _start()
+    for case in cases:
+        store = options.store or f"results/{setting.name}-{case.name}.zarr"
+        if options.store and len(cases) > 1:
+            store = f"{options.store.removesuffix('.zarr')}-{case.name}.zarr"
+        start = time.perf_counter()
+        data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **_sweep_options(options))
+        cells = " x ".join(f"{name} {size}" for name, size in data["finished"].sizes.items())
+        print(f"{store}: {cells} in {time.perf_counter() - start:.1f} s")
+        _report_divergence(data)
+    return 0
+
+
+def _predict(setting: Setting, cases: list[Case], options: Any) -> int:
+    from theorylab.lab.compare import predict_rows
+    from theorylab.lab.table import document, terminal_table
+
+    _start()
+    rows = []
+    for case in cases:
+        rows += predict_rows(setting, case, theories=options.theory or None, base_seed=options.base_seed)
+    if options.json:
+        print(document(setting, cases[0].config, cases[0].seeds, rows))
+    else:
+        _console().print(terminal_table(setting, rows, every_row=True))
+    return 0
+
+
+def _check(setting: Setting, cases: list[Case], options: Any) -> int:
+    from theorylab.lab.compare import check
+    from theorylab.lab.table import document, terminal_table
+
+    _start()
+    rows = []
+    for _, _, part in check(
+        setting, cases, theories=options.theory or None, store=options.store, **_sweep_options(options)
+    ):
+        rows += part
+    if options.json:
+        print(document(setting, cases[0].config, cases[0].seeds, rows))
+    else:
+        _console().print(terminal_table(setting, rows, every_row=options.every_row))
+    return 1 if any(row.failed for row in rows) else 0
+
+
+def _reproduce(options: ReproduceOptions) -> int:
+    from pathlib import Path
+
+    from theorylab import get
+    from theorylab.lab import plotting
+    from theorylab.lab.compare import check
+    from theorylab.lab.report import write_report
+    from theorylab.lab.table import terminal_table
+
+    for name in options.settings:
+        if name not in SETTINGS:
+            raise UsageError(f"unknown setting {name!r}: choose one of {', '.join(SETTINGS)}")
+    settings = [get(name) for name in options.settings or SETTINGS]
+    for setting in settings:
+        if options.preset not in setting.presets:
+            raise UsageError(f"unknown preset {options.preset!r}: choose one of {', '.join(setting.presets)}")
+    _start()
+    console = _console()
+    start = time.perf_counter()
+    output = Path(options.output)
+    parts = []
+    for setting in settings:
+        rows, done = [], []
+        cases = setting.presets[options.preset]
+        for number, (case, data, part) in enumerate(check(setting, cases, progress=sys.stderr.isatty()), 1):
+            rows += part
+            done.append((case, data))
+            elapsed = time.perf_counter() - start
+            print(f"{setting.name}: {case.name} done ({number} of {len(cases)}, {elapsed:.0f} s)", file=sys.stderr)
+        console.print(terminal_table(setting, rows))
+        with plotting.style():
+            plotting.save(plotting.overview(setting, done), output / f"{setting.name}.png")
+            figure = plotting.overview(setting, done)
+            parts.append((setting, rows, figure, done[0][1].attrs))
+        print(f"figure: {output / f'{setting.name}.png'}")
+    print(f"report: {write_report(output / 'report.html', parts)}")
+    print(f"{time.perf_counter() - start:.0f} s")
+    return 1 if any(row.failed for _, rows, _, _ in parts for row in rows) else 0
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    # A table in a file or a pipe must not be folded to 80 columns.
+    return Console(width=None if sys.stdout.isatty() else 200)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,9 +1,9 @@
 """What recording costs: the library's trainer against a bare ``lax.scan`` of the same steps.
 
-Three step sizes: an empty one (the loop's own cost), two-layer linear regression at a small size, and one whose
-matrix products dominate. For each, three programs run in alternation and the median ratio of a round is
-printed: a bare scan that records nothing, :func:`gradient_descent` recording at log-spaced steps, and
-the scan that records at every step. Run it alone on a quiet machine:
+Three sizes: an empty step (the loop's own cost), a small two-layer linear regression, and one whose matrix
+products dominate. The programs run in alternation and the median over rounds of the ratio is printed: a bare
+scan that records nothing, the trainer recording at log-spaced steps (by optax, and with a step written by
+hand), and the scan that records at every step. Run it alone on a quiet machine:
 
     python experiments/benchmarks/trainer_overhead.py [--rounds 7]
 """
@@ -25,6 +25,8 @@ from theorylab.training import gradient_descent, iterate, log_spaced_steps
 
 
 class Workload(NamedTuple):
+    """A training problem and its length."""
+
     name: str
     num_steps: int
     params: Any

@@ -70,7 +70,7 @@ def descent_dynamics(
 
     def step(state: DescentState, t: Any) -> DescentState:
         objective = loss
-        if sample_batch is not None:
+        if sample_batch is not None and key is not None:
             # Folding in the step, not splitting along the way: a step's batch does not depend on chunking.
             batch = sample_batch(jax.random.fold_in(key, t))
             objective = lambda params: loss(params, batch)  # noqa: E731
@@ -129,7 +129,7 @@ def gradient_descent(
     Raises
     ------
     ValueError
-        If ``num_steps`` or ``record_at`` are not allowed, or only one of ``key`` and ``sample_batch`` is given.
+        If ``num_steps`` or ``record_at`` are not allowed, or ``key`` comes without ``sample_batch``.
 
     Examples
     --------
@@ -140,9 +140,7 @@ def gradient_descent(
     >>> print(jax.vmap(final)(jax.numpy.array([0.0, 0.5])))
     [1.   0.25]
     """
-    dynamics = descent_dynamics(
-        loss, params, optimizer, record=record, key=key, sample_batch=sample_batch
-    )
+    dynamics = descent_dynamics(loss, params, optimizer, record=record, key=key, sample_batch=sample_batch)
     orbit = iterate(
         dynamics.step,
         dynamics.state,

@@ -103,7 +103,7 @@ def log_spaced_steps(num_steps: int, per_decade: int = 10) -> tuple[int, ...]:
     return tuple(sorted({0, num_steps, *inner}))
 
 
-def check_schedule(num_steps: int, record_at: Iterable[int] | None) -> tuple[int, tuple[int, ...]]:
+def check_schedule(num_steps: Any, record_at: Iterable[Any] | None) -> tuple[int, tuple[int, ...]]:
     """Check the length of a run and its recorded steps (log-spaced when ``None``); return both as ints.
 
     Raises
@@ -141,7 +141,8 @@ def start(dynamics: Dynamics, num_records: int) -> Progress:
     """Progress of a run before its first step and its first record."""
     shapes = jax.eval_shape(dynamics.record, dynamics.state) if dynamics.record else {}
     rows = jax.tree.map(
-        lambda leaf: jnp.full((num_records, *leaf.shape), jnp.nan if _has_nan(leaf) else 0, leaf.dtype), shapes
+        lambda leaf: jnp.full((num_records, *leaf.shape), jnp.nan if _has_nan(leaf) else 0, leaf.dtype),
+        shapes,
     )
     return Progress(
         state=jax.tree.map(jnp.asarray, dynamics.state),

@@ -19,22 +19,22 @@ from theorylab.training import CheckpointError, Dynamics, descent_dynamics, iter
 ROOT = Path(__file__).parents[2]
 
 
-def make_dynamics(key):
+def make_dynamics(run):
     """A small network with noisy inputs, fresh at every step, under gradient descent with momentum."""
-    sample_key, batch_key = jax.random.split(key)
-    sample = jax.random.uniform(sample_key, (15 * 3,), minval=-1.0).reshape(15, 3)
-    x, start = sample[:12], sample[12]
+    key, frequency = run
+    x = jnp.sin(frequency * jnp.arange(36.0) ** 1.5).reshape(12, 3)
     return descent_dynamics(
         lambda w, noise: jnp.mean((jnp.tanh((x + noise) @ w) - x[:, 0]) ** 2),
-        start,
+        x[0],
         optax.sgd(0.1, momentum=0.9),
         record=lambda w: {"w": w, "num_positive": jnp.sum(w > 0)},
-        key=batch_key,
-        sample_batch=lambda key: jax.random.uniform(key, (36,)).reshape(12, 3),
+        key=key,
+        sample_batch=lambda key: jax.random.uniform(key, (1, 3)),
     )
 
 
 KEYS = jax.random.split(jax.random.key(0), 3)
+RUNS = (KEYS, jnp.array([1.0, 1.1, 1.2]))
 STEPS = 150
 
 
@@ -48,23 +48,23 @@ def outcome(result):
 
 @pytest.fixture(scope="module")
 def unbroken():
-    return train_in_chunks(make_dynamics, KEYS, num_steps=STEPS, chunk_steps=STEPS)
+    return train_in_chunks(make_dynamics, RUNS, num_steps=STEPS, chunk_steps=STEPS)
 
 
 @pytest.mark.parametrize("chunk_steps", [1, 64])
 def test_chunks_leave_no_trace(unbroken, chunk_steps):
-    chunked = train_in_chunks(make_dynamics, KEYS, num_steps=STEPS, chunk_steps=chunk_steps)
+    chunked = train_in_chunks(make_dynamics, RUNS, num_steps=STEPS, chunk_steps=chunk_steps)
     assert_same_bits(outcome(chunked), outcome(unbroken))
     assert chunked.last_step == STEPS
     assert chunked.observables["w"].shape == (3, len(chunked.steps), 3)
 
 
 def test_agrees_bitwise_with_the_pure_trainer(unbroken):
-    def simulate(key):
-        step, state, record, watch = make_dynamics(key)
+    def simulate(run):
+        step, state, record, watch = make_dynamics(run)
         return iterate(step, state, num_steps=STEPS, record=record, watch=watch)
 
-    orbit = jax.jit(jax.vmap(simulate))(KEYS)
+    orbit = jax.jit(jax.vmap(simulate))(RUNS)
     assert_same_bits(
         (orbit.state, orbit.observables, orbit.first_bad_step),
         (unbroken.state, unbroken.observables, unbroken.first_bad_step),
@@ -103,17 +103,17 @@ def test_resumes_with_other_chunks(tmp_path, unbroken):
     with pytest.raises(Interrupted):
         train_in_chunks(
             make_dynamics,
-            KEYS,
+            RUNS,
             num_steps=STEPS,
             chunk_steps=40,
             checkpoint=path,
             progress=interrupt_after(80),
         )
-    resumed = train_in_chunks(make_dynamics, KEYS, num_steps=STEPS, chunk_steps=7, checkpoint=path)
+    resumed = train_in_chunks(make_dynamics, RUNS, num_steps=STEPS, chunk_steps=7, checkpoint=path)
     assert resumed.resumed_at == 80
     assert_same_bits(outcome(resumed), outcome(unbroken))
     # A finished run is read, not trained.
-    again = train_in_chunks(make_dynamics, KEYS, num_steps=STEPS, checkpoint=path)
+    again = train_in_chunks(make_dynamics, RUNS, num_steps=STEPS, checkpoint=path)
     assert again.resumed_at == STEPS
     assert_same_bits(outcome(again), outcome(unbroken))
     assert os.listdir(path.parent) == ["run.npz"]
@@ -129,7 +129,7 @@ def test_resumes_with_the_same_bits_after_kill_9(tmp_path, unbroken):
         jax.config.update("jax_enable_x64", True)
         import test_chunks
         test_chunks.train_in_chunks(
-            test_chunks.make_dynamics, test_chunks.KEYS, num_steps=test_chunks.STEPS, chunk_steps=1,
+            test_chunks.make_dynamics, test_chunks.RUNS, num_steps=test_chunks.STEPS, chunk_steps=1,
             checkpoint={str(path)!r}, progress=lambda report: time.sleep(0.05),
         )
         """)
@@ -142,7 +142,7 @@ def test_resumes_with_the_same_bits_after_kill_9(tmp_path, unbroken):
     process.kill()
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors.decode()
-    resumed = train_in_chunks(make_dynamics, KEYS, num_steps=STEPS, checkpoint=path)
+    resumed = train_in_chunks(make_dynamics, RUNS, num_steps=STEPS, checkpoint=path)
     assert 0 < resumed.resumed_at < STEPS
     assert_same_bits(outcome(resumed), outcome(unbroken))
 
@@ -204,7 +204,7 @@ def test_keys_and_small_dtypes_survive_a_checkpoint(tmp_path):
         def step(state, t):
             key, position = state
             key, draw = jax.random.split(key)
-            return key, position + jax.random.normal(draw, dtype=jnp.bfloat16)
+            return key, position + jax.random.uniform(draw, dtype=jnp.bfloat16)
 
         return Dynamics(step, (key, jnp.bfloat16(0)), lambda state: {"position": state[1]})
 
@@ -280,4 +280,4 @@ def test_rejects_runs_without_a_common_axis(runs):
 
 def test_rejects_an_empty_chunk():
     with pytest.raises(ValueError, match="chunk_steps = 0 is not allowed"):
-        train_in_chunks(make_dynamics, KEYS, num_steps=10, chunk_steps=0)
+        train_in_chunks(make_dynamics, RUNS, num_steps=10, chunk_steps=0)

@@ -1,5 +1,7 @@
 """The compiled trainer against closed forms, and against a plain Python loop over optax."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,7 +95,7 @@ def test_fresh_batches_depend_on_key_and_step_alone():
         return jnp.mean((x @ w - 1.0) ** 2)
 
     def sample(key):
-        return jax.random.normal(key, (6 * 4,)).reshape(6, 4)
+        return jax.random.uniform(key, (6 * 4,)).reshape(6, 4)
 
     key, optimizer = jax.random.key(3), optax.adam(0.05)
 
@@ -104,10 +106,8 @@ def test_fresh_batches_depend_on_key_and_step_alone():
         )  # fmt: skip
 
     path = python_loop(loss, START, optimizer, 20, lambda t: sample(jax.random.fold_in(key, t)))
-    sparse, dense = train(20, (7,)), train(20, tuple(range(21)))
+    dense = train(20, tuple(range(21)))
     np.testing.assert_allclose(dense.observables["w"], np.stack(path), rtol=1e-12, atol=1e-14)
-    np.testing.assert_array_equal(sparse.observables["w"][0], dense.observables["w"][7])
-    np.testing.assert_array_equal(sparse.params, dense.params)
     # Negative control: one batch reused for all steps.
     fixed = python_loop(loss, START, optimizer, 20, lambda t: sample(jax.random.fold_in(key, 0)))
     assert not np.allclose(dense.params, fixed[-1], rtol=1e-3)
@@ -129,16 +129,23 @@ def test_a_grid_of_learning_rates_and_seeds_is_one_program():
     keys = jax.random.split(jax.random.key(0), 5)
     grid = jax.jit(jax.vmap(jax.vmap(simulate, (None, 0)), (0, None)))
     paths, starts = grid(keys, rates)
-    grid(keys + 0 if keys.dtype == jnp.uint32 else keys, rates / 2)
+    grid(keys, rates / 2)
     assert traces == 1
     steps = np.array(log_spaced_steps(200))
     factors = (1 - rates[:, None, None] * CURVATURES[None, None, :]) ** steps[None, :, None]
     np.testing.assert_allclose(paths, factors[None] * starts[:, :, None, :], rtol=1e-11, atol=1e-300)
-    # The loops' conditions stay scalar: a batched one would update every run by a masked select.
-    assert (
-        "stablehlo.select"
-        not in str(jax.jit(jax.vmap(lambda k: simulate(k, 0.1)[0])).lower(keys)).split("while")[0]
-    )
+
+    # The loops' conditions stay scalar: a batched one would mask every update by a select.
+    def masked(function, values):
+        return re.search("select.*f64", jax.jit(jax.vmap(function)).lower(values).as_text())
+
+    assert not masked(train_only, rates)
+    # Negative control: a loop whose length is mapped over.
+    assert masked(lambda n: jax.lax.fori_loop(0, n, lambda t, w: w / 2, 1.0), jnp.arange(3))
+
+
+def train_only(learning_rate):
+    return gradient_descent(quadratic, START, optax.sgd(learning_rate), num_steps=9, record_at=()).params
 
 
 def test_recording_is_paid_for_at_recorded_steps_only():
@@ -240,14 +247,14 @@ def test_gradient_flow_is_the_limit_of_small_steps():
     assert np.all(wrong > 1.05 * bound)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(num_steps=st.integers(1, 10**7), shorter=st.integers(1, 10**7), per_decade=st.integers(1, 40))
 def test_log_spaced_steps(num_steps, shorter, per_decade):
     steps = log_spaced_steps(num_steps, per_decade)
     assert steps[0] == 0
     assert steps[-1] == num_steps
     assert list(steps) == sorted(set(steps))
-    assert {1, 10, 100, 1000} & set(range(num_steps)) <= set(steps)
+    assert {power for power in (1, 10, 100, 1000) if power <= num_steps} <= set(steps)
     assert len(steps) <= 3 + per_decade * np.log10(num_steps)
     if shorter < num_steps:
         assert set(log_spaced_steps(shorter, per_decade)) <= set(steps) | {shorter}

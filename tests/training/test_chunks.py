@@ -200,6 +200,9 @@ def test_refuses_the_checkpoint_of_another_run(tmp_path):
 
 
 def test_keys_and_small_dtypes_survive_a_checkpoint(tmp_path):
+    # Not the default kind of key, which would survive by chance, and cheaper to compile.
+    keys = jax.random.split(jax.random.key(0, impl="unsafe_rbg"), 3)
+
     def walk(key):
         def step(state, t):
             key, position = state
@@ -208,12 +211,12 @@ def test_keys_and_small_dtypes_survive_a_checkpoint(tmp_path):
 
         return Dynamics(step, (key, jnp.bfloat16(0)), lambda state: {"position": state[1]})
 
-    whole = train_in_chunks(walk, KEYS, num_steps=20)
+    whole = train_in_chunks(walk, keys, num_steps=20)
     with pytest.raises(Interrupted):
         train_in_chunks(
-            walk, KEYS, num_steps=20, checkpoint=tmp_path / "walk.npz", progress=interrupt_after(10)
+            walk, keys, num_steps=20, checkpoint=tmp_path / "walk.npz", progress=interrupt_after(10)
         )
-    resumed = train_in_chunks(walk, KEYS, num_steps=20, checkpoint=tmp_path / "walk.npz")
+    resumed = train_in_chunks(walk, keys, num_steps=20, checkpoint=tmp_path / "walk.npz")
     assert resumed.resumed_at == 10
     assert resumed.state[1].dtype == jnp.bfloat16
     assert_same_bits(jax.random.key_data(resumed.state[0]), jax.random.key_data(whole.state[0]))

@@ -1,0 +1,251 @@
+"""Iterate an update rule inside one compiled program, measuring it only at chosen steps."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+State = Any
+Record = Callable[[State], dict[str, Any]]
+StepFunction = Callable[[State, Any], State]
+
+
+class Dynamics(NamedTuple):
+    """A discrete-time dynamical system, state_{t+1} = step(state_t, t), and what to measure of it.
+
+    Attributes
+    ----------
+    step
+        ``(state, t) -> state``, the same structure, shapes and dtypes; ``t`` counts from 0 (int32).
+    state
+        The state before the first step: any PyTree of arrays.
+    record
+        ``state -> {name: array}``, evaluated at the recorded steps only.
+    watch
+        ``state -> `` the part of it whose non-finite values mean divergence; all of it unless given.
+    """
+
+    step: StepFunction
+    state: State
+    record: Record | None = None
+    watch: Callable[[State], Any] | None = None
+
+
+class Orbit(NamedTuple):
+    """The outcome of :func:`iterate`.
+
+    Attributes
+    ----------
+    state
+        The final state. Always returned: XLA deletes a loop of which nothing is used.
+    steps
+        Steps after which observables were recorded; step 0 is the initial state.
+    observables
+        Every array of ``record``, with a leading axis along ``steps``.
+    first_bad_step
+        First recorded step, or the final one, at which the watched state or an observable was not finite;
+        -1 where there was none.
+    """
+
+    state: State
+    steps: Int[Array, " steps"]
+    observables: dict[str, Any]
+    first_bad_step: Int[Array, ""]
+
+
+class Progress(NamedTuple):
+    """How far an iteration has come: all that is needed to go on from there.
+
+    ``step`` updates were made and the first ``num_recorded`` scheduled steps recorded; later rows of
+    ``observables`` hold NaN (zero where the dtype has no NaN).
+    """
+
+    state: State
+    step: Int[Array, ""]
+    num_recorded: Int[Array, ""]
+    observables: dict[str, Any]
+    first_bad_step: Int[Array, ""]
+
+
+def whole_number(value: Any, name: str, at_least: int) -> int:
+    """Return ``value`` as an int; raises ``ValueError``, naming it, unless it is whole and large enough."""
+    try:
+        number = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
+    except TypeError:
+        number = None
+    # The step counter is an int32, whatever the precision; one value beyond num_steps is a sentinel.
+    if number is None or isinstance(value, bool) or not at_least <= number < 2**31 - 1:
+        raise ValueError(f"{name} = {value!r} is not allowed: must be a whole number >= {at_least}")
+    return number
+
+
+def log_spaced_steps(num_steps: int, per_decade: int = 10) -> tuple[int, ...]:
+    """Steps for recording, evenly spaced on a logarithmic axis: round(10^(i / per_decade)), i = 0, 1, ...
+
+    Always holds 0 and ``num_steps``, each step once. The steps of a shorter run are also steps of a longer
+    one (but for the shorter one's last).
+
+    Raises
+    ------
+    ValueError
+        If ``num_steps`` or ``per_decade`` is not a whole number >= 1.
+    """
+    num_steps = whole_number(num_steps, "num_steps", 1)
+    per_decade = whole_number(per_decade, "per_decade", 1)
+    powers = (round(10 ** (i / per_decade)) for i in itertools.count())
+    inner = itertools.takewhile(lambda step: step < num_steps, powers)
+    return tuple(sorted({0, num_steps, *inner}))
+
+
+def check_schedule(num_steps: Any, record_at: Iterable[Any] | None) -> tuple[int, tuple[int, ...]]:
+    """Check the length of a run and its recorded steps (log-spaced when ``None``); return both as ints.
+
+    Raises
+    ------
+    ValueError
+        If ``num_steps`` is not whole and >= 1, or ``record_at`` not strictly increasing in [0, num_steps].
+    """
+    num_steps = whole_number(num_steps, "num_steps", 1)
+    if record_at is None:
+        return num_steps, log_spaced_steps(num_steps)
+    steps = tuple(whole_number(step, "record_at step", 0) for step in record_at)
+    for earlier, later in itertools.pairwise(steps):
+        if later <= earlier:
+            raise ValueError(
+                f"record_at is not allowed: steps must strictly increase, but {later} follows {earlier}"
+            )
+    if steps and steps[-1] > num_steps:
+        raise ValueError(
+            f"record_at is not allowed: step {steps[-1]} lies beyond the last step, num_steps = {num_steps}"
+        )
+    return num_steps, steps
+
+
+def all_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether every real or complex number of a PyTree is finite; integers and keys always are."""
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree) if _has_nan(leaf)]
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves], dtype=bool))
+
+
+def _has_nan(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+
+
+def start(dynamics: Dynamics, num_records: int) -> Progress:
+    """Progress of a run before its first step and its first record."""
+    shapes = jax.eval_shape(dynamics.record, dynamics.state) if dynamics.record else {}
+    rows = jax.tree.map(
+        lambda leaf: jnp.full((num_records, *leaf.shape), jnp.nan if _has_nan(leaf) else 0, leaf.dtype),
+        shapes,
+    )
+    return Progress(
+        state=jax.tree.map(jnp.asarray, dynamics.state),
+        step=jnp.int32(0),
+        num_recorded=jnp.int32(0),
+        observables=rows,
+        first_bad_step=jnp.int32(-1),
+    )
+
+
+def advance(
+    dynamics: Dynamics,
+    progress: Progress,
+    stop: Any,
+    record_at: Sequence[int],
+    allow_nan: Sequence[str] = (),
+) -> Progress:
+    """Go on from ``progress`` (``dynamics.state`` is not used) until ``stop`` steps are done.
+
+    One loop over the recorded steps, around one loop over the steps between two of them. Both have dynamic
+    bounds: so the step is compiled once however the records are spaced, ``stop`` may be traced (one program
+    for all chunks of a run), and nothing is paid for recording at a step that is not recorded. The bounds
+    do not depend on ``progress.state``, so ``vmap`` leaves the loops' conditions scalar as long as it does
+    not map over ``step``, ``num_recorded`` or ``stop``.
+    """
+    never = jnp.iinfo(jnp.int32).max
+    schedule = jnp.array([*record_at, never], dtype=jnp.int32)
+    stop = jnp.asarray(stop, dtype=jnp.int32)
+    record = dynamics.record or (lambda state: {})
+    watch = dynamics.watch or (lambda state: state)
+
+    def unfinished(progress: Progress) -> Bool[Array, ""]:
+        return (progress.step < stop) | (schedule[progress.num_recorded] <= stop)
+
+    def measure(state: State, step: Any, row: Any, rows: Any, first_bad_step: Any) -> tuple[Any, Any]:
+        values = record(state)
+        rows = jax.tree.map(lambda rows, value: rows.at[row].set(value), rows, values)
+        healthy = all_finite((watch(state), {k: v for k, v in values.items() if k not in allow_nan}))
+        return rows, jnp.where((first_bad_step < 0) & ~healthy, step, first_bad_step)
+
+    def segment(progress: Progress) -> Progress:
+        due = schedule[progress.num_recorded]
+        step = jnp.minimum(due, stop)
+        state = jax.lax.fori_loop(
+            progress.step, step, lambda t, state: dynamics.step(state, t), progress.state
+        )
+        observables, first_bad_step = jax.lax.cond(
+            due <= stop,
+            measure,
+            lambda state, step, row, rows, first_bad_step: (rows, first_bad_step),
+            *(state, step, progress.num_recorded, progress.observables, progress.first_bad_step),
+        )
+        num_recorded = progress.num_recorded + (due <= stop).astype(jnp.int32)
+        return Progress(state, step, num_recorded, observables, first_bad_step)
+
+    return jax.lax.while_loop(unfinished, segment, progress)
+
+
+def iterate(
+    step_fn: StepFunction,
+    state: State,
+    *,
+    num_steps: int,
+    record: Record | None = None,
+    record_at: Sequence[int] | None = None,
+    watch: Callable[[State], Any] | None = None,
+    allow_nan: Sequence[str] = (),
+) -> Orbit:
+    """Apply an update rule ``num_steps`` times: state_{t+1} = step_fn(state_t, t), t = 0, ..., num_steps - 1.
+
+    Pure: use it inside ``jit`` and (nested) ``vmap``. It can be differentiated forwards (``jvp``), not
+    backwards, since its loops have dynamic bounds.
+
+    Parameters
+    ----------
+    step_fn, state, record, watch
+        See :class:`Dynamics`.
+    num_steps, record_at
+        Static. Recorded steps lie in [0, num_steps], strictly increasing; :func:`log_spaced_steps` unless
+        given. Step t means "after t updates".
+    allow_nan
+        Observables of which a non-finite value is a result rather than divergence.
+
+    Raises
+    ------
+    ValueError
+        See :func:`check_schedule`.
+    """
+    num_steps, record_at = check_schedule(num_steps, record_at)
+    dynamics = Dynamics(step_fn, state, record, watch)
+    progress = advance(dynamics, start(dynamics, len(record_at)), num_steps, record_at, allow_nan)
+    return finish(progress, record_at, watch)
+
+
+def finish(
+    progress: Progress, record_at: Sequence[int], watch: Callable[[State], Any] | None = None
+) -> Orbit:
+    """Turn a run's progress into its outcome, checking its last state."""
+    watched = watch(progress.state) if watch else progress.state
+    bad_at_end = (progress.first_bad_step < 0) & ~all_finite(watched)
+    return Orbit(
+        state=progress.state,
+        steps=jnp.array(record_at, dtype=jnp.int32),
+        observables=progress.observables,
+        first_bad_step=jnp.where(bad_at_end, progress.step, progress.first_bad_step),
+    )

@@ -174,15 +174,11 @@ def test_refuses_the_checkpoint_of_another_run(tmp_path):
     data = jnp.linspace(0, 1, 200_000)
 
     def build(data, learning_rate):
-        return lambda start: descent_dynamics(
-            lambda w: jnp.mean((w * data - 1) ** 2), start, optax.sgd(learning_rate)
-        )
+        return lambda start: descent_dynamics(lambda w: jnp.mean((w * data - 1) ** 2), start, optax.sgd(learning_rate))
 
     def train(data=data, learning_rate=0.1, starts=(0.0, 0.0), num_steps=4):
         build_one = build(data, learning_rate)
-        return train_in_chunks(
-            build_one, jnp.array(starts), num_steps=num_steps, record_at=(0,), checkpoint=path
-        )
+        return train_in_chunks(build_one, jnp.array(starts), num_steps=num_steps, record_at=(0,), checkpoint=path)
 
     train()
     content, written = path.read_bytes(), path.stat().st_mtime_ns
@@ -213,9 +209,7 @@ def test_keys_and_small_dtypes_survive_a_checkpoint(tmp_path):
 
     whole = train_in_chunks(walk, keys, num_steps=20)
     with pytest.raises(Interrupted):
-        train_in_chunks(
-            walk, keys, num_steps=20, checkpoint=tmp_path / "walk.npz", progress=interrupt_after(10)
-        )
+        train_in_chunks(walk, keys, num_steps=20, checkpoint=tmp_path / "walk.npz", progress=interrupt_after(10))
     resumed = train_in_chunks(walk, keys, num_steps=20, checkpoint=tmp_path / "walk.npz")
     assert resumed.resumed_at == 10
     assert resumed.state[1].dtype == jnp.bfloat16
@@ -254,9 +248,7 @@ def test_stops_once_all_runs_have_diverged(tmp_path):
 
 
 def test_one_healthy_run_keeps_the_others_going():
-    result = train_in_chunks(
-        quadratic_runs, jnp.array([0.5, 50.0]), num_steps=400, record_at=RECORD_AT, chunk_steps=10
-    )
+    result = train_in_chunks(quadratic_runs, jnp.array([0.5, 50.0]), num_steps=400, record_at=RECORD_AT, chunk_steps=10)
     assert result.last_step == 400
     assert result.first_bad_step.tolist() == [-1, 200]
     np.testing.assert_allclose(result.observables["w"][0], 0.5 ** np.array(RECORD_AT))
@@ -264,9 +256,7 @@ def test_one_healthy_run_keeps_the_others_going():
 
 def test_progress_reports_and_bar(capsys):
     reports = []
-    train_in_chunks(
-        quadratic_runs, jnp.array([0.1, 0.2]), num_steps=100, chunk_steps=40, progress=reports.append
-    )
+    train_in_chunks(quadratic_runs, jnp.array([0.1, 0.2]), num_steps=100, chunk_steps=40, progress=reports.append)
     assert [r.step for r in reports] == [40, 80, 100]
     assert [r.seconds for r in reports] == sorted(r.seconds for r in reports)
     assert reports[0].seconds_left == pytest.approx(1.5 * reports[0].seconds)

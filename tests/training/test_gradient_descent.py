@@ -120,9 +120,7 @@ def test_a_grid_of_learning_rates_and_seeds_is_one_program():
         nonlocal traces
         traces += 1
         start = jax.random.normal(key, (4,))
-        run = gradient_descent(
-            quadratic, start, optax.sgd(learning_rate), num_steps=200, record=lambda w: {"w": w}
-        )
+        run = gradient_descent(quadratic, start, optax.sgd(learning_rate), num_steps=200, record=lambda w: {"w": w})
         return run.observables["w"], start
 
     rates = jnp.array([0.01, 0.1, 0.9])
@@ -232,9 +230,7 @@ def test_gradient_flow_is_the_limit_of_small_steps():
     def error(learning_rate, target):
         steps = round(time / learning_rate)
         return jnp.max(
-            jnp.abs(
-                gradient_descent(quadratic, START, optax.sgd(learning_rate), num_steps=steps).params - target
-            )
+            jnp.abs(gradient_descent(quadratic, START, optax.sgd(learning_rate), num_steps=steps).params - target)
         )
 
     rates = np.array([0.02, 0.01, 0.005])

@@ -35,18 +35,21 @@ def size(
     symbol: str = "",
     at_least: float | None = None,
     at_most: float | None = None,
+    above: float | None = None,
+    whole: bool = True,
     or_infinite: bool = False,
     source: str = "",
 ) -> Any:
     """Declare a static field: a size, a count or a choice. Each new value compiles a new program.
 
     A numeric size must be a whole number between ``at_least`` and ``at_most`` (both allowed);
-    ``or_infinite`` also admits ``inf``, for a limit that the theory and the simulator both know.
+    ``or_infinite`` also admits ``inf``, for a limit that the theory and the simulator both know, and
+    ``whole=False`` any real number, for a parameter that host-side preparation needs.
     ``symbol`` is the field's LaTeX symbol, ``source`` says where the default comes from.
     """
     metadata = {
         "static": True, "help": help, "symbol": symbol, "at_least": at_least, "at_most": at_most,
-        "above": None, "below": None, "or_infinite": or_infinite, "source": source,
+        "above": above, "below": None, "whole": whole, "or_infinite": or_infinite, "source": source,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -68,7 +71,7 @@ def scalar(
     """
     metadata = {
         "static": False, "help": help, "symbol": symbol, "at_least": at_least, "at_most": at_most,
-        "above": above, "below": below, "or_infinite": False, "source": source,
+        "above": above, "below": below, "whole": False, "or_infinite": False, "source": source,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -94,7 +97,7 @@ def scalar_fields(config: Any) -> tuple[str, ...]:
     return tuple(f.name for f in dataclasses.fields(config) if not f.metadata["static"])
 
 
-def _range_text(metadata: Mapping[str, Any], whole: bool) -> str:
+def _range_text(metadata: Mapping[str, Any]) -> str:
     words = []
     if metadata["at_least"] is not None:
         words.append(f">= {metadata['at_least']:g}")
@@ -104,7 +107,7 @@ def _range_text(metadata: Mapping[str, Any], whole: bool) -> str:
         words.append(f"<= {metadata['at_most']:g}")
     if metadata["below"] is not None:
         words.append(f"< {metadata['below']:g}")
-    kind = "a whole number" if whole else "a finite number"
+    kind = "a whole number" if metadata["whole"] else "a finite number"
     text = " ".join([kind, " and ".join(words)]).strip()
     return text + (" (or inf)" if metadata["or_infinite"] else "")
 
@@ -115,7 +118,7 @@ def field_help(config: Any, name: str) -> str:
     hints = typing.get_type_hints(config if isinstance(config, type) else type(config))
     text = field.metadata["help"]
     if hints[name] in (int, float):
-        text += f" [{_range_text(field.metadata, field.metadata['static'])}]"
+        text += f" [{_range_text(field.metadata)}]"
     return text
 
 
@@ -146,7 +149,7 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
         return
     if hint not in (int, float):
         return
-    allowed = _range_text(metadata, whole=metadata["static"])
+    allowed = _range_text(metadata)
     error = ConfigError(f"{field.name} = {value!r} is not allowed: must be {allowed}")
     try:
         number = float(value)
@@ -156,7 +159,7 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
         raise error
     if math.isinf(number) and number > 0 and metadata["or_infinite"]:
         return
-    if not math.isfinite(number) or (metadata["static"] and number != round(number)):
+    if not math.isfinite(number) or (metadata["whole"] and number != round(number)):
         raise error
     for bound, violated in (
         (metadata["at_least"], lambda b: number < b),

@@ -150,6 +150,4 @@ def gradient_descent(
         watch=dynamics.watch,
         allow_nan=allow_nan,
     )
-    return Trajectory(
-        orbit.state.params, orbit.state.opt_state, orbit.steps, orbit.observables, orbit.first_bad_step
-    )
+    return Trajectory(orbit.state.params, orbit.state.opt_state, orbit.steps, orbit.observables, orbit.first_bad_step)

@@ -117,9 +117,7 @@ def check_schedule(num_steps: Any, record_at: Iterable[Any] | None) -> tuple[int
     steps = tuple(whole_number(step, "record_at step", 0) for step in record_at)
     for earlier, later in itertools.pairwise(steps):
         if later <= earlier:
-            raise ValueError(
-                f"record_at is not allowed: steps must strictly increase, but {later} follows {earlier}"
-            )
+            raise ValueError(f"record_at is not allowed: steps must strictly increase, but {later} follows {earlier}")
     if steps and steps[-1] > num_steps:
         raise ValueError(
             f"record_at is not allowed: step {steps[-1]} lies beyond the last step, num_steps = {num_steps}"
@@ -186,9 +184,7 @@ def advance(
     def segment(progress: Progress) -> Progress:
         due = schedule[progress.num_recorded]
         step = jnp.minimum(due, stop)
-        state = jax.lax.fori_loop(
-            progress.step, step, lambda t, state: dynamics.step(state, t), progress.state
-        )
+        state = jax.lax.fori_loop(progress.step, step, lambda t, state: dynamics.step(state, t), progress.state)
         observables, first_bad_step = jax.lax.cond(
             due <= stop,
             measure,
@@ -237,9 +233,7 @@ def iterate(
     return finish(progress, record_at, watch)
 
 
-def finish(
-    progress: Progress, record_at: Sequence[int], watch: Callable[[State], Any] | None = None
-) -> Orbit:
+def finish(progress: Progress, record_at: Sequence[int], watch: Callable[[State], Any] | None = None) -> Orbit:
     """Turn a run's progress into its outcome, checking its last state."""
     watched = watch(progress.state) if watch else progress.state
     bad_at_end = (progress.first_bad_step < 0) & ~all_finite(watched)

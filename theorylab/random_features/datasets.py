@@ -16,7 +16,7 @@ class Dataset(NamedTuple):
     Attributes
     ----------
     inputs
-        [population, dim]: each row has mean 0 and norm sqrt(dim).
+        [population, dim]: columns centred over the population, then each row scaled to norm sqrt(dim).
     targets
         [population, classes]: one-hot, each column centred; all divided by one number such that
         sum(targets²) / population = 1.
@@ -69,22 +69,22 @@ def balanced_subset(classes: np.ndarray, population: int, seed: int = 0) -> np.n
 
 
 def preprocess(inputs: np.ndarray, classes: np.ndarray) -> Dataset:
-    """Centre rows and scale them to norm sqrt(dim); centre one-hot targets and scale them to unit power.
+    """Subtract the mean point, scale rows to norm sqrt(dim); centre one-hot targets, scale to unit power.
 
     Raises
     ------
     ValueError
-        Naming the row, if it holds NaN or infinity or is constant (it has no direction).
+        Naming the row, if it holds NaN or infinity or is the mean point itself (it has no direction).
     """
     inputs = np.asarray(inputs, np.float64)
     bad = np.flatnonzero(~np.isfinite(inputs).all(axis=1))
     if bad.size:
         raise ValueError(f"row {bad[0]} of the inputs holds NaN or infinity ({bad.size} such rows): drop it")
-    inputs = inputs - inputs.mean(axis=1, keepdims=True)
+    inputs = inputs - inputs.mean(axis=0, keepdims=True)
     norms = np.linalg.norm(inputs, axis=1, keepdims=True)
     flat = np.flatnonzero(norms[:, 0] == 0)
     if flat.size:
-        raise ValueError(f"row {flat[0]} of the inputs is constant ({flat.size} such rows): drop it")
+        raise ValueError(f"row {flat[0]} of the inputs equals their mean ({flat.size} such rows): drop it")
     inputs *= np.sqrt(inputs.shape[1]) / norms
     targets = (classes[:, None] == np.unique(classes)[None, :]).astype(np.float64)
     targets -= targets.mean(axis=0)
@@ -109,7 +109,7 @@ def load(name: Literal["digits", "mnist"], population: int, *, seed: int = 0) ->
     ImportError
         If the package that holds the data is missing; the message names the remedy.
     ValueError
-        If the name is unknown, ``population`` is too large, or a row is not finite or constant.
+        If the name is unknown, ``population`` is too large, or a row is not finite or equals the mean.
     """
     inputs, classes = _raw(name)
     rows = balanced_subset(np.asarray(classes), population, seed)

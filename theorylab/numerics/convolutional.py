@@ -68,9 +68,7 @@ def convolutional(
         if images is not None and images.ndim != 4:
             raise ValueError(f"images have shape {images.shape}: expected [n, height, width, channels]")
     kernel_fn = _kernel_function(layers, float(weight_std), float(bias_std))
-    return blocked(
-        kernel_fn, images1, images2, budget_bytes=budget_bytes, temporaries=_temporaries(images1)
-    )
+    return blocked(kernel_fn, images1, images2, budget_bytes=budget_bytes, temporaries=_temporaries(images1))
 
 
 def convolutional_memory(images1: Any, images2: Any = None, *, budget_bytes: int = 2**30) -> MemoryEstimate:

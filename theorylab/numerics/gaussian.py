@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 Function = Callable[[jax.Array], jax.Array]
@@ -24,7 +24,9 @@ def _nodes(order: int) -> tuple[np.ndarray, np.ndarray]:
     return nodes, weights / weights.sum()
 
 
-def gauss_hermite(order: int, dtype: jnp.dtype | None = None) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
+def gauss_hermite(
+    order: int, dtype: DTypeLike | None = None
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Nodes and weights of Gauss-Hermite quadrature for a standard normal variable.
 
     E[f(z)] ≈ sum_i w_i f(z_i) with z ~ N(0, 1) and sum_i w_i = 1: exact for polynomials of degree below
@@ -45,6 +47,11 @@ def _safe_sqrt(value: jax.Array) -> jax.Array:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1.0)), 0.0)
 
 
+def _outer(first: jax.Array, second: jax.Array) -> jax.Array:
+    """Products of every entry of ``first`` with every entry of the vector ``second``, along a new last axis."""
+    return first[..., None] * second.reshape((1,) * first.ndim + (-1,))
+
+
 def expectation(function: Function, variance: ArrayLike = 1.0, *, order: int = 64) -> Array:
     """Gaussian average E[f(h)], h ~ N(0, variance), for every entry of ``variance``.
 
@@ -52,7 +59,7 @@ def expectation(function: Function, variance: ArrayLike = 1.0, *, order: int = 6
     """
     variance = jnp.asarray(variance, jnp.result_type(float, variance))
     nodes, weights = gauss_hermite(order, variance.dtype)
-    return function(_safe_sqrt(variance)[..., None] * nodes) @ weights
+    return function(_outer(_safe_sqrt(variance), nodes)) @ weights
 
 
 def pair_expectation(
@@ -79,9 +86,9 @@ def pair_expectation(
     std1 = jnp.sqrt(jnp.where(positive, variance1, 1.0))
     slope = jnp.where(positive, covariance / std1, 0.0)
     std_rest = _safe_sqrt(variance2 - slope**2)
-    h1 = jnp.where(positive, std1, 0.0)[..., None] * nodes
-    h2 = slope[..., None, None] * nodes[:, None] + std_rest[..., None, None] * nodes
-    return jnp.sum(weights * first(h1) * (second(h2) @ weights), axis=-1)
+    h1 = _outer(jnp.where(positive, std1, 0.0), nodes)
+    h2 = _outer(slope, nodes)[..., :, None] + _outer(std_rest, nodes)[..., None, :]
+    return (first(h1) * (second(h2) @ weights)) @ weights
 
 
 def hermite_polynomials(z: Float[Array, "*shape"], degree: int) -> Float[Array, "degrees *shape"]:
@@ -113,5 +120,5 @@ def hermite_coefficients(
         raise ValueError(f"order = {order} is not allowed: must be above degree = {degree}")
     variance = jnp.asarray(variance, jnp.result_type(float, variance))
     nodes, weights = gauss_hermite(order, variance.dtype)
-    values = function(_safe_sqrt(variance)[..., None] * nodes)
-    return jnp.matmul(values * weights, hermite_polynomials(nodes, degree).T)
+    values = function(_outer(_safe_sqrt(variance), nodes))
+    return values @ (hermite_polynomials(nodes, degree) * weights[None, :]).T

@@ -190,9 +190,7 @@ def dual_activation(activation: Activation) -> Dual:
             raise ValueError("activation = () is not allowed: a polynomial needs a coefficient")
         highest_first = np.array(activation[::-1], float)
         degree = len(activation) - 1
-        return _series_dual(
-            lambda h: jnp.polyval(jnp.asarray(highest_first, h.dtype), h), degree, degree + 1
-        )
+        return _series_dual(lambda h: jnp.polyval(jnp.asarray(highest_first, h.dtype), h), degree, degree + 1)
     if activation == "relu":
         return Dual(_relu_pairs, lambda v: (v / 2, jnp.full_like(v, 0.5)))
     if activation == "erf":
@@ -216,7 +214,7 @@ def dual_activation(activation: Activation) -> Dual:
 
 def fully_connected(
     x1: Float[Array, "n1 dim"],
-    x2: Float[Array, "n2 dim"] | None = None,
+    x2: Float[Array, "n2 other_dim"] | None = None,
     *,
     depth: int,
     activation: Activation = "relu",
@@ -247,24 +245,29 @@ def fully_connected(
     if x1.shape[1] != other.shape[1]:
         raise ValueError(f"x1 has dimension {x1.shape[1]}, x2 has {other.shape[1]}: they must be equal")
     dual = dual_activation(activation)
-    dim = x1.shape[1]
+    dim, dtype = x1.shape[1], jnp.result_type(x1, other)
+    weight_variance, bias_variance = jnp.asarray(weight_variance, dtype), jnp.asarray(bias_variance, dtype)
 
     def affine(second_moment: jax.Array) -> jax.Array:
         return weight_variance * second_moment + bias_variance
 
-    variance1 = affine(jnp.sum(x1**2, axis=1) / dim)
-    variance2 = variance1 if same else affine(jnp.sum(other**2, axis=1) / dim)
-    gram = x1 @ other.T / dim
-    nngp = affine((gram + gram.T) / 2 if same else gram)
-    ntk, ntk_diagonal = nngp, variance1
-    for _ in range(depth):
+    def layer(state: tuple[jax.Array, ...], _: None) -> tuple[tuple[jax.Array, ...], None]:
+        nngp, ntk, variance1, variance2, ntk_diagonal = state
         product, slopes = dual.pairs(variance1, nngp, variance2)
-        nngp = affine(product)
-        ntk = nngp + weight_variance * slopes * ntk
         square, squared_slope = dual.diagonal(variance1)
-        variance1 = affine(square)
+        nngp, variance1 = affine(product), affine(square)
         variance2 = variance1 if same else affine(dual.diagonal(variance2)[0])
+        ntk = nngp + weight_variance * slopes * ntk
         ntk_diagonal = variance1 + weight_variance * squared_slope * ntk_diagonal
+        return (nngp, ntk, variance1, variance2, ntk_diagonal), None
+
+    gram = x1 @ other.T / dim
+    nngp = affine((gram + gram.T) / 2 if same else gram).astype(dtype)
+    variance1 = affine(jnp.sum(x1**2, axis=1) / dim).astype(dtype)
+    variance2 = variance1 if same else affine(jnp.sum(other**2, axis=1) / dim).astype(dtype)
+    # A scan, not a Python loop: one layer's arrays in memory and one layer to compile, at any depth.
+    state = (nngp, nngp, variance1, variance2, variance1)
+    (nngp, ntk, variance1, _, ntk_diagonal), _ = jax.lax.scan(layer, state, None, length=depth)
     if same:
         on_diagonal = jnp.eye(x1.shape[0], dtype=bool)
         nngp = jnp.where(on_diagonal, variance1[:, None], nngp)

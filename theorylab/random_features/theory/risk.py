@@ -31,7 +31,7 @@ class TargetSums(NamedTuple):
 
 def target_sums(spectrum: Spectrum, gamma: ArrayLike) -> TargetSums:
     """Return Σ v² G² and Σ v² L G at the effective ridge γ."""
-    learned, unlearned = learnabilities(spectrum.eigenvalues, jnp.asarray(gamma))
+    learned, unlearned = learnabilities(jnp.asarray(spectrum.eigenvalues), jnp.asarray(gamma))
     return TargetSums(
         jnp.sum(spectrum.target_power * unlearned**2),
         jnp.sum(spectrum.target_power * learned * unlearned),
@@ -49,10 +49,10 @@ def errors_from_sums(
 ) -> dict[str, Array]:
     """Errors from the effective dimensions, in a form without cancellation where every term is >= 0.
 
-        test  = n/(ab + w(a + b)) · [(b + w)(Σ v²G² + σ²) + w Σ v² L G],    train = (a/n)² test        (3'), (4)
+        test  = n/(ab + w(a + b)) · [(b + w)(Σ v²G² + σ²) + w Σ v² L G],    train = (a/n)² test    (3'), (4)
 
-    written with b/k and 1/k so that k = inf needs no case of its own. Identical to :func:`test_error_published`
-    where that one can be evaluated.
+    written with b/k and 1/k so that k = inf needs no case of its own. Identical to
+    :func:`test_error_published` where that one can be evaluated.
 
     At n = k, δ = 0 the test error is inf and the train error 0, its limit: train -> a (Σ v² G + σ²)/(2n) with
     a = sqrt(kδ/γ) -> 0. Where z = rank = k < n the limit is n/a (Σ v²G² + σ²).
@@ -105,8 +105,9 @@ def predict_errors(
 
     ``{"test_error", "train_error"}``, on noisy labels: both include the noise variance. Equations (1), (3')
     and (4): the omniscient risk estimate of Simon, Karkada, Ghosh and Belkin (arXiv 2311.14646), asymptotic
-    under Gaussian universality of the eigenfunctions, with relative corrections of order 1/min(n, k) that grow
-    near n = k at small ridge. It fails for few input dimensions with fast-decaying spectra and small ridge.
+    under Gaussian universality of the eigenfunctions, with relative corrections of order 1/min(n, k) that
+    grow near n = k at small ridge. It fails for few input dimensions with fast-decaying spectra and small
+    ridge.
 
     Traceable, differentiable and vmappable in all arguments; k may be inf. Not checked here: see
     :func:`~theorylab.random_features.theory.implicit.check_arguments`.
@@ -175,7 +176,7 @@ def finite_population_test_error(
 ) -> Array:
     """Error on the points held out, if the eigensystem is that of the whole data set of M points.
 
-        (M test − n train)/(M − n)                                                                         (16)
+        (M test − n train)/(M − n)                                                           (16)
 
     Exact bookkeeping if ``test_error`` is the risk over all M points, of which n are trained on; for the
     prediction at the M-point eigensystem it is right to first order in n/M, and matters for n/M >~ 0.1.

@@ -98,7 +98,7 @@ def compare(
             theory=theory,
         )
         names = [name for name in predictions.data_vars if name in data]
-        if not names and all(reasons.values()):
+        if not theory.traceable and all(reasons.values()):
             names = [o.name for o in setting.observables if o.name in data]
         for index, cell in plan.cells():
             swept = {name: plan.grid[name][i] for name, i in zip(plan.dims, index, strict=True)}

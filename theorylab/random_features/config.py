@@ -86,6 +86,12 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             {"num_features": (50, 100, 200, math.inf), "ridge": (0.01, 0.1, 1.0, 10.0)},
             seeds=60,
         ),
+        Case(
+            "gaussian, steep target",
+            dataclasses.replace(STEEP, num_samples=100, num_features=150, num_modes=400),
+            {"ridge": (0.1, 1.0)},
+            seeds=60,
+        ),
         Case("digits", DIGITS, {"num_samples": (50, 120), "ridge": (0.1, 1.0)}, seeds=12),
     ),
     "default": (

@@ -145,31 +145,43 @@ def _options_class(setting: Setting, command: str) -> type:
 
     from theorylab.lab.setting import field_help
 
-    def option(kind: Any, help: str) -> Any:
-        return Annotated[kind, tyro.conf.arg(help=help)]
+    def option(kind: Any, help: str, metavar: str, default: Any = None) -> Any:
+        hint = "" if default is None else f"(default: {default})"
+        return Annotated[kind, tyro.conf.arg(help=help, metavar=metavar, help_behavior_hint=hint)]
 
-    presets = ", ".join(setting.presets)
+    def flag(help: str, default: bool) -> Any:
+        return Annotated[bool, tyro.conf.arg(help=help, help_behavior_hint=f"(default: {'on' if default else 'off'})")]
+
+    no_preset = "default" if command == "check" else "none, the field values below"
     common: list[tuple[str, Any, Any]] = [
-        ("preset", option(str | None, f"start from this preset: {presets}. {_preset_default(command)}"), None),
-        ("seeds", option(int | None, "instances per cell; default: the preset's"), None),
-        ("base_seed", option(int, "changes all random numbers"), 0),
+        ("preset", option(str | None, f"one of {', '.join(setting.presets)}", "NAME", no_preset), None),
+        ("seeds", option(int | None, "instances per cell", "N", "the preset's, else 20"), None),
+        ("base_seed", option(int, "changes all random numbers", "N", 0), 0),
     ]
     if command in ("predict", "check"):
-        common.append(("json", option(bool, "print a JSON document"), False))
-        common.append(("theory", option(tuple[str, ...], "only these theories (all if empty)"), ()))
+        common.append(("json", flag("print a JSON document", False), False))
+        common.append(("theory", option(tuple[str, ...], "only these theories", "NAME ...", "all"), ()))
     if command == "check":
-        common.append(("every_row", option(bool, "print every cell, not one line per theory and observable"), False))
+        common.append(("every_row", flag("print every cell, not one line per theory and observable", False), False))
     if command in ("sweep", "check"):
-        common.append(("store", option(str | None, "folder of the results (Zarr); an existing one is continued"), None))
+        where = "in memory" if command == "check" else f"results/{setting.name}-CASE.zarr"
+        text = "folder of the results (Zarr); an existing one is continued"
+        common.append(("store", option(str | None, text, "FOLDER", where), None))
     if command != "predict":
-        common.append(("memory_budget", option(float, "GB that one compiled batch may take"), 4.0))
-        common.append(("progress", option(bool, "show a progress bar"), True))
+        common.append(("memory_budget", option(float, "GB that one compiled batch may take", "GB", 4), 4.0))
+        common.append(("progress", flag("show a progress bar", True), True))
     hints = typing.get_type_hints(setting.config)
+    fields: list[tuple[str, Any, Any]] = []
     several: Any = tuple
-    fields: list[tuple[str, Any, Any]] = [
-        (field.name, option(several[hints[field.name], ...], field_help(setting.config, field.name)), ())
-        for field in dataclasses.fields(setting.config)
-    ]
+    for field in dataclasses.fields(setting.config):
+        kind = hints[field.name]
+        # Whole numbers are read as numbers, so that 2.5 meets the same error text as in Python.
+        shown = {int: "INT ...", float: "NUMBER ..."}.get(kind, "NAME ...")
+        kind = several[float if kind is int else kind, ...]
+        help = field_help(setting.config, field.name)
+        if typing.get_origin(hints[field.name]) is typing.Literal:
+            help += f": {', '.join(typing.get_args(hints[field.name]))}"
+        fields.append((field.name, option(kind, help, shown, field.default), ()))
     return dataclasses.make_dataclass(
         "Options",
         [(name, kind, dataclasses.field(default=default)) for name, kind, default in common + fields],
@@ -177,8 +189,17 @@ def _options_class(setting: Setting, command: str) -> type:
     )
 
 
-def _preset_default(command: str) -> str:
-    return "Default: default." if command == "check" else "Default: the field values shown by `theorylab list`."
+def _field_values(setting: Setting, options: Any) -> dict[str, tuple[Any, ...]]:
+    """Values of the fields that the command line names, whole numbers as such."""
+    import typing
+
+    hints = typing.get_type_hints(setting.config)
+
+    def whole(value: Any, kind: Any) -> Any:
+        return int(value) if kind is int and value == value and abs(value) != float("inf") and value % 1 == 0 else value
+
+    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(setting.config)}
+    return {name: tuple(whole(v, hints[name]) for v in values) for name, values in given.items() if values != ()}
 
 
 def _parse(options: type, arguments: list[str], name: str, description: str) -> Any:
@@ -195,11 +216,7 @@ def _cases(setting: Setting, options: Any, command: str) -> list[Case]:
     if preset is not None and preset not in setting.presets:
         raise UsageError(f"unknown preset {preset!r} of {setting.name}: choose one of {', '.join(setting.presets)}")
     cases = list(setting.presets[preset]) if preset else [Case(setting.name, setting.config(), seeds=20)]
-    given = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(setting.config)
-        if getattr(options, field.name) != ()
-    }
+    given = _field_values(setting, options)
     if given:
         # Options describe one sweep: the preset's first.
         first = cases[0]
@@ -207,6 +224,10 @@ def _cases(setting: Setting, options: Any, command: str) -> list[Case]:
         grid = {name: values for name, values in first.grid.items() if name not in given}
         grid |= {name: values for name, values in given.items() if len(values) > 1}
         cases = [dataclasses.replace(first, config=dataclasses.replace(first.config, **single), grid=grid)]
+    for name in getattr(options, "theory", ()):
+        if name not in [theory.name for theory in setting.theories]:
+            known = ", ".join(theory.name for theory in setting.theories)
+            raise UsageError(f"{setting.name} has no theory {name!r}: choose from {known}")
     if options.seeds is not None:
         cases = [dataclasses.replace(case, seeds=options.seeds) for case in cases]
     if command == "run":

@@ -34,9 +34,7 @@ def test_arc_cosine_values():
     c = jnp.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     theta = np.arccos(np.asarray(c))
     np.testing.assert_allclose(arc_cosine_0(c), 1 - theta / np.pi, atol=1e-15)
-    np.testing.assert_allclose(
-        arc_cosine_1(c), (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / np.pi, atol=1e-15
-    )
+    np.testing.assert_allclose(arc_cosine_1(c), (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / np.pi, atol=1e-15)
 
 
 def test_arc_cosine_slopes_are_each_other_and_finite_at_the_ends():
@@ -173,17 +171,12 @@ def test_finite_width_nets_have_these_kernels(activation):
         for number, both in enumerate(parameters):
             x = phi(x) if number else x
             weights, bias = both[:-1], both[-1]
-            x = (
-                jnp.sqrt(weight_variance / weights.shape[0]) * (x @ weights)
-                + jnp.sqrt(bias_variance) * bias[None]
-            )
+            x = jnp.sqrt(weight_variance / weights.shape[0]) * (x @ weights) + jnp.sqrt(bias_variance) * bias[None]
         return x[:, 0]
 
     def one(key):
         keys = jax.random.split(key, len(shapes))
-        parameters = [
-            jax.random.normal(k, (a * b,)).reshape(a, b) for k, (a, b) in zip(keys, shapes, strict=True)
-        ]
+        parameters = [jax.random.normal(k, (a * b,)).reshape(a, b) for k, (a, b) in zip(keys, shapes, strict=True)]
         jacobian = jax.jacrev(apply)(parameters, x)
         flat = jnp.concatenate([j.reshape(3, -1) for j in jax.tree.leaves(jacobian)], axis=1)
         # The readout's own kernel given the hidden layers estimates the NNGP with less noise than outputs.
@@ -217,9 +210,7 @@ def test_finite_width_nets_have_these_kernels(activation):
 def test_symmetric_and_positive_semi_definite(seed, depth, activation, bias_variance):
     x = points(seed, 8, 3)
     x = x.at[1].set(x[0]).at[2].set(-x[0])  # coincident and antipodal
-    kernels = fully_connected(
-        x, depth=depth, activation=activation, weight_variance=0.9, bias_variance=bias_variance
-    )
+    kernels = fully_connected(x, depth=depth, activation=activation, weight_variance=0.9, bias_variance=bias_variance)
     for kernel in kernels:
         np.testing.assert_array_equal(kernel, kernel.T)
         eigenvalues = np.linalg.eigvalsh(np.asarray(kernel))
@@ -321,9 +312,9 @@ def test_float32_is_close_to_float64():
 def test_jit_vmap_and_traced_variances():
     x = points(12, 5, 3)
     variances = jnp.array([0.5, 1.0, 2.0])
-    batched = jax.jit(
-        jax.vmap(lambda v: fully_connected(x, depth=2, weight_variance=v, bias_variance=v / 10).ntk)
-    )(variances)
+    batched = jax.jit(jax.vmap(lambda v: fully_connected(x, depth=2, weight_variance=v, bias_variance=v / 10).ntk))(
+        variances
+    )
     for v, kernel in zip(variances, batched, strict=True):
         expected = fully_connected(x, depth=2, weight_variance=v, bias_variance=v / 10).ntk
         np.testing.assert_allclose(kernel, expected, rtol=1e-12)

@@ -167,7 +167,8 @@ def _case_panel(axes: Axes, setting: Setting, case: Any, data: xarray.Dataset, b
     axes.set_xlabel(f"{along.replace('_', ' ')} {name_of(along) if '$' in name_of(along) else ''}")
     axes.set_ylabel(f"{observable.name.replace('_', ' ')} {f'${observable.symbol}$' if observable.symbol else ''}")
     axes.set_title(f"{case.name}: points simulation (± s.e.), lines theory")
-    axes.legend()
+    if others:
+        axes.legend()
 
 
 def _axis(x: np.ndarray) -> np.ndarray:

@@ -272,7 +272,7 @@ class Paper:
     bibtex: str
 
 
-def no_coords(config: Any) -> dict[str, Sequence[Any]]:
+def no_coords(config: Any) -> Mapping[str, Sequence[Any]]:
     """Declare that no observable has inner dimensions."""
     return {}
 
@@ -309,7 +309,7 @@ class Setting:
     simulate: Simulator
     theories: tuple[Theory, ...]
     observables: tuple[Observable, ...]
-    coords: Callable[[Any], dict[str, Sequence[Any]]] = no_coords
+    coords: Callable[[Any], Mapping[str, Sequence[Any]]] = no_coords
     check_config: Callable[[Any], None] = always_valid
 
     def observable(self, name: str) -> Observable:

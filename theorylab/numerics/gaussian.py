@@ -24,9 +24,7 @@ def _nodes(order: int) -> tuple[np.ndarray, np.ndarray]:
     return nodes, weights / weights.sum()
 
 
-def gauss_hermite(
-    order: int, dtype: DTypeLike | None = None
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+def gauss_hermite(order: int, dtype: DTypeLike | None = None) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Nodes and weights of Gauss-Hermite quadrature for a standard normal variable.
 
     E[f(z)] ≈ sum_i w_i f(z_i) with z ~ N(0, 1) and sum_i w_i = 1: exact for polynomials of degree below

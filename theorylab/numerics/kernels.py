@@ -118,9 +118,7 @@ def _arc_cosine_1_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> 
 # --- activations -----------------------------------------------------------------------------------------
 
 
-def _relu_pairs(
-    variance1: jax.Array, covariance: jax.Array, variance2: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _relu_pairs(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> tuple[jax.Array, jax.Array]:
     cosine = _correlation(variance1, covariance, variance2)
     product = variance1[:, None] * variance2[None, :]
     positive = product > 0
@@ -128,9 +126,7 @@ def _relu_pairs(
     return scale * arc_cosine_1(cosine) / 2, arc_cosine_0(cosine) / 2
 
 
-def _erf_pairs(
-    variance1: jax.Array, covariance: jax.Array, variance2: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _erf_pairs(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> tuple[jax.Array, jax.Array]:
     # Williams, NeurIPS 1996: (2/pi) arcsin(2 c12 / sqrt((1 + 2 c11)(1 + 2 c22))). As an arctangent it keeps
     # its digits for large variances; the determinant is at least 1, so nothing is singular.
     v1, v2 = variance1[:, None], variance2[None, :]
@@ -143,9 +139,7 @@ def _erf_pairs(
 def _series_dual(activation: Callable[[jax.Array], jax.Array], degree: int, order: int) -> Dual:
     slope = jnp.vectorize(jax.grad(activation))
 
-    def pairs(
-        variance1: jax.Array, covariance: jax.Array, variance2: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def pairs(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> tuple[jax.Array, jax.Array]:
         cosine = _correlation(variance1, covariance, variance2)
 
         def mehler(function: Callable[[jax.Array], jax.Array]) -> jax.Array:

@@ -112,9 +112,7 @@ def decreasing_root(
     def value_only(position: Array) -> Array:
         return value_and_slope(position)[0]
 
-    position, (residual, iterations) = jax.lax.custom_root(
-        value_only, start, search, tangent_solve, has_aux=True
-    )
+    position, (residual, iterations) = jax.lax.custom_root(value_only, start, search, tangent_solve, has_aux=True)
     return Root(position, residual, iterations.astype(int))
 
 

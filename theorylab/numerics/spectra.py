@@ -102,9 +102,7 @@ def validate_exponents(eigenvalue_exponent: float, target_exponent: float) -> No
         ("β", "target_exponent", target_exponent),
     ):
         if not np.isfinite(value) or value <= 1:
-            raise ValueError(
-                f"{name} = {value} is not allowed: Σ i^-{symbol} converges for {symbol} > 1 only"
-            )
+            raise ValueError(f"{name} = {value} is not allowed: Σ i^-{symbol} converges for {symbol} > 1 only")
 
 
 def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum:

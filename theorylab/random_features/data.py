@@ -83,9 +83,7 @@ def gaussian(key: jax.Array, config: Config) -> Problem:
     """
     inputs_key, features_key, noise_key = jax.random.split(key, 3)
     num_samples, num_modes = config.num_samples, config.num_modes
-    eigenvalues, target = kernel_spectra.power_law(
-        num_modes, config.eigenvalue_exponent, config.target_exponent
-    )
+    eigenvalues, target = kernel_spectra.power_law(num_modes, config.eigenvalue_exponent, config.target_exponent)
     inputs = normal(inputs_key, num_samples, num_modes)
     if math.isinf(config.num_features):
         test = (inputs * eigenvalues[None, :]).T
@@ -96,9 +94,7 @@ def gaussian(key: jax.Array, config: Config) -> Problem:
         test = jnp.sqrt(eigenvalues / num_features)[:, None] * weights
         train = inputs @ test
     labels = inputs @ target[:, None] + label_noise(noise_key, num_samples, config.noise_variance)
-    return Problem(
-        train, labels, test, target[:, None], jnp.ones((), train.dtype), as_float(config.noise_variance)
-    )
+    return Problem(train, labels, test, target[:, None], jnp.ones((), train.dtype), as_float(config.noise_variance))
 
 
 def zonal(key: jax.Array, config: Config) -> Problem:
@@ -131,9 +127,7 @@ def zonal(key: jax.Array, config: Config) -> Problem:
     )
 
 
-def random_polynomial(
-    key: jax.Array, inputs: Float[Array, "points dim"], config: Config
-) -> Float[Array, " points"]:
+def random_polynomial(key: jax.Array, inputs: Float[Array, "points dim"], config: Config) -> Float[Array, " points"]:
     """Evaluate a random target whose power in every degree is exact.
 
     f(x) = Σ_l s_l Σ_j c_lj P_l(a_j·x) with standard normal c, random axes a_j from the input distribution,
@@ -176,9 +170,7 @@ def fourier(key: jax.Array, config: Config) -> Problem:
     if math.isinf(config.num_features):
         test = feature_maps.rbf_kernel(population, population[drawn], config.bandwidth)
     else:
-        frequencies, phases = feature_maps.fourier_weights(
-            features_key, int(config.num_features), config.input_dim
-        )
+        frequencies, phases = feature_maps.fourier_weights(features_key, int(config.num_features), config.input_dim)
         test = feature_maps.fourier_features(population, frequencies / config.bandwidth, phases)
     noise = label_noise(noise_key, config.num_samples, config.noise_variance)
     return Problem(

@@ -54,16 +54,12 @@ def relu_features(
     return jax.nn.relu(x @ weights) * math.sqrt(2 / weights.shape[1])
 
 
-def sphere_overlap(
-    x: Float[Array, "points dim"], y: Float[Array, "others dim"]
-) -> Float[Array, "points others"]:
+def sphere_overlap(x: Float[Array, "points dim"], y: Float[Array, "others dim"]) -> Float[Array, "points others"]:
     """Overlaps x·x' of points of unit norm."""
     return x @ y.T
 
 
-def relu_kernel(
-    x: Float[Array, "points dim"], y: Float[Array, "others dim"]
-) -> Float[Array, "points others"]:
+def relu_kernel(x: Float[Array, "points dim"], y: Float[Array, "others dim"]) -> Float[Array, "points others"]:
     """Arc-cosine kernel (√(1-t²) + t (π - arccos t)) / π, t = x·x' (Cho and Saul 2009, order 1)."""
     t = jnp.clip(x @ y.T, -1, 1)
     return (jnp.sqrt(1 - t**2) + t * (math.pi - jnp.arccos(t))) / math.pi
@@ -110,9 +106,7 @@ def erf_features(
     return jax.scipy.special.erf(x @ weights) / math.sqrt(weights.shape[1])
 
 
-def cube_overlap(
-    x: Float[Array, "points dim"], y: Float[Array, "others dim"]
-) -> Float[Array, "points others"]:
+def cube_overlap(x: Float[Array, "points dim"], y: Float[Array, "others dim"]) -> Float[Array, "points others"]:
     """Overlaps x·x' / d."""
     return x @ y.T / x.shape[1]
 

@@ -78,9 +78,7 @@ def ridge_path(problem: Problem, *, kernel: bool = False) -> Decomposition:
     label_modes = left.T @ labels
     num_unreachable = num_samples - eigenvalues.shape[0]
     # Exactly zero, rather than rounding error, when the modes span all labels.
-    unreachable = (
-        jnp.sum((labels - left @ label_modes) ** 2) if num_unreachable else jnp.zeros_like(labels[0, 0])
-    )
+    unreachable = jnp.sum((labels - left @ label_modes) ** 2) if num_unreachable else jnp.zeros_like(labels[0, 0])
     return Decomposition(
         eigenvalues,
         test_modes,

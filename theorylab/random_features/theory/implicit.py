@@ -258,9 +258,7 @@ def solve_effective_ridges(
     spectrum = check_arguments(spectrum, num_samples, num_features, ridge)
     solution = effective_ridges(spectrum, num_samples, num_features, ridge)
     residuals = implicit_equation_residuals(spectrum, num_samples, num_features, ridge, solution)
-    require_residual(
-        np.asarray(residuals, solution.gamma.dtype), tolerance, "implicit equations of random features"
-    )
+    require_residual(np.asarray(residuals, solution.gamma.dtype), tolerance, "implicit equations of random features")
     return solution
 
 
@@ -295,7 +293,5 @@ def check_arguments(
         if not np.all(value >= 0) or not np.all(np.isfinite(value)):
             raise ValueError(f"{name} = {value} is not allowed: must be finite and at least 0")
     if samples.ndim == features.ndim == ridges.ndim == 0 and samples == features and ridges == 0:
-        warnings.warn(
-            f"n = k = {samples:g} at ridge 0: the test error is infinite (interpolation peak)", stacklevel=2
-        )
+        warnings.warn(f"n = k = {samples:g} at ridge 0: the test error is infinite (interpolation peak)", stacklevel=2)
     return spectrum

@@ -68,9 +68,7 @@ class _Sweep(NamedTuple):
     gamma_unit: Array  # gamma at u = 0
 
 
-def _sweep(
-    spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, noise_variance: ArrayLike
-) -> _Sweep:
+def _sweep(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, noise_variance: ArrayLike) -> _Sweep:
     spectrum, (samples, features, noise) = as_floats(spectrum, num_samples, num_features, noise_variance)
     sizes = sizes_of(samples, features)
     gamma_min = effective_ridges(spectrum, samples, features, 0.0).gamma

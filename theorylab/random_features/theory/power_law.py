@@ -80,9 +80,7 @@ def _constants(eigenvalue_exponent: Array, target_exponent: Array) -> tuple[Arra
     return t, unit / jnp.sin(unit), unit / jnp.sin(jnp.pi * t)
 
 
-def continuum_sums(
-    gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike
-) -> PowerLawSums:
+def continuum_sums(gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike) -> PowerLawSums:
     """Sums in the continuum limit γ -> 0.
 
         z = A γ^(-1/α),  w = z/α,  q = (1 − 1/α) z,  Σv²G² = γ^t C(1 − t),  Σv²LG = γ^t C t           (11)
@@ -96,9 +94,7 @@ def continuum_sums(
     return PowerLawSums(z, z - z / alpha, z / alpha, gamma**t * C * (1 - t), gamma**t * C * t)
 
 
-def corrected_sums(
-    gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike
-) -> PowerLawSums:
+def corrected_sums(gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike) -> PowerLawSums:
     """Sums with the leading finite-size corrections, by Mellin transform.
 
         z = A γ^(-1/α) − 1/2 − γ ζ(−α),    w = A γ^(-1/α)/α + γ ζ(−α),
@@ -269,9 +265,7 @@ def optimal_fitting_ratio(
     Source: arXiv 2311.14646, Corollary 1. Noiseless: r* = max(0, (α − β)/((α − 1)β)).
     """
     dtype = jnp.result_type(float)
-    noise, alpha, beta = (
-        jnp.asarray(x, dtype) for x in (relative_noise, eigenvalue_exponent, target_exponent)
-    )
+    noise, alpha, beta = (jnp.asarray(x, dtype) for x in (relative_noise, eigenvalue_exponent, target_exponent))
     interpolating = noise <= interpolation_threshold(alpha, beta)
     # Below the threshold the equation has no root in [0, 1): solve it at a noise that has one.
     noise = jnp.where(interpolating, jnp.maximum(interpolation_threshold(alpha, beta), 0) + 1, noise)

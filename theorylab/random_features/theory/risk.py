@@ -133,9 +133,7 @@ def test_error_published(
     n, k = jnp.asarray(num_samples), jnp.asarray(num_features)
     z, q, gamma, kappa = solution.z, solution.q, solution.gamma, solution.kappa
     total = spectrum.eigenvalues + gamma
-    bias = jnp.sum(
-        (gamma / total - kappa * spectrum.eigenvalues / total**2 * k / (k - q)) * spectrum.target_power
-    )
+    bias = jnp.sum((gamma / total - kappa * spectrum.eigenvalues / total**2 * k / (k - q)) * spectrum.target_power)
     return (bias + noise_variance) / (1 - (q * (k - 2 * z) + z**2) / (n * (k - q)))
 
 
@@ -145,9 +143,7 @@ test_error_published.__test__ = False  # type: ignore[attr-defined]  # a formula
 # --- what follows from the effective ridges besides the risk ---------------------------------------------
 
 
-def mean_learnabilities(
-    spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, ridge: ArrayLike
-) -> Array:
+def mean_learnabilities(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, ridge: ArrayLike) -> Array:
     """Mean predictor: E[v̂_i] = L_i v_i with L_i = λ_i/(λ_i + γ), one entry per level.
 
     Source: Jacot, Şimşek, Spadaro, Hongler and Gabriel 2020 (implicit regularisation of random features).
@@ -202,9 +198,7 @@ def low_rank_test_error(spectrum: Spectrum, num_samples: ArrayLike, noise_varian
     return (null_power + noise_variance) / (1 - rank(spectrum) / num_samples)
 
 
-def population_test_error(
-    spectrum: Spectrum, num_features: ArrayLike, noise_variance: ArrayLike = 0.0
-) -> Array:
+def population_test_error(spectrum: Spectrum, num_features: ArrayLike, noise_variance: ArrayLike = 0.0) -> Array:
     """Test error of infinitely many samples: Σ v² G + σ² with z(γ) = k, pure approximation error (7).
 
     Holds for any fixed ridge, which is negligible beside infinitely many samples.
@@ -215,9 +209,7 @@ def population_test_error(
     return jnp.sum(spectrum.target_power * unlearned) + noise_variance
 
 
-def peak_test_error(
-    spectrum: Spectrum, num_samples: ArrayLike, ridge: ArrayLike, noise_variance: ArrayLike
-) -> Array:
+def peak_test_error(spectrum: Spectrum, num_samples: ArrayLike, ridge: ArrayLike, noise_variance: ArrayLike) -> Array:
     """Height of the double-descent peak n = k for small ridge: ½ sqrt(nγ₀/δ) [Σ v² G + σ²], z(γ₀) = n (8).
 
     Leading order in δ -> 0; the correction tends to a constant.

@@ -156,6 +156,28 @@ def test_bad_input_is_one_clear_error(capsys, tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_missing_optional_package_is_one_clear_error(capsys, monkeypatch):
+    from theorylab.random_features import datasets
+
+    datasets.load.cache_clear()
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    code, _, err = run(
+        capsys,
+        "run",
+        "random_features",
+        "--model",
+        "digits",
+        "--population",
+        "50",
+        "--num-samples",
+        "9",
+        "--num-features",
+        "5",
+    )
+    assert code == 2
+    assert 'pip install "theorylab[data]"' in err
+
+
 def test_reproduce_writes_one_report(capsys, tmp_path, monkeypatch):
     """The whole path on one small case; the presets themselves are the user's to run."""
     import dataclasses

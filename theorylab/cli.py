@@ -86,7 +86,9 @@ def _is_users(error: Exception) -> bool:
     from theorylab.lab.setting import ConfigError
     from theorylab.lab.store import StoreError
 
-    return isinstance(error, (UsageError, ConfigError, StoreError)) or getattr(error, "remedy", False)
+    if isinstance(error, ImportError):
+        return "pip install" in str(error)  # an optional package is missing, and the message says which
+    return isinstance(error, (UsageError, ConfigError, StoreError))
 
 
 def _fail(message: str) -> int:

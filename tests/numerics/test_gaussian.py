@@ -65,7 +65,7 @@ def test_pairs_broadcast_and_differentiate_at_degenerate_covariances():
 def test_hermite_polynomials_are_orthonormal():
     nodes, weights = gaussian.gauss_hermite(40)
     values = gaussian.hermite_polynomials(nodes, 20)
-    np.testing.assert_allclose((values * weights) @ values.T, np.eye(21), atol=1e-11)
+    np.testing.assert_allclose((values * weights[None, :]) @ values.T, np.eye(21), atol=1e-11)
 
 
 def test_hermite_coefficients_of_relu_and_by_parseval():

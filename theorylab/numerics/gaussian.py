@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -99,7 +100,7 @@ def hermite_polynomials(z: Float[Array, "*shape"], degree: int) -> Float[Array, 
     """
     rows = [jnp.ones_like(z), z]
     for k in range(1, degree):
-        rows.append((z * rows[k] - np.sqrt(k) * rows[k - 1]) / np.sqrt(k + 1))
+        rows.append((z * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
     return jnp.stack(rows[: degree + 1])
 
 

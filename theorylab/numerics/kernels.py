@@ -251,7 +251,7 @@ def fully_connected(
     def affine(second_moment: jax.Array) -> jax.Array:
         return weight_variance * second_moment + bias_variance
 
-    def layer(state: tuple[jax.Array, ...], _: None) -> tuple[tuple[jax.Array, ...], None]:
+    def layer(state: Any, _: None) -> tuple[Any, None]:
         nngp, ntk, variance1, variance2, ntk_diagonal = state
         product, slopes = dual.pairs(variance1, nngp, variance2)
         square, squared_slope = dual.diagonal(variance1)

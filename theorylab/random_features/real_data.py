@@ -68,9 +68,9 @@ def _kernel_matrix(name: str, population: int, kernel: str, depth: int) -> np.nd
 def _float64() -> Any:
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # JAX < 0.8
+    import jax.experimental  # before JAX 0.8
 
-    return enable_x64(True)
+    return jax.experimental.enable_x64(True)  # type: ignore[attr-defined]
 
 
 # --- instances -------------------------------------------------------------------------------------------

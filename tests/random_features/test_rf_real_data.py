@@ -28,7 +28,8 @@ def with_fields(**fields):
 
 def test_scales_of_inputs_and_targets():
     data = datasets.load("digits", 300)
-    assert data.inputs.shape == (300, 64) and data.inputs.dtype == np.float64
+    assert data.inputs.shape == (300, 64)
+    assert data.inputs.dtype == np.float64
     np.testing.assert_allclose(np.sum(data.inputs**2, axis=1), 64, rtol=1e-13)
     np.testing.assert_allclose(data.targets.mean(0), 0, atol=1e-14)
     np.testing.assert_allclose(np.sum(data.targets**2) / 300, 1, rtol=1e-13)
@@ -78,7 +79,8 @@ def test_a_missing_package_names_the_remedy(monkeypatch, name, module):
 def test_training_and_test_points_split_the_population():
     config = with_fields(num_features=math.inf)
     problem = real_data.sample(jax.random.key(0), config)
-    assert problem.train.shape == (20, 20) and problem.test.shape == (80, 20)
+    assert problem.train.shape == (20, 20)
+    assert problem.test.shape == (80, 20)
     np.testing.assert_allclose(problem.test_weight, 1 / 80)
     targets = datasets.load("digits", 100).targets
     together = np.concatenate([problem.labels, problem.test_targets])
@@ -163,7 +165,8 @@ def test_first_use_inside_a_trace_leaks_nothing():
 
 def test_spectrum_has_unit_power_and_the_kernels_trace():
     spectrum = real_data.spectrum(DIGITS)
-    assert np.all(np.diff(spectrum.eigenvalues) <= 0) and np.all(spectrum.eigenvalues >= 0)
+    assert np.all(np.diff(spectrum.eigenvalues) <= 0)
+    assert np.all(spectrum.eigenvalues >= 0)
     np.testing.assert_allclose(np.sum(spectrum.eigenvalues), 1, rtol=1e-12)  # K(x, x) = 1
     np.testing.assert_allclose(np.sum(spectrum.target_power), 1, rtol=1e-12)
     np.testing.assert_array_equal(spectrum.multiplicities, 1)
@@ -195,7 +198,8 @@ def test_disk_cache_is_read_and_repaired(monkeypatch, tmp_path):
         np.testing.assert_array_equal(a, b)
     assert len(calls) == 1
     real_data.eigensystem(kernel, 2 * targets)  # other content, other file
-    assert len(calls) == 2 and len(list((tmp_path / "spectra").iterdir())) == 2
+    assert len(calls) == 2
+    assert len(list((tmp_path / "spectra").iterdir())) == 2
 
 
 def test_an_unwritable_cache_is_no_obstacle(monkeypatch, tmp_path):

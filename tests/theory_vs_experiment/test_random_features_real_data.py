@@ -2,8 +2,8 @@
 
 The training points are a part of the population that the eigensystem belongs to. On the held-out points, the
 theory therefore predicts (M test - n (train + 2 noise (1 - a/n))) / (M - n) with a = n - z the spare samples:
-the risk over all M points is ``test``, and that over the n training points with fresh labels is the train error
-plus twice the covariance of labels and predictions, noise · tr(K̂ (K̂ + ridge)^-1) = noise · (n - a).
+the risk over all M points is ``test``, and that over the n training points with fresh labels is the train
+error plus twice the covariance of labels and predictions, noise · tr(K̂ (K̂ + ridge)^-1) = noise · (n - a).
 """
 
 import functools
@@ -89,7 +89,7 @@ def test_kernel_regression(model, share):
     if share == 5:
         # Negative control: the risk of the whole population, at the two small ridges.
         wrong = agrees(mean, error, population_risk, TOLERANCE[model])
-        assert not wrong[0] and not wrong[1], (mean, error, population_risk)
+        assert not np.any(wrong[:2]), (mean, error, population_risk)
 
 
 @pytest.mark.parametrize("model", ["digits", "mnist"])

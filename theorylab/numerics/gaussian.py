@@ -50,7 +50,7 @@ def _safe_sqrt(value: jax.Array) -> jax.Array:
 
 
 def _outer(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Products of every entry of ``first`` with every entry of the vector ``second``, along a new last axis."""
+    """Products of every entry of ``first`` with every entry of a vector, along a new last axis."""
     return first[..., None] * second.reshape((1,) * first.ndim + (-1,))
 
 
@@ -93,7 +93,7 @@ def pair_expectation(
     return (first(h1) * (second(h2) @ weights)) @ weights
 
 
-def hermite_polynomials(z: Float[Array, "*shape"], degree: int) -> Float[Array, "degrees *shape"]:
+def hermite_polynomials(z: Float[Array, "*shape"], degree: int) -> Float[Array, "degrees *shape"]:  # noqa: UP037
     """Orthonormal (probabilists') Hermite polynomials he_0, ..., he_degree at ``z``.
 
     E[he_j(z) he_k(z)] = delta_jk for z ~ N(0, 1), by the recursion

@@ -8,7 +8,7 @@ Scales, with |x|² = dim for every point:
 - ``kernel="ntk"``: tangent kernel of the ReLU net with W_std = sqrt(2), b_std = 0.1 in all layers.
 
 There is no noise but what ``noise_variance`` adds: all power of the one-hot targets is in the target's
-coefficients, which sum to 1. The training points are part of the population, so the risk on the held-out points
+coefficients, which sum to 1. The training points are part of the population, so the risk on held-out points
 differs from the population risk by an amount of order num_samples / population.
 """
 
@@ -41,7 +41,7 @@ NTK_BIAS_VARIANCE = 0.01
 
 
 def kernel_matrix(config: Config) -> np.ndarray:
-    """Kernel matrix [population, population] of the whole data set in use, float64, on the host and cached."""
+    """Kernel matrix [population, population] of the data set in use, float64, on the host, cached."""
     return _kernel_matrix(config.model, config.population, config.kernel, config.depth)
 
 
@@ -68,9 +68,9 @@ def _kernel_matrix(name: str, population: int, kernel: str, depth: int) -> np.nd
 def _float64() -> Any:
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    import jax.experimental  # before JAX 0.8
+    from jax import experimental  # before JAX 0.8
 
-    return jax.experimental.enable_x64(True)  # type: ignore[attr-defined]
+    return experimental.enable_x64(True)  # type: ignore[attr-defined]
 
 
 # --- instances -------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def random_features(key: jax.Array, inputs: np.ndarray, num_features: int) -> ja
 def spectrum(config: Config) -> Spectrum:
     """Eigenvalues of the population's kernel matrix / M in decreasing order, and the target's power on each.
 
-    λ_i and unit eigenvectors u_i of K/M, all of multiplicity 1; v_i² = Σ_c (u_i·y_c)²/M over the outputs c. The
+    λ_i and unit eigenvectors u_i of K/M, all of multiplicity 1; v_i² = Σ_c (u_i·y_c)²/M over outputs c. The
     v_i² sum to 1; round-off below 0 in λ is set to 0. float64, by LAPACK on the host, as NumPy arrays.
 
     Depends on model, population, kernel and depth alone. Kept in the process and on disk, under the folder of
@@ -146,7 +146,9 @@ def _spectrum(name: str, population: int, kernel: str, depth: int) -> Spectrum:
 
 
 def eigensystem(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
-    """Compute the spectrum (see :func:`spectrum`) of a kernel matrix [M, M] and targets [M, outputs], or read it from disk.
+    """Compute the spectrum of a kernel matrix [M, M] and targets [M, outputs], or read it from disk.
+
+    See :func:`spectrum` for its definition.
 
     Raises
     ------
@@ -183,8 +185,8 @@ def _decompose(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
     eigenvalues, vectors = eigh(kernel / size, driver="evd")
     if eigenvalues[0] < -1e-10 * eigenvalues[-1]:
         raise ValueError(
-            f"the kernel matrix is not positive semi-definite: its smallest eigenvalue is {eigenvalues[0]:.3g}, "
-            f"its largest {eigenvalues[-1]:.3g}"
+            "the kernel matrix is not positive semi-definite: its smallest eigenvalue is "
+            f"{eigenvalues[0]:.3g}, its largest {eigenvalues[-1]:.3g}"
         )
     power = np.sum((vectors.T @ targets) ** 2, axis=1) / size
     return _spectrum_of(np.clip(eigenvalues, 0, None)[::-1].copy(), np.ones(size), power[::-1].copy())

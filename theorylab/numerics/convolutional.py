@@ -52,7 +52,7 @@ def convolutional(
     Images are [n, height, width, channels]. NTK parametrisation, as neural-tangents' ``stax`` with the same
     ``W_std`` and ``b_std`` in every layer (Novak et al., ICLR 2019; Arora et al., NeurIPS 2019). Because the
     net ends in Flatten, only the covariance of equal pixels is kept: pixels x n1 x n2 numbers, evaluated in
-    blocks under ``budget_bytes`` (see :func:`theorylab.numerics.kernels.blocked`). A net that pools would need
+    blocks under ``budget_bytes`` (see :func:`theorylab.numerics.kernels.blocked`). A net that pools needs
     all pairs of pixels. ``images2 = None`` means ``images1``. Host arrays in and out; not to be traced.
 
     Raises

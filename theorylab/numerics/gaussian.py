@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +48,7 @@ def _safe_sqrt(value: jax.Array) -> jax.Array:
 
 
 def _outer(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Products of every entry of ``first`` with every entry of the vector ``second``, along a new last axis."""
+    """Products of every entry of ``first`` with every entry of a vector, along a new last axis."""
     return first[..., None] * second.reshape((1,) * first.ndim + (-1,))
 
 
@@ -89,16 +91,27 @@ def pair_expectation(
     return (first(h1) * (second(h2) @ weights)) @ weights
 
 
-def hermite_polynomials(z: Float[Array, "*shape"], degree: int) -> Float[Array, "degrees *shape"]:
+def hermite_polynomials(z: Float[Array, "*shape"], degree: int) -> Float[Array, "degrees *shape"]:  # noqa: UP037
     """Orthonormal (probabilists') Hermite polynomials he_0, ..., he_degree at ``z``.
 
     E[he_j(z) he_k(z)] = delta_jk for z ~ N(0, 1), by the recursion
     sqrt(k + 1) he_{k+1}(z) = z he_k(z) - sqrt(k) he_{k-1}(z).
     """
-    rows = [jnp.ones_like(z), z]
+    return jnp.stack(_hermite_rows(z, degree))
+
+
+def _hermite_rows(z: Any, degree: int) -> list[Any]:
+    rows = [0 * z + 1, z]
     for k in range(1, degree):
-        rows.append((z * rows[k] - np.sqrt(k) * rows[k - 1]) / np.sqrt(k + 1))
-    return jnp.stack(rows[: degree + 1])
+        rows.append((z * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
+    return rows[: degree + 1]
+
+
+@functools.lru_cache(maxsize=32)
+def _weighted_hermite(degree: int, order: int) -> np.ndarray:
+    # [order, degree + 1] on the host: single precision would overflow at the outermost nodes.
+    nodes, weights = _nodes(order)
+    return (np.stack(_hermite_rows(nodes, degree)) * weights).T
 
 
 def hermite_coefficients(
@@ -117,6 +130,6 @@ def hermite_coefficients(
     if order <= degree:
         raise ValueError(f"order = {order} is not allowed: must be above degree = {degree}")
     variance = jnp.asarray(variance, jnp.result_type(float, variance))
-    nodes, weights = gauss_hermite(order, variance.dtype)
+    nodes, _ = gauss_hermite(order, variance.dtype)
     values = function(_outer(_safe_sqrt(variance), nodes))
-    return values @ (hermite_polynomials(nodes, degree) * weights[None, :]).T
+    return values @ jnp.asarray(_weighted_hermite(degree, order), variance.dtype)

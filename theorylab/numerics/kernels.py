@@ -245,7 +245,7 @@ def fully_connected(
     def affine(second_moment: jax.Array) -> jax.Array:
         return weight_variance * second_moment + bias_variance
 
-    def layer(state: tuple[jax.Array, ...], _: None) -> tuple[tuple[jax.Array, ...], None]:
+    def layer(state: Any, _: None) -> tuple[Any, None]:
         nngp, ntk, variance1, variance2, ntk_diagonal = state
         product, slopes = dual.pairs(variance1, nngp, variance2)
         square, squared_slope = dual.diagonal(variance1)
@@ -256,13 +256,15 @@ def fully_connected(
         return (nngp, ntk, variance1, variance2, ntk_diagonal), None
 
     gram = x1 @ other.T / dim
-    nngp = affine((gram + gram.T) / 2 if same else gram).astype(dtype)
+    nngp = affine(gram).astype(dtype)
     variance1 = affine(jnp.sum(x1**2, axis=1) / dim).astype(dtype)
     variance2 = variance1 if same else affine(jnp.sum(other**2, axis=1) / dim).astype(dtype)
     # A scan, not a Python loop: one layer's arrays in memory and one layer to compile, at any depth.
     state = (nngp, nngp, variance1, variance2, variance1)
     (nngp, ntk, variance1, _, ntk_diagonal), _ = jax.lax.scan(layer, state, None, length=depth)
     if same:
+        # Entry by entry the layers are symmetric up to the order of vectorised operations.
+        nngp, ntk = (nngp + nngp.T) / 2, (ntk + ntk.T) / 2
         on_diagonal = jnp.eye(x1.shape[0], dtype=bool)
         nngp = jnp.where(on_diagonal, variance1[:, None], nngp)
         ntk = jnp.where(on_diagonal, ntk_diagonal[:, None], ntk)

@@ -8,7 +8,7 @@ Scales, with |x|² = dim for every point:
 - ``kernel="ntk"``: tangent kernel of the ReLU net with W_std = sqrt(2), b_std = 0.1 in all layers.
 
 There is no noise but what ``noise_variance`` adds: all power of the one-hot targets is in the target's
-coefficients, which sum to 1. The training points are part of the population, so the risk on the held-out points
+coefficients, which sum to 1. The training points are part of the population, so the risk on held-out points
 differs from the population risk by an amount of order num_samples / population.
 """
 
@@ -21,13 +21,14 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from theorylab.numerics.kernels import blocked, fully_connected
+from theorylab.numerics.spectra import Spectrum
 from theorylab.random_features import datasets
 from theorylab.random_features.config import Config
 from theorylab.runtime import cache_directory
@@ -39,26 +40,8 @@ NTK_WEIGHT_VARIANCE = 2.0
 NTK_BIAS_VARIANCE = 0.01
 
 
-class Spectrum(NamedTuple):
-    """Eigensystem of a population of M points.
-
-    Attributes
-    ----------
-    eigenvalues
-        Of the M x M kernel matrix divided by M, in decreasing order; round-off below 0 is set to 0.
-    multiplicities
-        All 1.
-    target_power
-        v_i² = sum_c (u_i · y_c)² / M over the outputs c, for unit eigenvectors u_i. They sum to 1.
-    """
-
-    eigenvalues: np.ndarray
-    multiplicities: np.ndarray
-    target_power: np.ndarray
-
-
 def kernel_matrix(config: Config) -> np.ndarray:
-    """Kernel matrix [population, population] of the whole data set in use, float64, on the host and cached."""
+    """Kernel matrix [population, population] of the data set in use, float64, on the host, cached."""
     return _kernel_matrix(config.model, config.population, config.kernel, config.depth)
 
 
@@ -82,12 +65,12 @@ def _kernel_matrix(name: str, population: int, kernel: str, depth: int) -> np.nd
     return matrix
 
 
-def _float64() -> jax.enable_x64:
+def _float64() -> Any:
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # JAX < 0.8
+    from jax import experimental  # before JAX 0.8
 
-    return enable_x64(True)
+    return experimental.enable_x64(True)  # type: ignore[attr-defined]
 
 
 # --- instances -------------------------------------------------------------------------------------------
@@ -144,7 +127,10 @@ def random_features(key: jax.Array, inputs: np.ndarray, num_features: int) -> ja
 
 
 def spectrum(config: Config) -> Spectrum:
-    """Eigenvalues and target power of the population (see :class:`Spectrum`), by LAPACK on the host.
+    """Eigenvalues of the population's kernel matrix / M in decreasing order, and the target's power on each.
+
+    λ_i and unit eigenvectors u_i of K/M, all of multiplicity 1; v_i² = Σ_c (u_i·y_c)²/M over outputs c. The
+    v_i² sum to 1; round-off below 0 in λ is set to 0. float64, by LAPACK on the host, as NumPy arrays.
 
     Depends on model, population, kernel and depth alone. Kept in the process and on disk, under the folder of
     :func:`theorylab.runtime.cache_directory`, by the content of kernel matrix and targets. One thread takes
@@ -160,7 +146,9 @@ def _spectrum(name: str, population: int, kernel: str, depth: int) -> Spectrum:
 
 
 def eigensystem(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
-    """Compute the :class:`Spectrum` of a kernel matrix [M, M] and targets [M, outputs], or read it from disk.
+    """Compute the spectrum of a kernel matrix [M, M] and targets [M, outputs], or read it from disk.
+
+    See :func:`spectrum` for its definition.
 
     Raises
     ------
@@ -180,9 +168,14 @@ def eigensystem(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
     if stored is None:
         stored = _decompose(kernel, targets)
         _write(path, stored)
-    for array in stored:
-        array.setflags(write=False)
     return stored
+
+
+def _spectrum_of(*arrays: np.ndarray) -> Spectrum:
+    # NumPy, not JAX, arrays: they outlive any trace and any precision that they are first asked for in.
+    for array in arrays:
+        array.setflags(write=False)
+    return Spectrum(*cast(Any, arrays))
 
 
 def _decompose(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
@@ -192,17 +185,17 @@ def _decompose(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
     eigenvalues, vectors = eigh(kernel / size, driver="evd")
     if eigenvalues[0] < -1e-10 * eigenvalues[-1]:
         raise ValueError(
-            f"the kernel matrix is not positive semi-definite: its smallest eigenvalue is {eigenvalues[0]:.3g}, "
-            f"its largest {eigenvalues[-1]:.3g}"
+            "the kernel matrix is not positive semi-definite: its smallest eigenvalue is "
+            f"{eigenvalues[0]:.3g}, its largest {eigenvalues[-1]:.3g}"
         )
     power = np.sum((vectors.T @ targets) ** 2, axis=1) / size
-    return Spectrum(np.clip(eigenvalues, 0, None)[::-1].copy(), np.ones(size), power[::-1].copy())
+    return _spectrum_of(np.clip(eigenvalues, 0, None)[::-1].copy(), np.ones(size), power[::-1].copy())
 
 
 def _read(path: Path, size: int) -> Spectrum | None:
     try:
         with np.load(path, allow_pickle=False) as file:
-            result = Spectrum(**{name: file[name] for name in Spectrum._fields})
+            result = _spectrum_of(*(file[name] for name in Spectrum._fields))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # absent, or cut short: compute it again
     usable = all(array.shape == (size,) and np.isfinite(array).all() for array in result)
@@ -216,7 +209,7 @@ def _write(path: Path, result: Spectrum) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
             temporary = file.name
-            np.savez(file, **result._asdict())
+            np.savez(file, **cast(Any, result._asdict()))
         os.replace(temporary, path)
     except OSError:  # a read-only or full disk costs the next process a second, no more
         if temporary is not None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import warnings
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -86,6 +87,7 @@ def as_floats(spectrum: Spectrum, *scalars: ArrayLike) -> tuple[Spectrum, list[A
 
 
 def sizes_of(num_samples: Array, num_features: Array) -> Sizes:
+    """Prepare n and k; differentiable to any order at n = k and at k = inf."""
     infinite = jnp.isinf(num_features)
     finite = jnp.where(infinite, 1, num_features)
     ordered = num_samples <= num_features
@@ -136,7 +138,7 @@ def assemble(
     iterations: Array,
 ) -> EffectiveRidges:
     """Collect the state that belongs to γ and d = min(a, b)."""
-    learned, unlearned = learnabilities(spectrum.eigenvalues, gamma)
+    learned, unlearned = learnabilities(jnp.asarray(spectrum.eigenvalues), gamma)
     z = jnp.sum(spectrum.multiplicities * learned)
     q = jnp.sum(spectrum.multiplicities * learned**2)
     w = jnp.sum(spectrum.multiplicities * learned * unlearned)
@@ -156,6 +158,8 @@ def assemble(
     )
 
 
+# Compiled here too: an eager while_loop would be compiled anew at every call.
+@jax.jit
 def effective_ridges(
     spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, ridge: ArrayLike
 ) -> EffectiveRidges:
@@ -204,7 +208,7 @@ def effective_ridges(
     product = (samples - positive_modes) * full_fraction
     product = jnp.where(product > 0, product, 1)
     rootless_gamma = jnp.where(full_spare > 0, ridge / product, 0)
-    _, unlearned = learnabilities(eigenvalues, rootless_gamma)
+    _, unlearned = learnabilities(jnp.asarray(eigenvalues), rootless_gamma)
     rootless_spare = full_spare + jnp.sum(jnp.where(eigenvalues > 0, multiplicities * unlearned, 0))
     return assemble(
         spectrum,

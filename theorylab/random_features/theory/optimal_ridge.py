@@ -5,8 +5,8 @@ u = log(γ/γ_min) the smaller spare count is, without cancellation,
 
     d(u) = expm1(u) γ_min Σ m λ/((λ + γ)(λ + γ_min)),                                                   (10)
 
-so one root solve, for γ_min, gives the whole curve. Where rank <= min(n, k) there is no γ_min > 0 and γ itself
-is swept, d = min(n, k) − rank + Σ_{λ>0} m γ/(λ + γ).
+so one root solve, for γ_min, gives the whole curve. Where rank <= min(n, k) there is no γ_min > 0 and γ
+itself is swept, d = min(n, k) − rank + Σ_{λ>0} m γ/(λ + γ).
 
 "More is better" (Simon, Karkada, Ghosh and Belkin, arXiv 2311.14646, Theorem 1): at the optimal ridge the
 test error does not increase with n or k. At fixed γ both derivatives of (3') are negative, which proves it.
@@ -14,6 +14,7 @@ test error does not increase with n or k. At fixed γ both derivatives of (3') a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from jaxtyping import Float
 
 from theorylab.numerics.spectra import Spectrum
 from theorylab.random_features.theory.implicit import (
+    EffectiveRidges,
     Sizes,
     as_floats,
     assemble,
@@ -32,7 +34,7 @@ from theorylab.random_features.theory.implicit import (
     rank,
     sizes_of,
 )
-from theorylab.random_features.theory.risk import errors_from_sums, predict_errors, target_sums
+from theorylab.random_features.theory.risk import errors_at, errors_from_sums, target_sums
 
 
 class RidgePoint(NamedTuple):
@@ -63,6 +65,7 @@ class _Sweep(NamedTuple):
     spectrum: Spectrum
     sizes: Sizes
     noise: Array
+    ridgeless: EffectiveRidges
     gamma_min: Array
     offset: Array  # d at gamma_min
     gamma_unit: Array  # gamma at u = 0
@@ -73,7 +76,8 @@ def _sweep(
 ) -> _Sweep:
     spectrum, (samples, features, noise) = as_floats(spectrum, num_samples, num_features, noise_variance)
     sizes = sizes_of(samples, features)
-    gamma_min = effective_ridges(spectrum, samples, features, 0.0).gamma
+    ridgeless = effective_ridges(spectrum, samples, features, 0.0)
+    gamma_min = ridgeless.gamma
     full = gamma_min > 0
     eigenvalues = spectrum.eigenvalues
     smallest = jnp.min(jnp.where(eigenvalues > 0, eigenvalues, jnp.inf))
@@ -82,6 +86,7 @@ def _sweep(
         spectrum,
         sizes,
         noise,
+        ridgeless,
         gamma_min,
         jnp.where(full, 0, sizes.smaller - rank(spectrum)),
         jnp.where(full, gamma_min, 1e-9 * smallest),
@@ -90,11 +95,11 @@ def _sweep(
 
 def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     """Errors at γ = γ_unit exp(u), without a root solve."""
-    spectrum, sizes, noise, gamma_min, offset, gamma_unit = sweep
+    spectrum, sizes, noise, _, gamma_min, offset, gamma_unit = sweep
     eigenvalues, multiplicities, _ = spectrum
     gamma = gamma_unit * jnp.exp(log_ratio)
     excess = jnp.where(gamma_min > 0, gamma_unit * jnp.expm1(log_ratio), gamma)
-    learned_at_min, _ = learnabilities(eigenvalues, gamma_min)
+    learned_at_min, _ = learnabilities(jnp.asarray(eigenvalues), gamma_min)
     smaller_spare = offset + excess * jnp.sum(multiplicities * learned_at_min / (eigenvalues + gamma))
     zero = jnp.zeros_like(gamma)
     state = assemble(spectrum, sizes, gamma, smaller_spare, zero, zero.astype(int))
@@ -109,6 +114,9 @@ def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     )
     # An error below the noise can only be rounding where both spare counts vanish.
     test_error = jnp.where(errors["test_error"] >= noise, errors["test_error"], jnp.inf)
+    # Negative ridges end where δ stops increasing with γ, before q reaches n.
+    test_error = jnp.where(state.spare_samples + state.w >= 0, test_error, jnp.inf)
+    test_error = jnp.where(state.spare_feature_fraction >= 0, test_error, jnp.inf)
     return RidgePoint(
         ridge=state.kappa * state.spare_samples,
         gamma=gamma,
@@ -118,6 +126,7 @@ def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     )
 
 
+@jax.jit
 def ridge_curve(
     spectrum: Spectrum,
     num_samples: ArrayLike,
@@ -161,6 +170,7 @@ def _minimise_golden(function: object, low: Array, high: Array, num_steps: int =
     return jnp.where(value_left <= value_right, left, right)
 
 
+@partial(jax.jit, static_argnames=("allow_negative", "num_points", "num_minima"))
 def optimal_ridge(
     spectrum: Spectrum,
     num_samples: ArrayLike,
@@ -174,9 +184,9 @@ def optimal_ridge(
     """Find the ridge with the smallest test error.
 
     A grid over u = log(γ/γ_min), fine near δ = 0 and reaching past the null predictor, then golden-section
-    refinement of the ``num_minima`` lowest local minima: ridge curves may have several. The ridge is exactly 0
-    where interpolation is optimal, which for k <= n never happens (rank > k). Where nothing can be learned the
-    optimum is δ -> inf, and the largest ridge of the grid is returned.
+    refinement of the ``num_minima`` lowest local minima: ridge curves may have several. The ridge is exactly
+    0 where interpolation is optimal, which for k <= n never happens (rank > k). Where nothing can be learned
+    the optimum is δ -> inf, and the largest ridge of the grid is returned.
 
     With ``allow_negative`` and n < k, ridges below 0 are admitted, as long as ab + w(a + b) > 0, which is
     where δ still increases with γ.
@@ -214,8 +224,8 @@ def optimal_ridge(
     found = RidgePoint(*(entry[best] for entry in points))
 
     # The ridgeless end itself: γ_min > 0 has it at u = 0 up to rounding, a low rank not at all.
-    ridgeless = effective_ridges(sweep.spectrum, num_samples, num_features, jnp.zeros_like(sweep.noise))
-    errors = predict_errors(sweep.spectrum, num_samples, num_features, 0.0, sweep.noise)
+    ridgeless = sweep.ridgeless
+    errors = errors_at(sweep.spectrum, num_samples, num_features, ridgeless, sweep.noise)
     end = RidgePoint(
         ridge=jnp.zeros_like(found.ridge),
         gamma=ridgeless.gamma,
@@ -260,6 +270,5 @@ def zero_ridge_slope(
     overparametrised = n < jnp.where(sweep.sizes.infinite, jnp.inf, k)
     # Evaluated off the peak in the branch that is not taken.
     slope = jax.grad(lambda u: jnp.log(_point(sweep, u).test_error))(zero)
-    w = effective_ridges(sweep.spectrum, num_samples, num_features, 0.0).w
     gap = n - k
-    return jnp.where(overparametrised, slope, -2 * w / jnp.where(gap > 0, gap, 0))
+    return jnp.where(overparametrised, slope, -2 * sweep.ridgeless.w / jnp.where(gap > 0, gap, 0))

@@ -25,7 +25,7 @@ from theorylab.random_features.theory.risk import TargetSums, errors_from_sums
 LARGEST_GAMMA = 0.1
 
 # B_2j/(2j)! for j = 1 … 8
-_BERNOULLI = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
+_BERNOULLI: tuple[float, ...] = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
 _BERNOULLI += (-691 / 1307674368000, 1 / 74724249600, -3617 / 10670622842880000)
 
 
@@ -87,8 +87,9 @@ def continuum_sums(
 
         z = A γ^(-1/α),  w = z/α,  q = (1 − 1/α) z,  Σv²G² = γ^t C(1 − t),  Σv²LG = γ^t C t           (11)
 
-    For 0 < t < 2 (Σv²G²) and 0 < t < 1 (Σv²LG, needed at finite k), see :func:`continuum_problem`. Corrections
-    to Σv²LG are of relative order γ^(1−t): slow for t near 1, where :func:`corrected_sums` is the one to use.
+    For 0 < t < 2 (Σv²G²) and 0 < t < 1 (Σv²LG, needed at finite k), see :func:`continuum_problem`.
+    Corrections to Σv²LG are of relative order γ^(1−t): slow for t near 1, where :func:`corrected_sums` is the
+    one to use.
     """
     gamma, alpha, beta = (jnp.asarray(x) for x in (gamma, eigenvalue_exponent, target_exponent))
     t, A, C = _constants(alpha, beta)
@@ -171,6 +172,7 @@ def continuum_errors(
     return {"ridge": gamma * spare * fraction, **errors}
 
 
+@jax.jit
 def corrected_errors(
     num_samples: ArrayLike,
     num_features: ArrayLike,
@@ -259,6 +261,7 @@ def interpolation_threshold(eigenvalue_exponent: ArrayLike, target_exponent: Arr
     return (beta - alpha) / (alpha * (alpha - 1))
 
 
+@jax.jit
 def optimal_fitting_ratio(
     relative_noise: ArrayLike, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike
 ) -> Array:

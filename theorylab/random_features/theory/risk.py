@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -94,6 +95,7 @@ def errors_at(
     )
 
 
+@jax.jit
 def predict_errors(
     spectrum: Spectrum,
     num_samples: ArrayLike,

@@ -221,7 +221,11 @@ def effective_ridges(
 
 
 def implicit_equation_residuals(
-    spectrum: Spectrum, num_samples: float, num_features: float, ridge: float, solution: EffectiveRidges
+    spectrum: Spectrum,
+    num_samples: float | int,
+    num_features: float | int,
+    ridge: float | int,
+    solution: EffectiveRidges,
 ) -> tuple[float, float]:
     """Relative residuals of both implicit equations (1), evaluated in float64 by NumPy.
 
@@ -240,9 +244,9 @@ def implicit_equation_residuals(
 
 def solve_effective_ridges(
     spectrum: Spectrum,
-    num_samples: float,
-    num_features: float,
-    ridge: float,
+    num_samples: float | int,
+    num_features: float | int,
+    ridge: float | int,
     *,
     tolerance: float = 1e-10,
 ) -> EffectiveRidges:

@@ -117,7 +117,9 @@ def corrected_sums(
     return PowerLawSums(z, z - w, w, gamma**t * C * (1 - t) + second, gamma**t * C * t + first - 2 * second)
 
 
-def continuum_problem(num_features: float, eigenvalue_exponent: float, target_exponent: float) -> str | None:
+def continuum_problem(
+    num_features: float | int, eigenvalue_exponent: float | int, target_exponent: float | int
+) -> str | None:
     """Say why the continuum forms (11) do not apply to concrete exponents, or None if they do."""
     t = (target_exponent - 1) / eigenvalue_exponent
     if eigenvalue_exponent <= 1 or target_exponent <= 1:
@@ -131,7 +133,7 @@ def continuum_problem(num_features: float, eigenvalue_exponent: float, target_ex
     return None
 
 
-def corrected_problem(eigenvalue_exponent: float, target_exponent: float) -> str | None:
+def corrected_problem(eigenvalue_exponent: float | int, target_exponent: float | int) -> str | None:
     """Say why the zeta-corrected forms (12) do not apply to concrete exponents, or None if they do."""
     if eigenvalue_exponent <= 1 or target_exponent <= 1:
         return "the power law is not summable: both exponents must exceed 1"
@@ -142,12 +144,12 @@ def corrected_problem(eigenvalue_exponent: float, target_exponent: float) -> str
 
 
 def continuum_errors(
-    num_samples: float,
-    num_features: float,
+    num_samples: float | int,
+    num_features: float | int,
     effective_dimension: ArrayLike,
     noise_variance: ArrayLike,
-    eigenvalue_exponent: float,
-    target_exponent: float,
+    eigenvalue_exponent: float | int,
+    target_exponent: float | int,
 ) -> dict[str, Array]:
     """Errors in closed form, parametrised by z in (0, min(n, k)): (11) in (3').
 
@@ -326,7 +328,7 @@ class ScalingExponents(NamedTuple):
     tempered_ratio: float
 
 
-def scaling_exponents(eigenvalue_exponent: float, target_exponent: float) -> ScalingExponents:
+def scaling_exponents(eigenvalue_exponent: float | int, target_exponent: float | int) -> ScalingExponents:
     """Scaling laws of power-law random features, n, k -> inf; see :class:`ScalingExponents` (15).
 
     Raises

@@ -18,6 +18,7 @@ from theorylab.random_features.theory import (
 from theorylab.random_features.theory.implicit import implicit_equation_residuals
 
 SPECTRUM = power_law(1500, 1.5, 1.5)
+SHORT = power_law(400, 1.5, 1.5)
 RIDGES = (0.0, 1e-20, 1e-8, 1.0, 1e6)
 
 
@@ -46,7 +47,7 @@ def test_spare_counts_keep_their_digits():
 def test_samples_and_features_are_interchangeable(ridge):
     for n, k in ((100, 150), (20, 1000), (77, 77)):
         gamma = effective_ridges(SPECTRUM, n, k, ridge).gamma
-        mirrored = effective_ridges(SPECTRUM, k, n, ridge * n / k).gamma
+        mirrored = effective_ridges(SPECTRUM, k, n, ridge * k / n).gamma
         np.testing.assert_allclose(gamma, mirrored, rtol=1e-12)
 
 
@@ -74,53 +75,78 @@ def test_a_million_modes():
 # --- derivatives ---------------------------------------------------------------------------------------
 
 
-def log_error(log_ridge, log_samples, log_features):
-    errors = predict_errors(SPECTRUM, jnp.exp(log_samples), jnp.exp(log_features), jnp.exp(log_ridge), 0.1)
-    return jnp.log(errors["test_error"])
+def log_error(point):
+    """Log test error at (log ridge, log n, log k), for a spectrum short enough to differentiate often."""
+    ridge, samples, features = jnp.exp(point)
+    return jnp.log(predict_errors(SHORT, samples, features, ridge, 0.1)["test_error"])
 
 
 @pytest.mark.parametrize(("n", "k"), [(100, 60), (100, 150), (100, 100)])
 def test_first_and_second_derivatives(n, k):
-    point = (jnp.log(0.1), jnp.log(float(n)), jnp.log(float(k)))
-    step = 1e-4
+    first, second = DERIVATIVES(jnp.log(jnp.array([0.1, n, k])), jnp.eye(3))
+    moves = jnp.array([-2.0, -1.0, 0.0, 1.0, 2.0])
     for i in range(3):
-        moved = lambda h, i=i: log_error(*(x + h * (j == i) for j, x in enumerate(point)))
-        first = (moved(-2 * step) - 8 * moved(-step) + 8 * moved(step) - moved(2 * step)) / (12 * step)
-        np.testing.assert_allclose(jax.grad(log_error, i)(*point), first, rtol=1e-6)
-        wide = 3e-3
-        values = [moved(j * wide) for j in (-2, -1, 0, 1, 2)]
-        second = np.dot([-1, 16, -30, 16, -1], values) / (12 * wide**2)
-        np.testing.assert_allclose(jax.grad(jax.grad(log_error, i), i)(*point), second, rtol=2e-5)
+        values = VALUES(jnp.log(jnp.array([[0.1, n, k]])) + 1e-3 * jnp.outer(moves, jnp.eye(3)[i]))
+        np.testing.assert_allclose(first[i], np.dot([1, -8, 0, 8, -1], values) / 12e-3, rtol=1e-6)
+        values = VALUES(jnp.log(jnp.array([[0.1, n, k]])) + 5e-3 * jnp.outer(moves, jnp.eye(3)[i]))
+        numeric = np.dot([-1, 16, -30, 16, -1], values) / (12 * 5e-3**2)
+        np.testing.assert_allclose(second[i], numeric, rtol=2e-5)
 
 
-@pytest.mark.parametrize("k", [60.0, 150.0, np.inf])
-def test_derivative_at_zero_ridge(k):
-    error = lambda ridge: predict_errors(SPECTRUM, 100.0, k, ridge, 0.1)["test_error"]
-    slope = jax.grad(error)(0.0)
+def directional(point, direction):
+    """First and second derivative of the log error along a direction."""
+    first = lambda t: jax.jvp(lambda s: log_error(point + s * direction), (t,), (1.0,))[1]  # noqa: E731
+    return jax.jvp(first, (0.0,), (1.0,))
+
+
+VALUES = jax.jit(jax.vmap(log_error))
+DERIVATIVES = jax.jit(jax.vmap(directional, (None, 0)))
+
+
+def short_error(ridge, num_features, eigenvalue=SHORT.eigenvalues[3]):
+    spectrum = SHORT._replace(eigenvalues=SHORT.eigenvalues.at[3].set(eigenvalue))
+    return predict_errors(spectrum, 100.0, num_features, ridge, 0.1)["test_error"]
+
+
+@pytest.fixture(scope="module")
+def gradients():
+    """Derivatives in ridge, k and one eigenvalue, for a batch of points."""
+    return jax.jit(jax.vmap(jax.grad(short_error, (0, 1, 2)), (0, 0, None)))
+
+
+def test_derivative_at_zero_ridge(gradients):
+    widths = jnp.array([60.0, 150.0, jnp.inf])
+    slopes = gradients(jnp.zeros(3), widths, SHORT.eigenvalues[3])[0]
     h = 1e-5
-    numeric = (-3 * error(0.0) + 4 * error(h) - error(2 * h)) / (2 * h)
+    for slope, k in zip(slopes, widths, strict=True):
+        zero, one, two = (short_error(ridge, k) for ridge in (0.0, h, 2 * h))
+        np.testing.assert_allclose(slope, (-3 * zero + 4 * one - two) / (2 * h), rtol=1e-5)
+
+
+def test_derivatives_stay_finite_at_the_corners(gradients):
+    ridges, widths = jnp.repeat(jnp.array([0.0, 0.1]), 4), jnp.tile(jnp.array([1.0, 60.0, 101.0, jnp.inf]), 2)
+    by_ridge, by_width, by_eigenvalue = gradients(ridges, widths, SHORT.eigenvalues[3])
+    assert np.all(np.isfinite(by_ridge))
+    assert np.all(np.isfinite(by_width))
+    assert np.all(np.isfinite(by_eigenvalue))
+    np.testing.assert_array_equal(by_width[widths == jnp.inf], 0)
+
+
+def test_derivative_with_respect_to_an_eigenvalue(gradients):
+    x, h = SHORT.eigenvalues[3], 1e-4
+    slope = gradients(jnp.array([0.1]), jnp.array([150.0]), x)[2][0]
+    numeric = (short_error(0.1, 150.0, x + h) - short_error(0.1, 150.0, x - h)) / (2 * h)
     np.testing.assert_allclose(slope, numeric, rtol=1e-5)
 
 
-def test_derivatives_stay_finite_at_the_corners():
-    gradient = jax.grad(lambda d, k: predict_errors(SPECTRUM, 100.0, k, d, 0.1)["test_error"], (0, 1))
-    for ridge in (0.0, 0.1):
-        for k in (1.0, 60.0, 101.0, jnp.inf):
-            assert np.all(np.isfinite(gradient(ridge, k))), (ridge, k)
-    assert gradient(0.1, jnp.inf)[1] == 0
-    # A kernel of low rank has γ = 0 at ridge 0.
-    low_rank = power_law(20, 1.5, 1.5)
-    error = lambda ridge: predict_errors(low_rank, 100.0, 60.0, ridge, 0.1)["test_error"]
+def test_derivative_of_a_low_rank_kernel_at_zero_ridge():
+    # γ = 0 there, so the implicit function theorem in log γ does not apply.
+    low_rank = SHORT._replace(eigenvalues=jnp.where(jnp.arange(400) < 20, SHORT.eigenvalues, 0.0))
+
+    def error(ridge):
+        return predict_errors(low_rank, 100.0, 60.0, ridge, 0.1)["test_error"]
+
     np.testing.assert_allclose(jax.grad(error)(0.0), (error(1e-6) - error(0.0)) / 1e-6, rtol=1e-3)
-
-
-def test_derivative_with_respect_to_an_eigenvalue():
-    error = lambda x: predict_errors(
-        Spectrum(SPECTRUM.eigenvalues.at[3].set(x), SPECTRUM.multiplicities, SPECTRUM.target_power),
-        100.0, 150.0, 0.1, 0.1,
-    )["test_error"]  # fmt: skip
-    x, h = float(SPECTRUM.eigenvalues[3]), 1e-4
-    np.testing.assert_allclose(jax.grad(error)(x), (error(x + h) - error(x - h)) / (2 * h), rtol=1e-5)
 
 
 # --- properties ----------------------------------------------------------------------------------------

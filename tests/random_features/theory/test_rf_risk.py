@@ -16,8 +16,8 @@ from theorylab.random_features.theory import (
     peak_test_error,
     population_test_error,
     predict_errors,
+    risk,
 )
-from theorylab.random_features.theory import risk
 
 # Test errors at n = 256, 1e4 modes, α = β = 1.5, σ² = 0.5.
 TABLE_RIDGES = (4.64e-3, 0.1, 2.154, 21.54)
@@ -125,25 +125,49 @@ def test_train_error_vanishes_at_the_peak():
 
 
 def test_batch_over_ridge_and_noise():
-    spectrum = power_law(300, 1.5, 1.5)
+    spectrum = power_law(1500, 1.5, 1.5)
     ridges, noises = jnp.array([0.0, 0.1, 1.0]), jnp.array([0.0, 0.5])
-    predict = lambda r, s: predict_errors(spectrum, 100, 150, r, s)["test_error"]
+
+    def predict(ridge, noise):
+        return predict_errors(spectrum, 100, 150, ridge, noise)["test_error"]
+
     grid = jax.jit(jax.vmap(jax.vmap(predict, (None, 0)), (0, None)))(ridges, noises)
     np.testing.assert_allclose(grid, [[predict(r, s) for s in noises] for r in ridges], rtol=1e-12)
 
 
 def test_cross_validation_and_population_identities():
-    spectrum = power_law(500, 1.5, 1.5)
+    spectrum = power_law(1500, 1.5, 1.5)
     solution = effective_ridges(spectrum, 100, 150, 0.1)
     errors = predict_errors(spectrum, 100, 150, 0.1, 0.1)
     trace = solution.spare_samples / 0.1  # tr (K + δ)⁻¹ -> a/δ
     estimate = generalised_cross_validation(errors["train_error"], trace, 100, 0.1)
     np.testing.assert_allclose(estimate, errors["test_error"], rtol=1e-12)
-    learned = mean_learnabilities(spectrum, 100, 150, 0.1)
-    expected = [0.995, 0.985, 0.944, 0.857, 0.680, 0.350]
-    np.testing.assert_allclose(learned[np.array([1, 2, 5, 10, 20, 50]) - 1], expected, atol=2e-3)
     # A population mean of 1 with 10 of 40 points at 0.4 leaves 1.2 on the others.
     np.testing.assert_allclose(finite_population_test_error(1.0, 0.4, 10, 40), 1.2)
+
+
+def test_mean_predictor_of_simulated_fits():
+    n, k, modes, ridge, seeds = 100, 150, 400, 0.1, 150
+    random, index = np.random.default_rng(0), np.arange(1, modes + 1)
+    scale, target = index**-0.75, index**-0.75
+    blocks, fitted = [slice(4, 10), slice(10, 30), slice(30, 100), slice(100, 400)], []
+    for _ in range(seeds):
+        inputs, weights = random.normal(size=(n, modes)), random.normal(size=(modes, k))
+        features = (inputs * scale) @ weights / np.sqrt(k)
+        theta = features.T @ np.linalg.solve(features @ features.T + ridge * np.eye(n), inputs @ target)
+        ratio = scale * (weights @ theta) / np.sqrt(k) / target
+        fitted.append([ratio[block].mean() for block in blocks])
+    mean, error = np.mean(fitted, axis=0), np.std(fitted, axis=0, ddof=1) / np.sqrt(seeds)
+    spectrum = power_law(modes, 1.5, 1.5)
+    learned = np.asarray(mean_learnabilities(spectrum, n, k, ridge))
+    expected = np.array([learned[block].mean() for block in blocks])
+    tolerance = 4 * error + 0.01  # 1/n
+    assert np.all(np.abs(mean - expected) <= tolerance)
+    # The control: the data's effective ridge κ in place of γ.
+    kappa = float(effective_ridges(spectrum, n, k, ridge).kappa)
+    wrong = np.asarray(spectrum.eigenvalues / (spectrum.eigenvalues + kappa))
+    wrong_means = np.array([wrong[block].mean() for block in blocks])
+    assert not np.all(np.abs(mean - wrong_means) <= tolerance), (mean, wrong_means, tolerance)
 
 
 @settings(max_examples=60, deadline=None)

@@ -158,8 +158,6 @@ def assemble(
     )
 
 
-# Compiled here too: an eager while_loop would be compiled anew at every call.
-@jax.jit
 def effective_ridges(
     spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, ridge: ArrayLike
 ) -> EffectiveRidges:
@@ -173,7 +171,13 @@ def effective_ridges(
     with rank <= min(n, k) there is no root, γ = 0, and only first derivatives hold. Arguments are not
     checked: see :func:`check_arguments` and :func:`solve_effective_ridges`.
     """
-    spectrum, (samples, features, ridge) = as_floats(spectrum, num_samples, num_features, ridge)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge)
+    return _effective_ridges(spectrum, *scalars)
+
+
+# Compiled here too: an eager while_loop would be compiled anew at every call.
+@jax.jit
+def _effective_ridges(spectrum: Spectrum, samples: Array, features: Array, ridge: Array) -> EffectiveRidges:
     sizes = sizes_of(samples, features)
     eigenvalues, multiplicities, _ = spectrum
     dtype = ridge.dtype

@@ -14,6 +14,7 @@ test error does not increase with n or k. At fixed γ both derivatives of (3') a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -126,7 +127,6 @@ def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     )
 
 
-@jax.jit
 def ridge_curve(
     spectrum: Spectrum,
     num_samples: ArrayLike,
@@ -140,37 +140,35 @@ def ridge_curve(
     n < k negative u give negative ridges, down to where the curve turns (test error inf beyond). Where
     rank <= min(n, k) the unit of γ is 1e-9 of the smallest positive eigenvalue instead of γ_min.
     """
-    sweep = _sweep(spectrum, num_samples, num_features, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, noise_variance)
+    return _ridge_curve(spectrum, *scalars, log_ratio)
+
+
+@jax.jit
+def _ridge_curve(
+    spectrum: Spectrum, samples: Array, features: Array, noise: Array, log_ratio: Float[Array, " points"]
+) -> RidgePoint:
+    sweep = _sweep(spectrum, samples, features, noise)
     return jax.vmap(lambda u: _point(sweep, u))(log_ratio)
 
 
-def _minimise_golden(function: object, low: Array, high: Array, num_steps: int = 60) -> Array:
-    """Golden-section search; returns the best evaluated argument."""
-    assert callable(function)
-    golden = (5**0.5 - 1) / 2
+def _refine(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Narrow brackets of local minima, all in step: each round keeps two ninths of every bracket."""
+    inner = jnp.linspace(0, 1, 10, dtype=low.dtype)[1:-1]
 
-    def narrow(_: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        low, high, left, right, value_left, value_right = state
-        shrink_right = value_left <= value_right
-        low, high = jnp.where(shrink_right, low, left), jnp.where(shrink_right, right, high)
-        new = jnp.where(shrink_right, high - golden * (high - low), low + golden * (high - low))
-        value = function(new)
-        return (
-            low,
-            high,
-            jnp.where(shrink_right, new, right),
-            jnp.where(shrink_right, left, new),
-            jnp.where(shrink_right, value, value_right),
-            jnp.where(shrink_right, value_left, value),
-        )
+    def narrow(_round: ArrayLike, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        spacing = (high - low) / (inner.size + 1)
+        points = low[:, None] + (high - low)[:, None] * inner[None, :]
+        values = jax.vmap(jax.vmap(function))(points)
+        best = jnp.take_along_axis(points, jnp.argmin(values, axis=1)[:, None], axis=1)[:, 0]
+        return best - spacing, best + spacing
 
-    left, right = high - golden * (high - low), low + golden * (high - low)
-    state = (low, high, left, right, function(left), function(right))
-    _, _, left, right, value_left, value_right = jax.lax.fori_loop(0, num_steps, narrow, state)
-    return jnp.where(value_left <= value_right, left, right)
+    # (2/9)^20 is 1e-13, below what a flat minimum resolves.
+    low, high = jax.lax.fori_loop(0, 20, narrow, (low, high))
+    return (low + high) / 2
 
 
-@partial(jax.jit, static_argnames=("allow_negative", "num_points", "num_minima"))
 def optimal_ridge(
     spectrum: Spectrum,
     num_samples: ArrayLike,
@@ -183,7 +181,7 @@ def optimal_ridge(
 ) -> RidgePoint:
     """Find the ridge with the smallest test error.
 
-    A grid over u = log(γ/γ_min), fine near δ = 0 and reaching past the null predictor, then golden-section
+    A grid over u = log(γ/γ_min), fine near δ = 0 and reaching past the null predictor, then a local
     refinement of the ``num_minima`` lowest local minima: ridge curves may have several. The ridge is exactly
     0 where interpolation is optimal, which for k <= n never happens (rank > k). Where nothing can be learned
     the optimum is δ -> inf, and the largest ridge of the grid is returned.
@@ -193,7 +191,21 @@ def optimal_ridge(
 
     Traceable and vmappable over n, k (inf too), noise variance and spectrum.
     """
-    sweep = _sweep(spectrum, num_samples, num_features, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, noise_variance)
+    return _optimal_ridge(spectrum, *scalars, allow_negative, num_points, num_minima)
+
+
+@partial(jax.jit, static_argnums=(4, 5, 6))
+def _optimal_ridge(
+    spectrum: Spectrum,
+    samples: Array,
+    features: Array,
+    noise: Array,
+    allow_negative: bool,
+    num_points: int,
+    num_minima: int,
+) -> RidgePoint:
+    sweep = _sweep(spectrum, samples, features, noise)
     dtype = sweep.noise.dtype
     largest = jnp.max(sweep.spectrum.eigenvalues)
     largest = jnp.where(largest > 0, largest, 1)
@@ -205,10 +217,7 @@ def optimal_ridge(
         grid = jnp.concatenate([-jnp.geomspace(30, 1e-6, num_points, dtype=dtype), grid])
 
     def test_error(log_ratio: Array) -> Array:
-        error = _point(sweep, log_ratio).test_error
-        # For k < n it is the spare features that would turn negative, which no ridge corresponds to.
-        admissible = (log_ratio >= 0) | (sweep.sizes.ordered & (sweep.gamma_min > 0))
-        return jnp.where(admissible, error, jnp.inf)
+        return _point(sweep, log_ratio).test_error
 
     values = jax.lax.map(test_error, grid, batch_size=32)
     before = jnp.concatenate([values[:1], values[:-1]])
@@ -217,15 +226,14 @@ def optimal_ridge(
     _, places = jax.lax.top_k(-local, num_minima)
     left = grid[jnp.maximum(places - 1, 0)]
     right = grid[jnp.minimum(places + 1, grid.size - 1)]
-    refined = jax.vmap(lambda low, high: _minimise_golden(test_error, low, high))(left, right)
-    candidates = jnp.concatenate([refined, grid[places]])
-    points = jax.vmap(lambda u: _point(sweep, u))(candidates)
-    best = jnp.argmin(jax.vmap(test_error)(candidates))
+    refined = _refine(test_error, left, right)
+    points = jax.vmap(lambda u: _point(sweep, u))(refined)
+    best = jnp.argmin(points.test_error)
     found = RidgePoint(*(entry[best] for entry in points))
 
     # The ridgeless end itself: γ_min > 0 has it at u = 0 up to rounding, a low rank not at all.
     ridgeless = sweep.ridgeless
-    errors = errors_at(sweep.spectrum, num_samples, num_features, ridgeless, sweep.noise)
+    errors = errors_at(sweep.spectrum, samples, features, ridgeless, sweep.noise)
     end = RidgePoint(
         ridge=jnp.zeros_like(found.ridge),
         gamma=ridgeless.gamma,
@@ -264,7 +272,13 @@ def zero_ridge_slope(
     Negative: a small ridge helps. Interpolation can be optimal only where this is >= 0, hence only for n < k:
     for k < n it equals −2w/(n − k), and it is −inf at n = k.
     """
-    sweep = _sweep(spectrum, num_samples, num_features, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, noise_variance)
+    return _zero_ridge_slope(spectrum, *scalars)
+
+
+@jax.jit
+def _zero_ridge_slope(spectrum: Spectrum, samples: Array, features: Array, noise: Array) -> Array:
+    sweep = _sweep(spectrum, samples, features, noise)
     n, k = sweep.sizes.num_samples, sweep.sizes.num_features
     zero = jnp.zeros_like(sweep.noise)
     overparametrised = n < jnp.where(sweep.sizes.infinite, jnp.inf, k)

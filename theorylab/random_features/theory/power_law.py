@@ -174,7 +174,6 @@ def continuum_errors(
     return {"ridge": gamma * spare * fraction, **errors}
 
 
-@jax.jit
 def corrected_errors(
     num_samples: ArrayLike,
     num_features: ArrayLike,
@@ -190,13 +189,15 @@ def corrected_errors(
     inf. nan where the effective ridge exceeds 0.1, outside the regime of (12). Exponents: see
     :func:`corrected_problem`.
     """
-    dtype = jnp.result_type(float)
-    samples, features, ridge, noise, alpha, beta = (
-        jnp.asarray(x, dtype)
-        for x in (
-            num_samples, num_features, ridge, noise_variance, eigenvalue_exponent, target_exponent,
-        )
-    )  # fmt: skip
+    arguments = (num_samples, num_features, ridge, noise_variance, eigenvalue_exponent, target_exponent)
+    return _corrected_errors(*(jnp.asarray(x, float) for x in arguments))
+
+
+@jax.jit
+def _corrected_errors(
+    samples: Array, features: Array, ridge: Array, noise: Array, alpha: Array, beta: Array
+) -> dict[str, Array]:
+    dtype = samples.dtype
     sizes = sizes_of(samples, features)
     _, A, _ = _constants(alpha, beta)
     edge = riemann_zeta(-alpha)

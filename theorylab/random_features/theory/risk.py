@@ -95,7 +95,6 @@ def errors_at(
     )
 
 
-@jax.jit
 def predict_errors(
     spectrum: Spectrum,
     num_samples: ArrayLike,
@@ -114,8 +113,16 @@ def predict_errors(
     Traceable, differentiable and vmappable in all arguments; k may be inf. Not checked here: see
     :func:`~theorylab.random_features.theory.implicit.check_arguments`.
     """
-    solution = effective_ridges(spectrum, num_samples, num_features, ridge)
-    return errors_at(spectrum, num_samples, num_features, solution, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge, noise_variance)
+    return _predict_errors(spectrum, *scalars)
+
+
+@jax.jit
+def _predict_errors(
+    spectrum: Spectrum, samples: Array, features: Array, ridge: Array, noise: Array
+) -> dict[str, Array]:
+    solution = effective_ridges(spectrum, samples, features, ridge)
+    return errors_at(spectrum, samples, features, solution, noise)
 
 
 def test_error_published(

@@ -89,7 +89,7 @@ def power_law_infinite(
     )
 
 
-def validate_exponents(eigenvalue_exponent: float, target_exponent: float) -> None:
+def validate_exponents(eigenvalue_exponent: float | int, target_exponent: float | int) -> None:
     """Check that an infinite power law has a finite trace and a finite target.
 
     Raises

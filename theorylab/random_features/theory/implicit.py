@@ -19,6 +19,7 @@ from __future__ import annotations
 import warnings
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -86,6 +87,7 @@ def as_floats(spectrum: Spectrum, *scalars: ArrayLike) -> tuple[Spectrum, list[A
 
 
 def sizes_of(num_samples: Array, num_features: Array) -> Sizes:
+    """Prepare n and k; differentiable to any order at n = k and at k = inf."""
     infinite = jnp.isinf(num_features)
     finite = jnp.where(infinite, 1, num_features)
     ordered = num_samples <= num_features
@@ -136,7 +138,7 @@ def assemble(
     iterations: Array,
 ) -> EffectiveRidges:
     """Collect the state that belongs to γ and d = min(a, b)."""
-    learned, unlearned = learnabilities(spectrum.eigenvalues, gamma)
+    learned, unlearned = learnabilities(jnp.asarray(spectrum.eigenvalues), gamma)
     z = jnp.sum(spectrum.multiplicities * learned)
     q = jnp.sum(spectrum.multiplicities * learned**2)
     w = jnp.sum(spectrum.multiplicities * learned * unlearned)
@@ -169,7 +171,13 @@ def effective_ridges(
     with rank <= min(n, k) there is no root, γ = 0, and only first derivatives hold. Arguments are not
     checked: see :func:`check_arguments` and :func:`solve_effective_ridges`.
     """
-    spectrum, (samples, features, ridge) = as_floats(spectrum, num_samples, num_features, ridge)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge)
+    return _effective_ridges(spectrum, *scalars)
+
+
+# Compiled here too: an eager while_loop would be compiled anew at every call.
+@jax.jit
+def _effective_ridges(spectrum: Spectrum, samples: Array, features: Array, ridge: Array) -> EffectiveRidges:
     sizes = sizes_of(samples, features)
     eigenvalues, multiplicities, _ = spectrum
     dtype = ridge.dtype
@@ -204,7 +212,7 @@ def effective_ridges(
     product = (samples - positive_modes) * full_fraction
     product = jnp.where(product > 0, product, 1)
     rootless_gamma = jnp.where(full_spare > 0, ridge / product, 0)
-    _, unlearned = learnabilities(eigenvalues, rootless_gamma)
+    _, unlearned = learnabilities(jnp.asarray(eigenvalues), rootless_gamma)
     rootless_spare = full_spare + jnp.sum(jnp.where(eigenvalues > 0, multiplicities * unlearned, 0))
     return assemble(
         spectrum,
@@ -217,7 +225,11 @@ def effective_ridges(
 
 
 def implicit_equation_residuals(
-    spectrum: Spectrum, num_samples: float, num_features: float, ridge: float, solution: EffectiveRidges
+    spectrum: Spectrum,
+    num_samples: float | int,
+    num_features: float | int,
+    ridge: float | int,
+    solution: EffectiveRidges,
 ) -> tuple[float, float]:
     """Relative residuals of both implicit equations (1), evaluated in float64 by NumPy.
 
@@ -236,9 +248,9 @@ def implicit_equation_residuals(
 
 def solve_effective_ridges(
     spectrum: Spectrum,
-    num_samples: float,
-    num_features: float,
-    ridge: float,
+    num_samples: float | int,
+    num_features: float | int,
+    ridge: float | int,
     *,
     tolerance: float = 1e-10,
 ) -> EffectiveRidges:

@@ -5,8 +5,8 @@ u = log(γ/γ_min) the smaller spare count is, without cancellation,
 
     d(u) = expm1(u) γ_min Σ m λ/((λ + γ)(λ + γ_min)),                                                   (10)
 
-so one root solve, for γ_min, gives the whole curve. Where rank <= min(n, k) there is no γ_min > 0 and γ itself
-is swept, d = min(n, k) − rank + Σ_{λ>0} m γ/(λ + γ).
+so one root solve, for γ_min, gives the whole curve. Where rank <= min(n, k) there is no γ_min > 0 and γ
+itself is swept, d = min(n, k) − rank + Σ_{λ>0} m γ/(λ + γ).
 
 "More is better" (Simon, Karkada, Ghosh and Belkin, arXiv 2311.14646, Theorem 1): at the optimal ridge the
 test error does not increase with n or k. At fixed γ both derivatives of (3') are negative, which proves it.
@@ -14,6 +14,8 @@ test error does not increase with n or k. At fixed γ both derivatives of (3') a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -24,6 +26,7 @@ from jaxtyping import Float
 
 from theorylab.numerics.spectra import Spectrum
 from theorylab.random_features.theory.implicit import (
+    EffectiveRidges,
     Sizes,
     as_floats,
     assemble,
@@ -32,7 +35,7 @@ from theorylab.random_features.theory.implicit import (
     rank,
     sizes_of,
 )
-from theorylab.random_features.theory.risk import errors_from_sums, predict_errors, target_sums
+from theorylab.random_features.theory.risk import errors_at, errors_from_sums, target_sums
 
 
 class RidgePoint(NamedTuple):
@@ -63,6 +66,7 @@ class _Sweep(NamedTuple):
     spectrum: Spectrum
     sizes: Sizes
     noise: Array
+    ridgeless: EffectiveRidges
     gamma_min: Array
     offset: Array  # d at gamma_min
     gamma_unit: Array  # gamma at u = 0
@@ -71,7 +75,8 @@ class _Sweep(NamedTuple):
 def _sweep(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, noise_variance: ArrayLike) -> _Sweep:
     spectrum, (samples, features, noise) = as_floats(spectrum, num_samples, num_features, noise_variance)
     sizes = sizes_of(samples, features)
-    gamma_min = effective_ridges(spectrum, samples, features, 0.0).gamma
+    ridgeless = effective_ridges(spectrum, samples, features, 0.0)
+    gamma_min = ridgeless.gamma
     full = gamma_min > 0
     eigenvalues = spectrum.eigenvalues
     smallest = jnp.min(jnp.where(eigenvalues > 0, eigenvalues, jnp.inf))
@@ -80,6 +85,7 @@ def _sweep(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, 
         spectrum,
         sizes,
         noise,
+        ridgeless,
         gamma_min,
         jnp.where(full, 0, sizes.smaller - rank(spectrum)),
         jnp.where(full, gamma_min, 1e-9 * smallest),
@@ -88,11 +94,11 @@ def _sweep(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, 
 
 def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     """Errors at γ = γ_unit exp(u), without a root solve."""
-    spectrum, sizes, noise, gamma_min, offset, gamma_unit = sweep
+    spectrum, sizes, noise, _, gamma_min, offset, gamma_unit = sweep
     eigenvalues, multiplicities, _ = spectrum
     gamma = gamma_unit * jnp.exp(log_ratio)
     excess = jnp.where(gamma_min > 0, gamma_unit * jnp.expm1(log_ratio), gamma)
-    learned_at_min, _ = learnabilities(eigenvalues, gamma_min)
+    learned_at_min, _ = learnabilities(jnp.asarray(eigenvalues), gamma_min)
     smaller_spare = offset + excess * jnp.sum(multiplicities * learned_at_min / (eigenvalues + gamma))
     zero = jnp.zeros_like(gamma)
     state = assemble(spectrum, sizes, gamma, smaller_spare, zero, zero.astype(int))
@@ -107,6 +113,9 @@ def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     )
     # An error below the noise can only be rounding where both spare counts vanish.
     test_error = jnp.where(errors["test_error"] >= noise, errors["test_error"], jnp.inf)
+    # Negative ridges end where δ stops increasing with γ, before q reaches n.
+    test_error = jnp.where(state.spare_samples + state.w >= 0, test_error, jnp.inf)
+    test_error = jnp.where(state.spare_feature_fraction >= 0, test_error, jnp.inf)
     return RidgePoint(
         ridge=state.kappa * state.spare_samples,
         gamma=gamma,
@@ -129,34 +138,33 @@ def ridge_curve(
     n < k negative u give negative ridges, down to where the curve turns (test error inf beyond). Where
     rank <= min(n, k) the unit of γ is 1e-9 of the smallest positive eigenvalue instead of γ_min.
     """
-    sweep = _sweep(spectrum, num_samples, num_features, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, noise_variance)
+    return _ridge_curve(spectrum, *scalars, log_ratio)
+
+
+@jax.jit
+def _ridge_curve(
+    spectrum: Spectrum, samples: Array, features: Array, noise: Array, log_ratio: Float[Array, " points"]
+) -> RidgePoint:
+    sweep = _sweep(spectrum, samples, features, noise)
     return jax.vmap(lambda u: _point(sweep, u))(log_ratio)
 
 
-def _minimise_golden(function: object, low: Array, high: Array, num_steps: int = 60) -> Array:
-    """Golden-section search; returns the best evaluated argument."""
-    assert callable(function)
-    golden = (5**0.5 - 1) / 2
+def _refine(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Narrow brackets of local minima, all in step: each round keeps two ninths of every bracket."""
+    inner = jnp.linspace(0, 1, 10, dtype=low.dtype)[1:-1]
 
-    def narrow(_: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        low, high, left, right, value_left, value_right = state
-        shrink_right = value_left <= value_right
-        low, high = jnp.where(shrink_right, low, left), jnp.where(shrink_right, right, high)
-        new = jnp.where(shrink_right, high - golden * (high - low), low + golden * (high - low))
-        value = function(new)
-        return (
-            low,
-            high,
-            jnp.where(shrink_right, new, right),
-            jnp.where(shrink_right, left, new),
-            jnp.where(shrink_right, value, value_right),
-            jnp.where(shrink_right, value_left, value),
-        )
+    def narrow(_round: ArrayLike, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        spacing = (high - low) / (inner.size + 1)
+        points = low[:, None] + (high - low)[:, None] * inner[None, :]
+        values = jax.vmap(jax.vmap(function))(points)
+        best = jnp.take_along_axis(points, jnp.argmin(values, axis=1)[:, None], axis=1)[:, 0]
+        return best - spacing, best + spacing
 
-    left, right = high - golden * (high - low), low + golden * (high - low)
-    state = (low, high, left, right, function(left), function(right))
-    _, _, left, right, value_left, value_right = jax.lax.fori_loop(0, num_steps, narrow, state)
-    return jnp.where(value_left <= value_right, left, right)
+    # (2/9)^20 is 1e-13, below what a flat minimum resolves.
+    low, high = jax.lax.fori_loop(0, 20, narrow, (low, high))
+    return (low + high) / 2
 
 
 def optimal_ridge(
@@ -171,17 +179,31 @@ def optimal_ridge(
 ) -> RidgePoint:
     """Find the ridge with the smallest test error.
 
-    A grid over u = log(γ/γ_min), fine near δ = 0 and reaching past the null predictor, then golden-section
-    refinement of the ``num_minima`` lowest local minima: ridge curves may have several. The ridge is exactly 0
-    where interpolation is optimal, which for k <= n never happens (rank > k). Where nothing can be learned the
-    optimum is δ -> inf, and the largest ridge of the grid is returned.
+    A grid over u = log(γ/γ_min), fine near δ = 0 and reaching past the null predictor, then a local
+    refinement of the ``num_minima`` lowest local minima: ridge curves may have several. The ridge is exactly
+    0 where interpolation is optimal, which for k <= n never happens (rank > k). Where nothing can be learned
+    the optimum is δ -> inf, and the largest ridge of the grid is returned.
 
     With ``allow_negative`` and n < k, ridges below 0 are admitted, as long as ab + w(a + b) > 0, which is
     where δ still increases with γ.
 
     Traceable and vmappable over n, k (inf too), noise variance and spectrum.
     """
-    sweep = _sweep(spectrum, num_samples, num_features, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, noise_variance)
+    return _optimal_ridge(spectrum, *scalars, allow_negative, num_points, num_minima)
+
+
+@partial(jax.jit, static_argnums=(4, 5, 6))
+def _optimal_ridge(
+    spectrum: Spectrum,
+    samples: Array,
+    features: Array,
+    noise: Array,
+    allow_negative: bool,
+    num_points: int,
+    num_minima: int,
+) -> RidgePoint:
+    sweep = _sweep(spectrum, samples, features, noise)
     dtype = sweep.noise.dtype
     largest = jnp.max(sweep.spectrum.eigenvalues)
     largest = jnp.where(largest > 0, largest, 1)
@@ -193,10 +215,7 @@ def optimal_ridge(
         grid = jnp.concatenate([-jnp.geomspace(30, 1e-6, num_points, dtype=dtype), grid])
 
     def test_error(log_ratio: Array) -> Array:
-        error = _point(sweep, log_ratio).test_error
-        # For k < n it is the spare features that would turn negative, which no ridge corresponds to.
-        admissible = (log_ratio >= 0) | (sweep.sizes.ordered & (sweep.gamma_min > 0))
-        return jnp.where(admissible, error, jnp.inf)
+        return _point(sweep, log_ratio).test_error
 
     values = jax.lax.map(test_error, grid, batch_size=32)
     before = jnp.concatenate([values[:1], values[:-1]])
@@ -205,15 +224,14 @@ def optimal_ridge(
     _, places = jax.lax.top_k(-local, num_minima)
     left = grid[jnp.maximum(places - 1, 0)]
     right = grid[jnp.minimum(places + 1, grid.size - 1)]
-    refined = jax.vmap(lambda low, high: _minimise_golden(test_error, low, high))(left, right)
-    candidates = jnp.concatenate([refined, grid[places]])
-    points = jax.vmap(lambda u: _point(sweep, u))(candidates)
-    best = jnp.argmin(jax.vmap(test_error)(candidates))
+    refined = _refine(test_error, left, right)
+    points = jax.vmap(lambda u: _point(sweep, u))(refined)
+    best = jnp.argmin(points.test_error)
     found = RidgePoint(*(entry[best] for entry in points))
 
     # The ridgeless end itself: γ_min > 0 has it at u = 0 up to rounding, a low rank not at all.
-    ridgeless = effective_ridges(sweep.spectrum, num_samples, num_features, jnp.zeros_like(sweep.noise))
-    errors = predict_errors(sweep.spectrum, num_samples, num_features, 0.0, sweep.noise)
+    ridgeless = sweep.ridgeless
+    errors = errors_at(sweep.spectrum, samples, features, ridgeless, sweep.noise)
     end = RidgePoint(
         ridge=jnp.zeros_like(found.ridge),
         gamma=ridgeless.gamma,
@@ -252,12 +270,17 @@ def zero_ridge_slope(
     Negative: a small ridge helps. Interpolation can be optimal only where this is >= 0, hence only for n < k:
     for k < n it equals −2w/(n − k), and it is −inf at n = k.
     """
-    sweep = _sweep(spectrum, num_samples, num_features, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, noise_variance)
+    return _zero_ridge_slope(spectrum, *scalars)
+
+
+@jax.jit
+def _zero_ridge_slope(spectrum: Spectrum, samples: Array, features: Array, noise: Array) -> Array:
+    sweep = _sweep(spectrum, samples, features, noise)
     n, k = sweep.sizes.num_samples, sweep.sizes.num_features
     zero = jnp.zeros_like(sweep.noise)
     overparametrised = n < jnp.where(sweep.sizes.infinite, jnp.inf, k)
     # Evaluated off the peak in the branch that is not taken.
     slope = jax.grad(lambda u: jnp.log(_point(sweep, u).test_error))(zero)
-    w = effective_ridges(sweep.spectrum, num_samples, num_features, 0.0).w
     gap = n - k
-    return jnp.where(overparametrised, slope, -2 * w / jnp.where(gap > 0, gap, 0))
+    return jnp.where(overparametrised, slope, -2 * sweep.ridgeless.w / jnp.where(gap > 0, gap, 0))

@@ -25,7 +25,7 @@ from theorylab.random_features.theory.risk import TargetSums, errors_from_sums
 LARGEST_GAMMA = 0.1
 
 # B_2j/(2j)! for j = 1 … 8
-_BERNOULLI = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
+_BERNOULLI: tuple[float, ...] = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
 _BERNOULLI += (-691 / 1307674368000, 1 / 74724249600, -3617 / 10670622842880000)
 
 
@@ -85,8 +85,9 @@ def continuum_sums(gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_expo
 
         z = A γ^(-1/α),  w = z/α,  q = (1 − 1/α) z,  Σv²G² = γ^t C(1 − t),  Σv²LG = γ^t C t           (11)
 
-    For 0 < t < 2 (Σv²G²) and 0 < t < 1 (Σv²LG, needed at finite k), see :func:`continuum_problem`. Corrections
-    to Σv²LG are of relative order γ^(1−t): slow for t near 1, where :func:`corrected_sums` is the one to use.
+    For 0 < t < 2 (Σv²G²) and 0 < t < 1 (Σv²LG, needed at finite k), see :func:`continuum_problem`.
+    Corrections to Σv²LG are of relative order γ^(1−t): slow for t near 1, where :func:`corrected_sums` is the
+    one to use.
     """
     gamma, alpha, beta = (jnp.asarray(x) for x in (gamma, eigenvalue_exponent, target_exponent))
     t, A, C = _constants(alpha, beta)
@@ -112,7 +113,9 @@ def corrected_sums(gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_expo
     return PowerLawSums(z, z - w, w, gamma**t * C * (1 - t) + second, gamma**t * C * t + first - 2 * second)
 
 
-def continuum_problem(num_features: float, eigenvalue_exponent: float, target_exponent: float) -> str | None:
+def continuum_problem(
+    num_features: float | int, eigenvalue_exponent: float | int, target_exponent: float | int
+) -> str | None:
     """Say why the continuum forms (11) do not apply to concrete exponents, or None if they do."""
     t = (target_exponent - 1) / eigenvalue_exponent
     if eigenvalue_exponent <= 1 or target_exponent <= 1:
@@ -126,7 +129,7 @@ def continuum_problem(num_features: float, eigenvalue_exponent: float, target_ex
     return None
 
 
-def corrected_problem(eigenvalue_exponent: float, target_exponent: float) -> str | None:
+def corrected_problem(eigenvalue_exponent: float | int, target_exponent: float | int) -> str | None:
     """Say why the zeta-corrected forms (12) do not apply to concrete exponents, or None if they do."""
     if eigenvalue_exponent <= 1 or target_exponent <= 1:
         return "the power law is not summable: both exponents must exceed 1"
@@ -137,12 +140,12 @@ def corrected_problem(eigenvalue_exponent: float, target_exponent: float) -> str
 
 
 def continuum_errors(
-    num_samples: float,
-    num_features: float,
+    num_samples: float | int,
+    num_features: float | int,
     effective_dimension: ArrayLike,
     noise_variance: ArrayLike,
-    eigenvalue_exponent: float,
-    target_exponent: float,
+    eigenvalue_exponent: float | int,
+    target_exponent: float | int,
 ) -> dict[str, Array]:
     """Errors in closed form, parametrised by z in (0, min(n, k)): (11) in (3').
 
@@ -182,13 +185,15 @@ def corrected_errors(
     inf. nan where the effective ridge exceeds 0.1, outside the regime of (12). Exponents: see
     :func:`corrected_problem`.
     """
-    dtype = jnp.result_type(float)
-    samples, features, ridge, noise, alpha, beta = (
-        jnp.asarray(x, dtype)
-        for x in (
-            num_samples, num_features, ridge, noise_variance, eigenvalue_exponent, target_exponent,
-        )
-    )  # fmt: skip
+    arguments = (num_samples, num_features, ridge, noise_variance, eigenvalue_exponent, target_exponent)
+    return _corrected_errors(*(jnp.asarray(x, float) for x in arguments))
+
+
+@jax.jit
+def _corrected_errors(
+    samples: Array, features: Array, ridge: Array, noise: Array, alpha: Array, beta: Array
+) -> dict[str, Array]:
+    dtype = samples.dtype
     sizes = sizes_of(samples, features)
     _, A, _ = _constants(alpha, beta)
     edge = riemann_zeta(-alpha)
@@ -255,6 +260,7 @@ def interpolation_threshold(eigenvalue_exponent: ArrayLike, target_exponent: Arr
     return (beta - alpha) / (alpha * (alpha - 1))
 
 
+@jax.jit
 def optimal_fitting_ratio(
     relative_noise: ArrayLike, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike
 ) -> Array:
@@ -317,7 +323,7 @@ class ScalingExponents(NamedTuple):
     tempered_ratio: float
 
 
-def scaling_exponents(eigenvalue_exponent: float, target_exponent: float) -> ScalingExponents:
+def scaling_exponents(eigenvalue_exponent: float | int, target_exponent: float | int) -> ScalingExponents:
     """Scaling laws of power-law random features, n, k -> inf; see :class:`ScalingExponents` (15).
 
     Raises

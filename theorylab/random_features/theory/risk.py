@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -112,8 +113,16 @@ def predict_errors(
     Traceable, differentiable and vmappable in all arguments; k may be inf. Not checked here: see
     :func:`~theorylab.random_features.theory.implicit.check_arguments`.
     """
-    solution = effective_ridges(spectrum, num_samples, num_features, ridge)
-    return errors_at(spectrum, num_samples, num_features, solution, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge, noise_variance)
+    return _predict_errors(spectrum, *scalars)
+
+
+@jax.jit
+def _predict_errors(
+    spectrum: Spectrum, samples: Array, features: Array, ridge: Array, noise: Array
+) -> dict[str, Array]:
+    solution = effective_ridges(spectrum, samples, features, ridge)
+    return errors_at(spectrum, samples, features, solution, noise)
 
 
 def test_error_published(

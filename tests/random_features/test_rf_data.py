@@ -50,9 +50,9 @@ def test_features_and_noise_are_nested(model):
 def test_features_average_to_the_kernel(model):
     config = dataclasses.replace(MODELS[model], num_samples=6)
     kernel = sample(KEY, dataclasses.replace(config, num_features=math.inf)).train
-    features = sample(KEY, dataclasses.replace(config, num_features=40_000)).train
+    features = sample(KEY, dataclasses.replace(config, num_features=10_000)).train
     scale = float(jnp.max(jnp.abs(kernel)))
-    assert float(jnp.max(jnp.abs(features @ features.T - kernel))) < 0.04 * scale
+    assert float(jnp.max(jnp.abs(features @ features.T - kernel))) < 0.06 * scale
     # Features without the factor 2 of their variance are rejected.
     assert float(jnp.max(jnp.abs(features @ features.T / 2 - kernel))) > 0.2 * scale
 

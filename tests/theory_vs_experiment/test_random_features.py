@@ -13,7 +13,7 @@ from theorylab.numerics.spectra import Spectrum
 from theorylab.random_features.config import Config
 from theorylab.random_features.kernel_spectra import spectrum
 from theorylab.random_features.theory.implicit import effective_ridges
-from theorylab.random_features.theory.risk import mean_learnabilities, predict_errors
+from theorylab.random_features.theory.risk import predict_errors
 from theorylab.random_features.train import MODES, simulate
 
 Errors = dict[str, np.ndarray]
@@ -77,7 +77,7 @@ def test_gaussian_features_with_label_noise(sizes):
     # Errors of noiseless labels are not what is measured.
     clean = predicted(config, NOISY_RIDGES, noise_variance=0.0)
     assert not accepted(measured, clean["train_error"], "train_error", 0.03).any()
-    assert not accepted(measured, clean["test_error"] + 0.0, "test_error", finite_size).any()
+    assert not accepted(measured, clean["test_error"], "test_error", finite_size).any()
 
 
 def test_gaussian_features_without_noise():
@@ -91,7 +91,7 @@ def wrong_theories(ridge: float) -> dict[str, tuple[float, float | None]]:
     """Slightly wrong test errors at :data:`STEEP`, and train errors where the mistake reaches them."""
     n, k = 200.0, 300.0
     eigenvalues, _, power = (np.asarray(part) for part in spectrum(STEEP))
-    ridges = effective_ridges(Spectrum(*spectrum(STEEP)), n, k, ridge)
+    ridges = jax.jit(effective_ridges)(Spectrum(*spectrum(STEEP)), n, k, ridge)
     gamma, kappa = float(ridges.gamma), float(ridges.kappa)
     learned = eigenvalues / (eigenvalues + gamma)
     z, q = learned.sum(), (learned**2).sum()
@@ -124,13 +124,12 @@ def test_wrong_theories_of_gaussian_features_are_rejected():
 
 def test_mean_learned_coefficients_are_the_learnabilities():
     """E[v̂_i] = L_i v_i at the implicit ridge γ (Jacot et al. 2020), not at κ or the ridge itself."""
-    config = Config(num_modes=1000, num_samples=100, num_features=150, noise_variance=0.1)
+    config = Config(num_modes=500, num_samples=100, num_features=60, noise_variance=0.0)
     means, errors = measure(config, (0.1,), 100)
     full = Spectrum(*spectrum(config))
-    ridges = effective_ridges(full, 100.0, 150.0, 0.1)
-    rows = np.array(MODES) - 1
-    learned = np.asarray(mean_learnabilities(full, ridges.gamma))[rows]
-    wrong = np.asarray(mean_learnabilities(full, ridges.kappa))[rows]
+    ridges = jax.jit(effective_ridges)(full, 100.0, 60.0, 0.1)
+    modes = np.asarray(full.eigenvalues)[np.array(MODES) - 1]
+    learned, wrong = modes / (modes + float(ridges.gamma)), modes / (modes + float(ridges.kappa))
     measured, error = means["learned_coefficients"][0], errors["learned_coefficients"][0]
     assert (np.abs(measured - learned) <= 4 * error + 0.01).all()
     assert not (np.abs(measured - wrong) <= 4 * error + 0.01).all()
@@ -155,7 +154,7 @@ REAL_RIDGES = (0.01, 0.1, 1.0)
 @pytest.mark.parametrize("num_features", [200, math.inf])
 def test_real_features_behave_like_gaussian_ones(config, num_features):
     config = dataclasses.replace(config, num_features=num_features)
-    measured = measure(config, REAL_RIDGES, 40)
+    measured = measure(config, REAL_RIDGES, 20)
     theory = predicted(config, REAL_RIDGES)
     assert accepted(measured, theory["test_error"], "test_error", 0.04).all()
     scaled = predicted(config, [100 * ridge for ridge in REAL_RIDGES])
@@ -164,7 +163,7 @@ def test_real_features_behave_like_gaussian_ones(config, num_features):
 
 def test_power_outside_the_kernels_span_counts():
     """Degree 3 is not in the span of ReLU features; leaving its power out is rejected."""
-    measured = measure(SPHERE, REAL_RIDGES, 40)
+    measured = measure(SPHERE, REAL_RIDGES, 20)
     eigenvalues, multiplicities, power = spectrum(SPHERE)
     inside = Spectrum(eigenvalues, multiplicities, np.where(eigenvalues > 0, power, 0))
     wrong = [float(predict_errors(inside, 100.0, 200.0, r, 0.05)["test_error"]) for r in REAL_RIDGES]
@@ -172,7 +171,7 @@ def test_power_outside_the_kernels_span_counts():
 
 
 def test_universality_fails_for_fourier_features_in_two_dimensions():
-    """With few dimensions and a fast spectrum the theory is far too low at a tiny ridge, right at a large one."""
+    """With few dimensions and a fast spectrum the theory is far too low, unless the ridge is large."""
     config = Config(
         model="fourier", input_dim=2, bandwidth=0.5, num_samples=50, num_features=100, noise_variance=0.05
     )

@@ -59,8 +59,9 @@ def sample(key: jax.Array, config: Config) -> Problem:
     """Draw one instance of the model that ``config.model`` names."""
     if config.model in REAL_DATA:
         # Imported here: real data need optional packages, and their module needs Problem from this one.
-        from theorylab.random_features import real_data
+        import importlib
 
+        real_data = importlib.import_module("theorylab.random_features.real_data")
         return real_data.sample(key, config)
     sampler: Any = {
         "gaussian": gaussian,
@@ -79,7 +80,7 @@ def gaussian(key: jax.Array, config: Config) -> Problem:
     |v - v̂|² + σ² has the form of :class:`Problem` with the M modes as "test points" of weight 1. With
     infinitely many features the kernel is X diag(λ) Xᵀ and v̂ = diag(λ) Xᵀ (K + δI)⁻¹ y.
 
-    Source: Simon, Karkada, Ghosh and Belkin, "More is better", arXiv:2311.14646, Assumption A taken literally.
+    Source: Simon, Karkada, Ghosh and Belkin, "More is better", arXiv:2311.14646: Assumption A, literally.
     """
     inputs_key, features_key, noise_key = jax.random.split(key, 3)
     num_samples, num_modes = config.num_samples, config.num_modes

@@ -74,7 +74,7 @@ def legendre(t: Any, degrees: int, dim: int) -> list[Any]:
 
 
 def sphere_multiplicity(degree: int, dim: int) -> int:
-    """Dimension of the spherical harmonics of a degree: (2l + d - 2)/l · C(l + d - 3, l - 1), and 1 at l = 0."""
+    """Number of spherical harmonics of a degree: (2l + d - 2)/l · C(l + d - 3, l - 1), and 1 at l = 0."""
     if degree == 0:
         return 1
     return (2 * degree + dim - 2) * math.comb(degree + dim - 3, degree - 1) // degree

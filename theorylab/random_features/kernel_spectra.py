@@ -43,10 +43,10 @@ def spectrum(config: Config) -> SpectrumTuple:
     if config.model == "erf_hypercube":
         return erf_hypercube(config.input_dim)
     if config.model == "fourier":
-        eigenvalues, _, _ = fourier_eigensystem(config.input_dim, float(config.bandwidth))
+        population, _, _ = fourier_eigensystem(config.input_dim, float(config.bandwidth))
         power = np.zeros(FOURIER_POINTS)
         power[:FOURIER_TARGET_MODES] = 1 / FOURIER_TARGET_MODES
-        return eigenvalues, np.ones(FOURIER_POINTS), power
+        return population, np.ones(FOURIER_POINTS), power
     raise ValueError(f"model = {config.model!r} has no spectrum in closed form: see real_data")
 
 

@@ -23,7 +23,7 @@ class Decomposition(NamedTuple):
     eigenvalues
         The r leading eigenvalues of K̂, zero where not distinguishable from zero.
     test_modes
-        The test matrix in the basis of the decomposition, ``[points, modes]``; zero columns at zero eigenvalues.
+        The test matrix in the basis of the decomposition, ``[points, modes]``, zero at zero eigenvalues.
     label_modes
         Labels in the basis of the eigenvectors of K̂, ``[modes, outputs]``.
     unreachable

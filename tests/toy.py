@@ -23,11 +23,13 @@ TRACES: list[int] = []  # one entry per trace of simulate
 
 @config
 class Config:
-    num_samples: int = size(50, "samples", symbol="n", at_least=1, at_most=10_000)
-    num_steps: int = size(4, "steps", at_least=1)
-    mean: float = scalar(1.0, "mean", symbol=r"\mu")
-    scale: float = scalar(0.5, "standard deviation", at_least=0)
-    blow_up: float = scalar(0.0, "diverge at step 2 where the sample mean exceeds mean by this", at_least=0)
+    num_samples: int = size(default=50, help="samples", symbol="n", at_least=1, at_most=10_000)
+    num_steps: int = size(default=4, help="steps", at_least=1)
+    mean: float = scalar(default=1.0, help="mean", symbol=r"\mu")
+    scale: float = scalar(default=0.5, help="standard deviation", at_least=0)
+    blow_up: float = scalar(
+        default=0.0, help="diverge at step 2 where the sample mean exceeds mean by this", at_least=0
+    )
 
 
 def normal(key, count):

@@ -52,9 +52,7 @@ def solve_scipy() -> np.ndarray:
     found = []
     for ridge, width in points():
         low, high = bracket(ridge, width)
-        found.append(
-            brentq(lambda u, r=ridge, k=width: excess(math.exp(u), r, k), low, high, xtol=1e-10, rtol=1e-12)
-        )
+        found.append(brentq(lambda u, r=ridge, k=width: excess(math.exp(u), r, k), low, high, xtol=1e-10, rtol=1e-12))
     return np.exp(found)
 
 
@@ -85,9 +83,7 @@ def compiled_solver() -> tuple[Callable[[], np.ndarray], float]:
 
     @jax.jit
     def solve(ridges: jax.Array, widths: jax.Array) -> jax.Array:
-        return jax.vmap(lambda ridge, k: effective_ridges(spectrum, NUM_SAMPLES, k, ridge).gamma)(
-            ridges, widths
-        )
+        return jax.vmap(lambda ridge, k: effective_ridges(spectrum, NUM_SAMPLES, k, ridge).gamma)(ridges, widths)
 
     start = time.perf_counter()
     jax.block_until_ready(solve(ridges, widths))

@@ -211,9 +211,7 @@ def test_finite_width_nets_have_these_kernels():
 def test_symmetric_and_positive_semi_definite(seed, activation, bias_variance):
     x = points(seed, 8, 3)
     x[1], x[2] = x[0], -x[0]  # coincident and antipodal
-    kernels = fully_connected(
-        x, depth=3, activation=activation, weight_variance=0.9, bias_variance=bias_variance
-    )
+    kernels = fully_connected(x, depth=3, activation=activation, weight_variance=0.9, bias_variance=bias_variance)
     for kernel in map(np.asarray, kernels):
         np.testing.assert_array_equal(kernel, kernel.T)
         eigenvalues = np.linalg.eigvalsh(kernel)

@@ -23,9 +23,7 @@ def test_finds_the_root_and_reports_its_residual(value):
 
 def test_bisects_where_the_slope_misleads():
     # Newton on −arctan diverges from |u| > 1.39.
-    root = decreasing_root(
-        lambda u: (-jnp.arctan(u - 3), -1 / (1 + (u - 3) ** 2)), -1e3, 1e4, jnp.asarray(1e4)
-    )
+    root = decreasing_root(lambda u: (-jnp.arctan(u - 3), -1 / (1 + (u - 3) ** 2)), -1e3, 1e4, jnp.asarray(1e4))
     np.testing.assert_allclose(root.position, 3, rtol=1e-12)
     flat = decreasing_root(lambda u: (jnp.where(u < 2, 1.0, -1.0), jnp.zeros(())), 0.0, 8.0, jnp.asarray(8.0))
     np.testing.assert_allclose(flat.position, 2, rtol=1e-12)

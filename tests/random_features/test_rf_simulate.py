@@ -35,9 +35,9 @@ def test_simulate_can_be_mapped_over_every_scalar(model):
 
 def test_the_bandwidth_is_traced_too():
     config = dataclasses.replace(TINY, model="fourier", input_dim=2)
-    errors = jax.jit(
-        jax.vmap(lambda ell: simulate(KEY, dataclasses.replace(config, bandwidth=ell))["test_error"])
-    )(jnp.array([0.5, 1.0]))
+    errors = jax.jit(jax.vmap(lambda ell: simulate(KEY, dataclasses.replace(config, bandwidth=ell))["test_error"]))(
+        jnp.array([0.5, 1.0])
+    )
     alone = simulate(KEY, dataclasses.replace(config, bandwidth=1.0))["test_error"]
     np.testing.assert_allclose(errors[1], alone, rtol=1e-7)
 

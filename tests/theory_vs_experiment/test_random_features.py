@@ -24,9 +24,7 @@ def measure(config: Config, ridges: tuple[float, ...], seeds: int) -> tuple[Erro
     """Means over seeds and their standard errors, with one leading axis of ridges."""
 
     def one(key):
-        return jax.vmap(lambda ridge: simulate(key, dataclasses.replace(config, ridge=ridge)))(
-            jnp.array(ridges)
-        )
+        return jax.vmap(lambda ridge: simulate(key, dataclasses.replace(config, ridge=ridge)))(jnp.array(ridges))
 
     keys = jax.random.split(jax.random.key(2024), seeds)
     values = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=10))(keys)
@@ -172,9 +170,7 @@ def test_power_outside_the_kernels_span_counts():
 
 def test_universality_fails_for_fourier_features_in_two_dimensions():
     """With few dimensions and a fast spectrum the theory is far too low, unless the ridge is large."""
-    config = Config(
-        model="fourier", input_dim=2, bandwidth=0.5, num_samples=50, num_features=100, noise_variance=0.05
-    )
+    config = Config(model="fourier", input_dim=2, bandwidth=0.5, num_samples=50, num_features=100, noise_variance=0.05)
     means, _ = measure(config, (1e-3, 1.0), 40)
     ratio = means["test_error"] / predicted(config, (1e-3, 1.0))["test_error"]
     assert ratio[0] > 1.3

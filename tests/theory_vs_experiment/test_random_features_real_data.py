@@ -80,9 +80,7 @@ def agrees(mean, error, theory, relative):
 @pytest.mark.parametrize("share", [12, 5])
 def test_kernel_regression(model, share):
     size = POPULATION[model]
-    config = Config(
-        model=model, population=size, num_samples=size // share, num_features=math.inf, noise_variance=0.0
-    )
+    config = Config(model=model, population=size, num_samples=size // share, num_features=math.inf, noise_variance=0.0)
     mean, error, (held_out, population_risk, _), gcv = compare(config, KERNEL_RIDGES)
     assert np.all(agrees(mean, error, held_out, TOLERANCE[model])), (mean, error, held_out)
     assert 0.9 < gcv[2] < 1.1
@@ -116,9 +114,7 @@ def test_random_features(model, features_per_sample):
 
 
 def test_label_noise_enters_the_finite_population_correction():
-    config = Config(
-        model="digits", population=600, num_samples=120, num_features=math.inf, noise_variance=0.5
-    )
+    config = Config(model="digits", population=600, num_samples=120, num_features=math.inf, noise_variance=0.5)
     mean, error, (held_out, _, without_noise_term), _ = compare(config, (0.1, 1.0), trials=24)
     assert np.all(agrees(mean, error, held_out, 0.08)), (mean, error, held_out)
     # Negative control: the training error on the noisy labels that were fitted, as if they were fresh.

@@ -89,14 +89,11 @@ def compare(
     for item in theories if theories is not None else setting.theories:
         theory = setting.theory(item) if isinstance(item, str) else item
         reasons = {index: theory.valid(cell) for index, cell in plan.cells()}
-        predictions = predict(
-            setting,
-            config,
-            grid,
-            seeds=data.sizes["seed"],
-            base_seed=int(data.attrs["base_seed"]),
-            theory=theory,
-        )
+        if theory.estimates:
+            predictions = data[list(theory.estimates.values())].rename({v: k for k, v in theory.estimates.items()})
+        else:
+            base_seed = int(data.attrs["base_seed"])
+            predictions = predict(setting, config, grid, seeds=data.sizes["seed"], base_seed=base_seed, theory=theory)
         names = [name for name in predictions.data_vars if name in data]
         if not theory.traceable and all(reasons.values()):
             names = [o.name for o in setting.observables if o.name in data]

@@ -29,9 +29,9 @@ class ConfigError(ValueError):
 
 
 def size(
+    *,
     default: Any,
     help: str,
-    *,
     symbol: str = "",
     at_least: float | None = None,
     at_most: float | None = None,
@@ -55,9 +55,9 @@ def size(
 
 
 def scalar(
+    *,
     default: float,
     help: str,
-    *,
     symbol: str = "",
     at_least: float | None = None,
     at_most: float | None = None,
@@ -238,6 +238,9 @@ class Theory:
         ``(config, observable) -> float``, the declared relative error of the theory at finite size.
     traceable
         Whether ``predict`` can be jitted and vmapped. A host-side theory (SciPy) is called cell by cell.
+    estimates
+        For a theory that estimates an observable from the same instance's data: ``{observable: the observable
+        of simulate that estimates it}``. A comparison then uses the simulated values and runs nothing again.
     """
 
     name: str
@@ -247,6 +250,7 @@ class Theory:
     valid: Callable[[Any], str | None] = always_valid
     finite_size: Callable[[Any, str], float] = no_finite_size_error
     traceable: bool = True
+    estimates: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

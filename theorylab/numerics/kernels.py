@@ -376,10 +376,7 @@ def blocked(
     structure: Any = None
     for i in range(0, x1.shape[0], block):
         for j in range(i if same else 0, other.shape[0], block):
-            if same and i == j:
-                values = on_diagonal(rows(x1, i))
-            else:
-                values = off_diagonal(rows(x1, i), rows(other, j))
+            values = on_diagonal(rows(x1, i)) if same and i == j else off_diagonal(rows(x1, i), rows(other, j))
             leaves, structure = jax.tree.flatten(values)
             if not result:
                 result = [np.empty((x1.shape[0], other.shape[0]), leaf.dtype) for leaf in leaves]

@@ -21,23 +21,29 @@ class Config:
     factor num_samples.
     """
 
-    model: Model = size("gaussian", "where inputs and features come from")
-    num_samples: int = size(128, "training samples", symbol="n", at_least=1)
+    model: Model = size(default="gaussian", help="where inputs and features come from")
+    num_samples: int = size(default=128, help="training samples", symbol="n", at_least=1)
     num_features: float = size(
-        256, "random features; inf is kernel ridge regression", symbol="k", at_least=1, or_infinite=True
+        default=256, help="random features; inf is kernel ridge regression", symbol="k", at_least=1, or_infinite=True
     )
-    ridge: float = scalar(0.1, "absolute ridge", symbol=r"\delta", at_least=0)
-    noise_variance: float = scalar(0.1, "variance of the label noise", symbol=r"\sigma^2", at_least=0)
-    num_modes: int = size(1500, "eigenmodes of the kernel (gaussian)", symbol="M", at_least=1)
+    ridge: float = scalar(default=0.1, help="absolute ridge", symbol=r"\delta", at_least=0)
+    noise_variance: float = scalar(default=0.1, help="variance of the label noise", symbol=r"\sigma^2", at_least=0)
+    num_modes: int = size(default=1500, help="eigenmodes of the kernel (gaussian)", symbol="M", at_least=1)
     eigenvalue_exponent: float = scalar(
-        1.5, "decay of the kernel's eigenvalues, i^-alpha (gaussian)", symbol=r"\alpha", above=1
+        default=1.5, help="decay of the kernel's eigenvalues, i^-alpha (gaussian)", symbol=r"\alpha", above=1
     )
-    target_exponent: float = scalar(1.5, "decay of the target's power, i^-beta (gaussian)", symbol=r"\beta", above=1)
-    input_dim: int = size(10, "input dimension (relu_sphere, erf_hypercube, fourier)", symbol="d", at_least=2)
-    bandwidth: float = size(0.5, "length scale of the RBF kernel (fourier)", symbol=r"\ell", above=0, whole=False)
-    population: int = size(600, "points of the data set in use (digits, mnist)", symbol="M", at_least=4)
-    kernel: Literal["nngp", "ntk"] = size("nngp", "kernel of the fully connected ReLU net (digits, mnist)")
-    depth: int = size(1, "hidden layers of the kernel (digits, mnist)", symbol="L", at_least=1)
+    target_exponent: float = scalar(
+        default=1.5, help="decay of the target's power, i^-beta (gaussian)", symbol=r"\beta", above=1
+    )
+    input_dim: int = size(
+        default=10, help="input dimension (relu_sphere, erf_hypercube, fourier)", symbol="d", at_least=2
+    )
+    bandwidth: float = size(
+        default=0.5, help="length scale of the RBF kernel (fourier)", symbol=r"\ell", above=0, whole=False
+    )
+    population: int = size(default=600, help="points of the data set in use (digits, mnist)", symbol="M", at_least=4)
+    kernel: Literal["nngp", "ntk"] = size(default="nngp", help="kernel of the fully connected ReLU net (digits, mnist)")
+    depth: int = size(default=1, help="hidden layers of the kernel (digits, mnist)", symbol="L", at_least=1)
 
 
 def check_config(config: Config) -> None:

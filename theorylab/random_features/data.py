@@ -84,7 +84,8 @@ def gaussian(key: jax.Array, config: Config) -> Problem:
     """
     inputs_key, features_key, noise_key = jax.random.split(key, 3)
     num_samples, num_modes = config.num_samples, config.num_modes
-    eigenvalues, target = kernel_spectra.power_law(num_modes, config.eigenvalue_exponent, config.target_exponent)
+    spectrum = kernel_spectra.spectrum(config)
+    eigenvalues, target = jnp.asarray(spectrum.eigenvalues), jnp.sqrt(spectrum.target_power)
     inputs = normal(inputs_key, num_samples, num_modes)
     if math.isinf(config.num_features):
         test = (inputs * eigenvalues[None, :]).T
@@ -166,7 +167,7 @@ def fourier(key: jax.Array, config: Config) -> Problem:
     """
     inputs_key, features_key, noise_key = jax.random.split(key, 3)
     population = jnp.asarray(kernel_spectra.fourier_population(config.input_dim), jnp.result_type(float))
-    target = kernel_spectra.fourier_target(config.input_dim, config.bandwidth)[:, None]
+    target = jnp.asarray(kernel_spectra.fourier_target(config.input_dim, config.bandwidth), population.dtype)[:, None]
     drawn = jax.random.randint(inputs_key, (config.num_samples,), 0, population.shape[0])
     if math.isinf(config.num_features):
         test = feature_maps.rbf_kernel(population, population[drawn], config.bandwidth)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.special
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
 
+from theorylab.numerics import spectra
+from theorylab.numerics.spectra import Spectrum
 from theorylab.random_features import feature_maps
 from theorylab.random_features.config import Config
 
@@ -20,11 +18,8 @@ SPHERE_DEGREES = 80
 FOURIER_POINTS = 2000
 FOURIER_TARGET_MODES = 10
 
-ArrayOrNumpy = Float[Array, " modes"] | np.ndarray
-SpectrumTuple = tuple[ArrayOrNumpy, ArrayOrNumpy, ArrayOrNumpy]
 
-
-def spectrum(config: Config) -> SpectrumTuple:
+def spectrum(config: Config) -> Spectrum:
     """Eigenvalues, multiplicities and target power (summed over the multiplicity) of a model's kernel.
 
     Power on modes of eigenvalue zero is kept: it acts as label noise. The Gaussian model's spectrum is
@@ -36,28 +31,17 @@ def spectrum(config: Config) -> SpectrumTuple:
         For real data, whose eigensystem belongs to :mod:`theorylab.random_features.real_data`.
     """
     if config.model == "gaussian":
-        eigenvalues, target = power_law(config.num_modes, config.eigenvalue_exponent, config.target_exponent)
-        return eigenvalues, jnp.ones_like(eigenvalues), target**2
+        return spectra.power_law(config.num_modes, config.eigenvalue_exponent, config.target_exponent)
     if config.model == "relu_sphere":
-        return relu_sphere(config.input_dim)
+        return Spectrum(*relu_sphere(config.input_dim))
     if config.model == "erf_hypercube":
-        return erf_hypercube(config.input_dim)
+        return Spectrum(*erf_hypercube(config.input_dim))
     if config.model == "fourier":
-        population, _, _ = fourier_eigensystem(config.input_dim, float(config.bandwidth))
+        population, _, _ = fourier_eigensystem(config.input_dim, config.bandwidth)
         power = np.zeros(FOURIER_POINTS)
         power[:FOURIER_TARGET_MODES] = 1 / FOURIER_TARGET_MODES
-        return population, np.ones(FOURIER_POINTS), power
+        return Spectrum(population, np.ones(FOURIER_POINTS), power)
     raise ValueError(f"model = {config.model!r} has no spectrum in closed form: see real_data")
-
-
-def power_law(
-    num_modes: int, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike
-) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
-    """Eigenvalues λ_i = i^-α and target coefficients v_i = i^(-β/2), i = 1 … M."""
-    index = jnp.arange(1, num_modes + 1, dtype=jnp.result_type(float))
-    alpha = jnp.asarray(eigenvalue_exponent, index.dtype)
-    beta = jnp.asarray(target_exponent, index.dtype)
-    return index**-alpha, index ** (-beta / 2)
 
 
 def _power_per_degree(model: str, dim: int, degrees: int) -> np.ndarray:
@@ -146,12 +130,6 @@ def fourier_eigensystem(dim: int, bandwidth: float) -> tuple[np.ndarray, np.ndar
     return np.maximum(eigenvalues[::-1], 0), modes, modes.sum(axis=1) / math.sqrt(FOURIER_TARGET_MODES)
 
 
-def fourier_target(dim: int, bandwidth: ArrayLike) -> Float[Array, " points"]:
-    """Target of the Fourier model on its population; ``bandwidth`` may be traced."""
-    dtype = jnp.result_type(float)
-
-    def on_host(value: np.ndarray) -> np.ndarray:
-        return fourier_eigensystem(dim, float(value))[2].astype(dtype)
-
-    shape = jax.ShapeDtypeStruct((FOURIER_POINTS,), dtype)
-    return jax.pure_callback(on_host, shape, jnp.asarray(bandwidth, dtype), vmap_method="sequential")
+def fourier_target(dim: int, bandwidth: float) -> np.ndarray:
+    """Target of the Fourier model on its population, ``[points]``."""
+    return fourier_eigensystem(dim, bandwidth)[2]

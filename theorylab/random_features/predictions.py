@@ -24,8 +24,8 @@ def spectrum_of(config: Config) -> Spectrum:
     if config.model in REAL_DATA:
         from theorylab.random_features import real_data
 
-        return Spectrum(*map(jnp.asarray, real_data.spectrum(config)))
-    return Spectrum(*map(jnp.asarray, kernel_spectra.spectrum(config)))
+        return real_data.spectrum(config)
+    return kernel_spectra.spectrum(config)
 
 
 # --- effective ridges --------------------------------------------------------------------------------------
@@ -43,8 +43,13 @@ def predict_effective_ridge(key: jax.Array, config: Config) -> Observables:
     errors = errors_at(spectrum, config.num_samples, config.num_features, solution, noise)
     if config.model in REAL_DATA:
         errors["test_error"] = finite_population_test_error(
-            errors["test_error"] - noise, errors["train_error"] - noise, config.num_samples, config.population
-        ) + jnp.asarray(noise)
+            errors["test_error"],
+            errors["train_error"],
+            config.num_samples,
+            config.population,
+            noise_variance=noise,
+            spare_samples=solution.spare_samples,
+        )
     if config.model == "gaussian":
         learned = mean_learnabilities(spectrum, config.num_samples, config.num_features, config.ridge)
         errors["learned_coefficients"] = learned[jnp.array(measured_modes(config)) - 1]
@@ -176,5 +181,6 @@ GCV = Theory(
     "Golub, Heath and Wahba 1979; Craven and Wahba 1979",
     valid=gcv_holds,
     finite_size=gcv_finite_size,
+    estimates={"test_error": "gcv"},
 )
 THEORIES = (EFFECTIVE_RIDGE, POWER_LAW, GCV)

@@ -50,9 +50,7 @@ def sweep_widths(problem: Problem, widths: tuple[int, ...], ridges: Float[Array,
     """
     num_samples, num_features = problem.train.shape
     if list(widths) != sorted(set(widths)) or not widths or widths[0] < 1 or widths[-1] > num_features:
-        raise ValueError(
-            f"widths = {widths} is not allowed: must increase, from 1 to at most {num_features} features"
-        )
+        raise ValueError(f"widths = {widths} is not allowed: must increase, from 1 to at most {num_features} features")
     features, labels = problem.train[:, : widths[-1]], problem.labels
     num_narrow = sum(width < num_samples for width in widths)
     narrow, wide = widths[:num_narrow], widths[num_narrow:]
@@ -102,9 +100,7 @@ def shifted_solves(
     size, num_shifts, outputs = matrix.shape[0], shifts.shape[0], right.shape[1]
     if size < 3:
         shifted = matrix[None] + shifts[:, None, None] * jnp.eye(size, dtype=matrix.dtype)[None]
-        return jnp.moveaxis(
-            jnp.linalg.solve(shifted, jnp.broadcast_to(right[None], (num_shifts, size, outputs))), 0, 1
-        )
+        return jnp.moveaxis(jnp.linalg.solve(shifted, jnp.broadcast_to(right[None], (num_shifts, size, outputs))), 0, 1)
     reflectors, diagonal, off_diagonal, taus = jax.lax.linalg.tridiagonal(matrix, lower=True)
     # The reflectors leave the first coordinate alone.
     rotation = jax.lax.linalg.householder_product(reflectors[1:, :-1], taus)

@@ -180,9 +180,7 @@ def test_scaling_exponents(beta, tolerances):
 
 def test_fixed_noise_scaling():
     spectrum = power_law_infinite(1.5, 1.8)
-    excess = [
-        float(optimal_ridge(spectrum, n, jnp.inf, 0.1).test_error) - 0.1 for n in (100.0, 400.0, 1600.0)
-    ]
+    excess = [float(optimal_ridge(spectrum, n, jnp.inf, 0.1).test_error) - 0.1 for n in (100.0, 400.0, 1600.0)]
     np.testing.assert_allclose(excess, [0.1158, 0.0542, 0.0269], atol=1e-4)
     ridgeless = predict_errors(spectrum, 1e6, jnp.inf, 0.0, 0.1)["test_error"]
     np.testing.assert_allclose(ridgeless, scaling_exponents(1.5, 1.8).tempered_ratio * 0.1, rtol=1e-3)

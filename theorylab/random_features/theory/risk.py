@@ -177,17 +177,27 @@ def generalised_cross_validation(
 
 
 def finite_population_test_error(
-    test_error: ArrayLike, train_error: ArrayLike, num_samples: ArrayLike, population: ArrayLike
+    test_error: ArrayLike,
+    train_error: ArrayLike,
+    num_samples: ArrayLike,
+    population: ArrayLike,
+    *,
+    noise_variance: ArrayLike = 0.0,
+    spare_samples: ArrayLike = 0.0,
 ) -> Array:
     """Error on the points held out, if the eigensystem is that of the whole data set of M points.
 
-        (M test − n train)/(M − n)                                                           (16)
+        (M test − n [train + 2σ²(1 − a/n)])/(M − n)                                          (16)
 
     Exact bookkeeping if ``test_error`` is the risk over all M points, of which n are trained on; for the
-    prediction at the M-point eigensystem it is right to first order in n/M, and matters for n/M >~ 0.1.
+    prediction at the M-point eigensystem it is right to first order in n/M, and matters for n/M >~ 0.1. The
+    bracket is the risk at the training points with fresh labels: the fitted function correlates with the noise
+    it was trained on, by σ² times the degrees of freedom n − a (``spare_samples`` = a = n − z). Without label
+    noise the last two arguments have no effect.
     """
-    n, M = jnp.asarray(num_samples), jnp.asarray(population)
-    return (M * jnp.asarray(test_error) - n * jnp.asarray(train_error)) / (M - n)
+    n, M, noise = jnp.asarray(num_samples), jnp.asarray(population), jnp.asarray(noise_variance)
+    on_training_points = jnp.asarray(train_error) + 2 * noise * (1 - jnp.asarray(spare_samples) / n)
+    return (M * jnp.asarray(test_error) - n * on_training_points) / (M - n)
 
 
 # --- special cases ---------------------------------------------------------------------------------------

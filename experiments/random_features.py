@@ -28,6 +28,7 @@ from theorylab.random_features.data import Problem, sample
 from theorylab.random_features.model import ridge_path, solve
 from theorylab.random_features.predictions import spectrum_of
 from theorylab.random_features.theory import effective_ridges, finite_population_test_error, predict_errors
+from theorylab.random_features.theory.optimal_ridge import optimal_envelope
 
 if TYPE_CHECKING:
     import xarray
@@ -100,11 +101,12 @@ def paper() -> dict[str, Case]:
     ridges = tuple((10 ** np.linspace(-3, 2, 31)).tolist())
     squares = tuple(2**i for i in range(3, 12))
     fitting = (0.0, *np.geomspace(1e-4, 1e3, 50).tolist())
+    samples = (10, 32, 64, 128, 181, 256, 362, 512, 1000)
     return {
         "gaussian_width": Case("", gaussian, grid((256,), sizes, (*FIVE_RIDGES, *ridges)), seeds=45),
         "gaussian_samples": Case("", gaussian, grid(sizes, (256,), (*FIVE_RIDGES, *ridges)), seeds=45),
         "real_width": Case("", mnist, grid((256,), sizes, FIVE_RIDGES), seeds=20),
-        "real_samples": Case("", mnist, grid((10, 32, 64, 128, 181, 256, 362, 512, 1000), (256,), FIVE_RIDGES), seeds=20),
+        "real_samples": Case("", mnist, grid(samples, (256,), FIVE_RIDGES), seeds=20),
         "fitting_hard": noisy(power_law(100_000, 2.0, 1.5), 1024, fitting, seeds=20),
         "fitting_easy": noisy(power_law(20_000, 2.0, 2.6), 1024, fitting, seeds=20),
         "fitting_real": noisy(mnist, 1000, fitting, seeds=20),
@@ -222,21 +224,27 @@ def fit(problem: Problem, num_features: float, ridge: jax.Array) -> tuple[jax.Ar
 def theory(config: Config, **values: Any) -> dict[str, np.ndarray]:
     """Effective-ridge prediction (test and train error) at arrays of sizes, ridges and noises, broadcast.
 
-    Sizes may be any real numbers here, so that curves are smooth. Real data: the test error is that of the points
-    held out of a finite population, as in the theory ``effective_ridge`` of the setting.
+    Sizes may be any real numbers here, so that curves are smooth. Real data: see :func:`held_out`.
     """
     names = ("num_samples", "num_features", "ridge", "noise_variance")
     arrays = np.broadcast_arrays(*(np.asarray(values.get(name, getattr(config, name)), float) for name in names))
-    spectrum = spectrum_of(config)
-    errors = _errors(spectrum, tuple(jnp.asarray(array.ravel()) for array in arrays))
-    errors = {name: np.asarray(error).reshape(arrays[0].shape) for name, error in errors.items()}
-    n, noise = arrays[0], arrays[3]
-    return errors | {"test_error": held_out(config, errors, n, noise)}
+    columns = np.stack([array.ravel() for array in arrays])
+    count = columns.shape[1]
+    # Always the same number of points at once: one program for all curves of a spectrum.
+    padded = np.resize(columns.T, (-(-count // LANES) * LANES, len(names)))
+    parts = [_errors(spectrum_of(config), jnp.asarray(rows)) for rows in padded.reshape(-1, LANES, len(names))]
+    errors = {
+        name: np.concatenate([part[name] for part in parts])[:count].reshape(arrays[0].shape) for name in parts[0]
+    }
+    return errors | {"test_error": held_out(config, errors, arrays[0], arrays[3])}
+
+
+LANES = 64
 
 
 @jax.jit
-def _errors(spectrum: Any, columns: tuple[jax.Array, ...]) -> dict[str, jax.Array]:
-    return jax.lax.map(lambda row: predict_errors(spectrum, *row), columns, batch_size=16)
+def _errors(spectrum: Any, rows: jax.Array) -> dict[str, jax.Array]:
+    return jax.vmap(lambda row: predict_errors(spectrum, *row))(rows)
 
 
 @jax.jit
@@ -244,12 +252,28 @@ def _kappas(spectrum: Any, num_samples: jax.Array) -> jax.Array:
     return jax.vmap(lambda n: effective_ridges(spectrum, n, jnp.inf, 0.0).kappa)(num_samples)
 
 
+_envelope = jax.jit(optimal_envelope)
+
+
+def best_test_error(config: Config, num_samples: Any, num_features: Any) -> np.ndarray:
+    """Predict the test error at the optimal ridge, for arrays of sizes."""
+    n, k = (jnp.asarray(size) for size in np.broadcast_arrays(np.asarray(num_samples, float), num_features))
+    best = _envelope(spectrum_of(config), n, k, config.noise_variance)
+    return held_out(config, best._asdict(), np.asarray(n), config.noise_variance)
+
+
 def held_out(config: Config, errors: dict[str, Any], num_samples: Any, noise_variance: Any) -> np.ndarray:
-    """Test error on the points held out of a finite population; unchanged for the Gaussian model."""
+    """Test error on the points held out of a finite population; unchanged for the Gaussian model.
+
+    The theory's test error is the risk over all M points, of which n are trained on. There the squared distance
+    from the target, without its noise, is train + σ² (1 - 2r) with r = sqrt(train/test) = tr(I - H)/n, H the
+    smoother: the noise in the labels is fitted to a fraction 1 - r.
+    """
     test, train = (np.asarray(errors[name]) for name in ("test_error", "train_error"))
     if config.model not in REAL_DATA:
         return test
-    clean = finite_population_test_error(test - noise_variance, train - noise_variance, num_samples, config.population)
+    in_sample = train + noise_variance * (1 - 2 * np.sqrt(train / test))
+    clean = finite_population_test_error(test - noise_variance, in_sample, num_samples, config.population)
     return np.asarray(clean) + noise_variance
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.random_features import cases, held_out, results, spectrum_of, theory
+from experiments.random_features import best_test_error, cases, results, theory
 from theorylab.lab.plotting import gradient, points, run_script
 
 if TYPE_CHECKING:
@@ -31,15 +31,13 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
 
 
 def panel(axes: Axes, name: str, along: str, preset: str, folder: str | Path) -> None:
-    from theorylab.random_features.theory.optimal_ridge import optimal_envelope
-
     case, data = cases(preset)[name], results(name, preset, folder)
     fixed = {"num_features": "num_samples", "num_samples": "num_features"}[along]
     value = case.grid[fixed][0]
     x = np.asarray(case.grid[along], float)
-    fine = np.unique(np.concatenate([np.geomspace(x[0], x[-1], 80), value * np.geomspace(0.7, 1.4, 41)]))
-    fine = fine[(fine >= x[0]) & (fine <= x[-1])]
-    ridges = case.grid["ridge"][: 5]
+    fine = np.sort(np.concatenate([np.geomspace(x[0], x[-1], 80), value * np.geomspace(0.7, 1.4, 41)]))
+    fine = np.clip(fine, x[0], x[-1])
+    ridges = case.grid["ridge"][:5]
     sizes: dict[str, Any] = {fixed: value, along: fine}
 
     for ridge, color in zip(ridges, gradient(len(ridges), "plasma"), strict=True):
@@ -51,8 +49,7 @@ def panel(axes: Axes, name: str, along: str, preset: str, folder: str | Path) ->
         points(axes, x, measured.train_error, color=color, markerfacecolor="white", markersize=3.5)
 
     noise = case.config.noise_variance
-    best = optimal_envelope(spectrum_of(case.config), sizes["num_samples"], sizes["num_features"], noise)
-    envelope = held_out(case.config, best._asdict(), sizes["num_samples"], noise)
+    envelope = best_test_error(case.config, sizes["num_samples"], sizes["num_features"])
     axes.plot(fine, envelope, "--", color="black", label="optimal ridge (theory)", zorder=5)
     axes.plot([], [], color="grey", label="test: theory")
     axes.errorbar([], [], [], fmt="o", color="grey", label="test: simulation ± s.e.")
@@ -62,11 +59,14 @@ def panel(axes: Axes, name: str, along: str, preset: str, folder: str | Path) ->
 
     axes.set(xscale="log", yscale="log")
     if case.config.model == "gaussian":
-        axes.set_ylim(0.1, 8)
+        axes.set_ylim(0.1, 5)
+        axes.set_yticks([0.1, 0.3, 1, 3], ["0.1", "0.3", "1", "3"])
         model = rf"Gaussian power law, $\alpha=\beta=1.5$, $\sigma^2={noise:g}$, $M={case.config.num_modes}$"
     else:
         axes.set_ylim(0.02, 4)
-        model = f"ReLU features of {case.config.model} ({case.config.population} points)"
+        axes.set_yticks([0.03, 0.1, 0.3, 1, 3], ["0.03", "0.1", "0.3", "1", "3"])
+        model = f"ReLU features of {case.config.model.upper()} ({case.config.population} points)"
+    axes.yaxis.set_tick_params(which="minor", labelleft=False)
     axes.set_title(f"{model}\n${SYMBOLS[fixed]} = {value:g}$ fixed")
     words = {"num_features": "random features $k$", "num_samples": "training samples $n$"}[along]
     axes.set_xlabel(words)

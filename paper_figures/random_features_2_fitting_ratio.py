@@ -45,7 +45,7 @@ def panel(axes: Axes, name: str, preset: str, folder: str | Path) -> None:
         exponents = measured_exponents(results("exponents_real", preset, folder), n / 8)
         # A data set's power law has a prefactor, which the closed form does not know: one number for all curves.
         unit = clean_error(config) / float(fitting_ratio_test_error(0.0, n, 0.0, *exponents))
-        title = f"{config.model}, ReLU kernel, n = {n} of {config.population}"
+        title = f"{config.model.upper()}, ReLU kernel, n = {n} of {config.population}"
     alpha, beta = exponents
 
     r = np.linspace(0, 0.995, 300)
@@ -57,8 +57,10 @@ def panel(axes: Axes, name: str, preset: str, folder: str | Path) -> None:
         axes.axvline(float(optimal_fitting_ratio(noise, alpha, beta)) ** 2, color=color, linestyle=":", linewidth=1.3)
         measured = data.sel(noise_variance=variance)
         ratio = measured.train_error.mean("seed") / measured.test_error.mean("seed")
-        points(axes, ratio, measured.test_error, color=color)
-    axes.plot([], [], color="grey", label=f"closed form of $(\\alpha, \\beta)$")
+        residual = (measured.train_error - ratio * measured.test_error) / measured.test_error.mean("seed")
+        spread = residual.std("seed", ddof=1) / np.sqrt(residual.sizes["seed"])
+        points(axes, ratio, measured.test_error, color=color, xerr=spread)
+    axes.plot([], [], color="grey", label=r"closed form of $(\alpha, \beta)$")
     axes.plot([], [], "--", color="grey", linewidth=1, label="effective ridges, finite spectrum")
     axes.plot([], [], ":", color="grey", label="predicted optimum $r_*^2$")
     axes.errorbar([], [], [], fmt="o", color="grey", label="simulation ± s.e.")
@@ -66,11 +68,10 @@ def panel(axes: Axes, name: str, preset: str, folder: str | Path) -> None:
     axes.set(yscale="log", xlim=(-0.04, 1.04))
     axes.set_xlabel(r"fitting ratio $\mathcal{E}_\mathrm{train} / \mathcal{E}_\mathrm{test}$")
     threshold = float(interpolation_threshold(alpha, beta))
-    found = "measured " if config.model != "gaussian" else ""
-    axes.set_title(
-        f"{title}\n{found}$\\alpha$ = {alpha:.3g}, $\\beta$ = {beta:.3g}: interpolate if "
-        rf"$\sigma^2_\mathrm{{rel}} \leq$ {threshold:.2g}"
-    )
+    measured_ones = "" if config.model == "gaussian" else "measured "
+    law = rf"{measured_ones}$\alpha$ = {alpha:.3g}, $\beta$ = {beta:.3g}"
+    verdict = rf"best to interpolate if $\sigma^2_\mathrm{{rel}} \leq$ {threshold:.2g}"
+    axes.set_title(f"{title}\n{law}\n{verdict if threshold >= 0 else 'never best to interpolate'}")
 
 
 if __name__ == "__main__":

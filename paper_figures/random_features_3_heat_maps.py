@@ -20,6 +20,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     """Draw heat maps of test and train error over (n, k) at a small and a large ridge."""
     import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
 
     case, data = cases(preset)["grid"], results("grid", preset, folder).mean("seed")
     samples, features, ridges = (np.asarray(case.grid[name]) for name in ("num_samples", "num_features", "ridge"))
@@ -35,7 +36,16 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
         above, below = panels[:, column]
         above.pcolormesh(fine_k, fine_n, predicted, norm=norm, cmap="viridis")
         image = below.pcolormesh(edges(features), edges(samples), measured, norm=norm, cmap="viridis")
-        figure.colorbar(image, ax=panels[:, column], location="bottom", label="mean squared error", shrink=0.95)
+        steps = (1,) if norm.vmax > 100 * norm.vmin else (1, 2, 5) if norm.vmax > 5 * norm.vmin else (1, 1.5, 2, 4, 6)
+        figure.colorbar(
+            image,
+            ax=panels[:, column],
+            location="bottom",
+            label="mean squared error",
+            shrink=0.95,
+            ticks=LogLocator(subs=steps),
+            format="%g",
+        ).minorticks_off()
         above.set_title(f"{ERRORS[error]}, $\\delta$ = {ridge:g}\ntheory")
         below.set_title(f"experiment, mean of {case.seeds} instances")
         below.set_xlabel("random features $k$")

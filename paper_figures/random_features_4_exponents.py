@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     """Draw both proxies for a Gaussian power law of known exponents and for real data."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     figure, panels = plt.subplots(2, 2, figsize=(9.0, 6.8), sharex="col")
     for (above, below), name in zip(panels.T, ("exponents_gaussian", "exponents_real"), strict=True):
@@ -34,13 +35,13 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
         }
         known = {"inverse_trace": -config.eigenvalue_exponent, "test_error": 1 - config.target_exponent}
         for axes, (observable, predicted), slope, symbol in (
-            (above, list(predictions.items())[0], -alpha, r"-\alpha"),
-            (below, list(predictions.items())[1], 1 - beta, r"1-\beta"),
+            (above, ("inverse_trace", predictions["inverse_trace"]), -alpha, r"-\alpha"),
+            (below, ("test_error", predictions["test_error"]), 1 - beta, r"1-\beta"),
         ):
             measured = data[observable].squeeze(["ridge", "num_features"], drop=True)
             points(axes, n, measured, color=COLOURS[0], label="simulation ± s.e.")
-            spectrum = "spectrum" if gaussian else f"eigensystem of the data, $n \\leq M/5$"
-            axes.plot(fine, predicted, color=COLOURS[0], label=f"effective ridges of the {spectrum}")
+            reach = "" if gaussian else r" ($n \leq M/5$)"
+            axes.plot(fine, predicted, color=COLOURS[0], label=f"effective ridges{reach}")
             used = n[n >= smallest]
             means = np.exp(np.log(measured.mean("seed").sel(num_samples=used)).mean().item())
             line = means * (used / np.exp(np.log(used).mean())) ** slope
@@ -50,17 +51,24 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
                 axes.plot(n, line / 1.25, ":", color="black", label=f"true slope ${symbol} = {known[observable]:g}$")
             axes.set(xscale="log", yscale="log")
             axes.set_xticks(n, [f"{value:g}" for value in n])
-            axes.minorticks_off()
+            axes.xaxis.set_ticks([], minor=True)
+            low, high = axes.get_ylim()
+            axes.set_ylim(low / (high / low) ** 0.25, high)
+            if high < 10 * low:
+                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 7)))
+                axes.yaxis.set_major_formatter("{x:g}")
+                axes.yaxis.set_ticks([], minor=True)
             axes.legend(loc="lower left")
         if gaussian:
             above.set_title(
-                rf"Gaussian, $\alpha={config.eigenvalue_exponent:g}$, $\beta={config.target_exponent:g}$, "
+                "Gaussian power law\n"
+                rf"$\alpha={config.eigenvalue_exponent:g}$, $\beta={config.target_exponent:g}$, "
                 f"$M={config.num_modes}$"
             )
         else:
             above.set_title(
-                f"{config.model} ($M={config.population}$), ReLU kernel of depth {config.depth}: "
-                rf"$\alpha={alpha:.2f}$, $\beta={beta:.2f}$"
+                f"{config.model.upper()} ($M={config.population}$), ReLU kernel\n"
+                rf"measured $\alpha={alpha:.2f}$, $\beta={beta:.2f}$"
             )
         below.set_xlabel("training samples $n$")
     panels[0, 0].set_ylabel(r"$1/\mathrm{tr}\,K_n^{-1}$, kernel of unit scale")

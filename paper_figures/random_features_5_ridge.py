@@ -48,12 +48,12 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
             decades = 10.0 ** np.arange(np.ceil(np.log10(ridges[0])), np.log10(ridges[-1]) + 0.1, 2)
             axes.set_xticks([zero, *decades], ["0", *(f"$10^{{{np.log10(d):.0f}}}$" for d in decades)])
             axes.minorticks_off()
-        below.set_xlabel(r"ridge $\delta$ (absolute, unit-scale kernel)")
+        below.set_xlabel(r"ridge $\delta$ (absolute)")
         if config.model == "gaussian":
             law = rf"$\alpha={config.eigenvalue_exponent:g}$, $\beta={config.target_exponent:g}$"
             above.set_title(f"Gaussian, {law}, {config.num_modes} modes, n = {n}")
         else:
-            above.set_title(f"{config.model}, ReLU kernel, n = {n} of {config.population}")
+            above.set_title(f"{config.model.upper()}, ReLU kernel, n = {n} of {config.population}")
     panels[0, 0].set_ylabel("test error (noisy labels)")
     panels[1, 0].set_ylabel("train error (noisy labels)")
     axes = panels[0, 0]

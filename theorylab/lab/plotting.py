@@ -108,10 +108,12 @@ def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
 
     from theorylab.runtime import start_application
 
+    beside = Path(script).with_suffix(".png")
+
     def main(
         preset: Literal["tiny", "default", "paper"] = "default",
         results: Path = Path("results"),
-        output: Path = Path(script).with_suffix(".png"),
+        output: Path = beside,
     ) -> None:
         start_application()
         with style():

@@ -140,7 +140,7 @@ def _minimise_golden(function: object, low: Array, high: Array, num_steps: int =
     assert callable(function)
     golden = (5**0.5 - 1) / 2
 
-    def narrow(_: ArrayLike, state: tuple[Array, ...]) -> tuple[Array, ...]:
+    def narrow(_: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
         low, high, left, right, value_left, value_right = state
         shrink_right = value_left <= value_right
         low, high = jnp.where(shrink_right, low, left), jnp.where(shrink_right, right, high)

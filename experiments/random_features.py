@@ -52,7 +52,8 @@ def cases(preset: Preset) -> dict[str, Case]:
 
 
 def tiny() -> dict[str, Case]:
-    gaussian = Config(num_modes=300, noise_variance=0.5)
+    """As many modes as data points, so that one program of the theory serves all."""
+    gaussian = Config(num_modes=200, noise_variance=0.5)
     digits = Config(model="digits", population=200, noise_variance=0.0)
     ridges = (0.0, 0.01, 0.1, 1.0)
     return {
@@ -60,11 +61,11 @@ def tiny() -> dict[str, Case]:
         "gaussian_samples": Case("", gaussian, grid((20, 80), (40,), (0.01, 1.0)), seeds=4),
         "real_width": Case("", digits, grid((20,), (10, 40), (0.01, 1.0)), seeds=3),
         "real_samples": Case("", digits, grid((10, 40), (20,), (0.01, 1.0)), seeds=3),
-        "fitting_hard": noisy(power_law(400, 2.0, 1.5), 40, ridges, seeds=3),
-        "fitting_easy": noisy(power_law(400, 2.0, 2.6), 40, ridges, seeds=3),
+        "fitting_hard": noisy(power_law(200, 2.0, 1.5), 40, ridges, seeds=3),
+        "fitting_easy": noisy(power_law(200, 2.0, 2.6), 40, ridges, seeds=3),
         "fitting_real": noisy(digits, 40, ridges, seeds=3),
         "grid": Case("", gaussian, grid((16, 32), (16, 32), (1e-3, 1.0)), seeds=3),
-        "exponents_gaussian": Case("", power_law(400, 2.0, 1.5), grid((16, 32), INFINITE, (0.0,)), seeds=3),
+        "exponents_gaussian": Case("", power_law(200, 2.0, 1.5), grid((16, 32), INFINITE, (0.0,)), seeds=3),
         "exponents_real": Case("", digits, grid((16, 32), INFINITE, (0.0,)), seeds=3),
     }
 

@@ -49,8 +49,9 @@ def panel(axes: Axes, name: str, along: str, preset: str, folder: str | Path) ->
         points(axes, x, measured.train_error, color=color, markerfacecolor="white", markersize=3.5)
 
     noise = case.config.noise_variance
-    envelope = best_test_error(case.config, sizes["num_samples"], sizes["num_features"])
-    axes.plot(fine, envelope, "--", color="black", label="optimal ridge (theory)", zorder=5)
+    few = np.geomspace(x[0], x[-1], 24)  # the envelope is smooth
+    envelope = best_test_error(case.config, **{fixed: value, along: few})
+    axes.plot(few, envelope, "--", color="black", label="optimal ridge (theory)", zorder=5)
     axes.plot([], [], color="grey", label="test: theory")
     axes.errorbar([], [], [], fmt="o", color="grey", label="test: simulation ± s.e.")
     axes.plot([], [], ":", color="grey", label="train: theory")

@@ -33,15 +33,6 @@ def test_simulate_can_be_mapped_over_every_scalar(model):
         assert np.all(np.isfinite(batch[name]))
 
 
-def test_the_bandwidth_is_traced_too():
-    config = dataclasses.replace(TINY, model="fourier", input_dim=2)
-    errors = jax.jit(jax.vmap(lambda ell: simulate(KEY, dataclasses.replace(config, bandwidth=ell))["test_error"]))(
-        jnp.array([0.5, 1.0])
-    )
-    alone = simulate(KEY, dataclasses.replace(config, bandwidth=1.0))["test_error"]
-    np.testing.assert_allclose(errors[1], alone, rtol=1e-7)
-
-
 def test_gaussian_population_risk_equals_the_mean_over_fresh_samples():
     """The risk computed from the coefficients is what new inputs and noisy labels would give."""
     config = dataclasses.replace(TINY, ridge=0.3, noise_variance=0.2)

@@ -266,16 +266,16 @@ def best_test_error(config: Config, num_samples: Any, num_features: Any) -> np.n
 def held_out(config: Config, errors: dict[str, Any], num_samples: Any, noise_variance: Any) -> np.ndarray:
     """Test error on the points held out of a finite population; unchanged for the Gaussian model.
 
-    The theory's test error is the risk over all M points, of which n are trained on. There the squared distance
-    from the target, without its noise, is train + σ² (1 - 2r) with r = sqrt(train/test) = tr(I - H)/n, H the
-    smoother: the noise in the labels is fitted to a fraction 1 - r.
+    The spare samples a = n - z that the correction needs are n sqrt(train/test).
     """
     test, train = (np.asarray(errors[name]) for name in ("test_error", "train_error"))
     if config.model not in REAL_DATA:
         return test
-    in_sample = train + noise_variance * (1 - 2 * np.sqrt(train / test))
-    clean = finite_population_test_error(test - noise_variance, in_sample, num_samples, config.population)
-    return np.asarray(clean) + noise_variance
+    spare = np.asarray(num_samples) * np.sqrt(train / test)
+    corrected = finite_population_test_error(
+        test, train, num_samples, config.population, noise_variance=noise_variance, spare_samples=spare
+    )
+    return np.asarray(corrected)
 
 
 def effective_kappa(config: Config, num_samples: Any) -> np.ndarray:

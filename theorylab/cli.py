@@ -396,9 +396,8 @@ def _reproduce(options: ReproduceOptions) -> int:
             print(f"{setting.name}: {case.name} done ({number} of {len(cases)}, {elapsed:.0f} s)", file=sys.stderr)
         console.print(terminal_table(setting, rows))
         with plotting.style():
-            plotting.save(plotting.overview(setting, done), output / f"{setting.name}.png")
-            figure = plotting.overview(setting, done)
-            parts.append((setting, rows, figure, done[0][1].attrs))
+            picture = plotting.save(plotting.overview(setting, done), output / f"{setting.name}.png")
+            parts.append((setting, rows, picture, done[0][1].attrs))
         print(f"figure: {output / f'{setting.name}.png'}")
     print(f"report: {write_report(output / 'report.html', parts)}")
     print(f"{time.perf_counter() - start:.0f} s")

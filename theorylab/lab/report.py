@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from theorylab.lab.compare import Row
 from theorylab.lab.setting import Setting
 from theorylab.lab.table import number_with_error, place, summarise
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -70,11 +66,11 @@ COLUMNS = (
 
 def write_report(
     path: str | os.PathLike[str],
-    parts: Sequence[tuple[Setting, Sequence[Row], Figure | None, Mapping[str, Any]]],
+    parts: Sequence[tuple[Setting, Sequence[Row], Path | None, Mapping[str, Any]]],
     *,
     title: str = "",
 ) -> Path:
-    """Write the report of several settings: ``(setting, rows, figure, provenance)`` each.
+    """Write the report of several settings: ``(setting, rows, path of a PNG, provenance)`` each.
 
     The page needs nothing else: figures are inlined. Returns its path.
     """
@@ -89,7 +85,7 @@ def write_report(
     return target
 
 
-def _section(setting: Setting, rows: Sequence[Row], figure: Figure | None, provenance: Mapping[str, Any]) -> str:
+def _section(setting: Setting, rows: Sequence[Row], figure: Path | None, provenance: Mapping[str, Any]) -> str:
     paper = setting.papers[0]
     head = "".join(
         f'<th class="{kind}"><button type="button">{html.escape(name)}</button></th>' for name, kind in COLUMNS
@@ -132,11 +128,6 @@ def _line(row: Row, verdict: str) -> str:
     return f'<tr>{cells}<td class="{status}">{html.escape(verdict)}</td></tr>'
 
 
-def inline(figure: Figure) -> str:
-    """Return a figure as a data URL (PNG)."""
-    import matplotlib.pyplot as plt
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=130, format="png", facecolor="white")
-    plt.close(figure)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def inline(picture: Path) -> str:
+    """Return a PNG file as a data URL."""
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()

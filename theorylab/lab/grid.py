@@ -89,7 +89,7 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     return plan
 
 
-def seed_keys(base_seed: int, seeds: Sequence[int] | np.ndarray) -> jax.Array:
+def seed_keys(base_seed: Any, seeds: Any) -> jax.Array:
     """Keys of the given seed numbers: each depends on (base seed, seed number) alone, not on batching."""
     base = jax.random.key(base_seed)
     return jax.vmap(jax.random.fold_in, (None, 0))(base, jnp.asarray(seeds, dtype=jnp.uint32))
@@ -120,7 +120,9 @@ def scalar_leaves(config: Any) -> Any:
 
     Python floats and swept arrays then give the same dtypes, and one compiled program serves both.
     """
-    changes = {name: jnp.asarray(getattr(config, name), dtype=float) for name in scalar_fields(config)}
+    # NumPy's arrays, since each of JAX's own conversions would compile a program.
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    changes = {name: np.asarray(getattr(config, name), dtype) for name in scalar_fields(config)}
     return dataclasses.replace(config, **changes)
 
 

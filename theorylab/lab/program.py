@@ -34,8 +34,8 @@ class Program:
             return self._traced
         names = self.names
 
-        def mapped(keys: Any, values: Any, config: Any) -> Any:
-            return nested_map(self.function, config, names)(keys, values)
+        def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
+            return nested_map(self.function, config, names)(seed_keys(base_seed, seeds), values)
 
         count = len(self.devices)
         padded = -(-self.block[0] // count) * count
@@ -45,14 +45,14 @@ class Program:
             mapped = jax.shard_map(
                 mapped,
                 mesh=mesh,
-                in_specs=(spec("seed"), spec(), spec()),
+                in_specs=(spec(), spec("seed"), spec(), spec()),
                 out_specs=spec("seed"),
                 check_vma=False,
             )
-        keys = jax.eval_shape(lambda: seed_keys(0, np.arange(padded)))
+        seeds = jax.ShapeDtypeStruct((padded,), np.uint32)
         values = tuple(jax.ShapeDtypeStruct((n,), jax.dtypes.canonicalize_dtype(float)) for n in self.block[1:])
         self.padded = padded
-        self._traced = jax.jit(mapped).trace(keys, values, self.config)
+        self._traced = jax.jit(mapped).trace(np.uint32(0), seeds, values, self.config)
         return self._traced
 
     @property
@@ -81,13 +81,14 @@ class Program:
                 slice(i * b, min((i + 1) * b, n)) for i, b, n in zip(index, self.block, self.lengths, strict=True)
             )
 
-    def run(self, keys: jax.Array, block: tuple[slice, ...]) -> dict[str, np.ndarray]:
+    def run(self, base_seed: int, block: tuple[slice, ...]) -> dict[str, np.ndarray]:
         """Run one block. A last, shorter block repeats its final entry, so that no second program is needed."""
         wanted = [np.arange(s.start, s.stop) for s in block]
         padded = [np.resize(w, n) for w, n in zip(wanted, (self.padded, *self.block[1:]), strict=True)]
         values = tuple(v[p] for v, p in zip(self.values, padded[1:], strict=True))
         dtype = jax.dtypes.canonicalize_dtype(float)
-        outputs = self.compiled(keys[padded[0]], tuple(v.astype(dtype) for v in values), self.config)
+        seeds = padded[0].astype(np.uint32)
+        outputs = self.compiled(np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config)
         keep = tuple(slice(0, len(w)) for w in wanted)
         return {name: np.asarray(value)[keep] for name, value in outputs.items()}
 

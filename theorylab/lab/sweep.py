@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from theorylab.lab import store as results
@@ -77,6 +76,8 @@ def sweep(
     plan = make_plan(setting, config, grid)
     if isinstance(seeds, bool) or int(seeds) != seeds or seeds < 1:
         raise ConfigError(f"seeds = {seeds!r} is not allowed: must be a whole number >= 1")
+    if isinstance(base_seed, bool) or int(base_seed) != base_seed or not 0 <= base_seed < 2**32:
+        raise ConfigError(f"base_seed = {base_seed!r} is not allowed: must be a whole number from 0 to 2^32 - 1")
     if memory_budget <= 0:
         raise ConfigError(f"memory_budget = {memory_budget!r} is not allowed: must be > 0 bytes")
     attributes = _identity(setting, plan, seeds, base_seed)
@@ -117,7 +118,6 @@ def _run(
 
     done = 0
     total = int(np.prod(plan.shape, dtype=int)) * seeds
-    keys = seed_keys(base_seed, np.arange(seeds))
     programs = [(chosen, cell, Program(setting.simulate, cell, plan, seeds)) for chosen, cell in plan.static_cells()]
     finished = np.zeros((*plan.shape, seeds), bool)
     arrays: dict[str, np.ndarray] = {}
@@ -149,7 +149,7 @@ def _run(
             index = _block_index(plan, chosen, block)
             cells = finished[tuple(index[d] for d in (*plan.dims, "seed"))]
             if not cells.all():
-                outputs = program.run(keys, block)
+                outputs = program.run(base_seed, block)
                 outputs[results.FIRST_BAD_STEP] = _first_bad_step(setting, cell, outputs, 1 + len(plan.scalar))
                 values = {name: _ordered(plan, value) for name, value in outputs.items()}
                 if store is not None:
@@ -266,13 +266,12 @@ def predict(
     plan = make_plan(setting, config, grid)
     theory = setting.theory(theory) if isinstance(theory, str) else theory
     seeds = 1 if theory.kind == "ensemble" else seeds
-    keys = seed_keys(base_seed, np.arange(seeds))
     coords: dict[str, Any] = {name: list(values) for name, values in plan.grid.items()}
     coords["seed"] = np.arange(seeds)
     lead = (*plan.dims, "seed")
     arrays: dict[str, np.ndarray] = {}
     for config_cell, index, values in (_predict_compiled if theory.traceable else _predict_on_host)(
-        setting, plan, theory, keys
+        setting, plan, theory, seeds, base_seed
     ):
         coords |= {name: np.asarray(v) for name, v in setting.coords(config_cell).items()}
         for name, value in values.items():
@@ -291,16 +290,17 @@ def predict(
 Blocks = Iterator[tuple[Any, dict[str, slice], dict[str, np.ndarray]]]
 
 
-def _predict_compiled(setting: Setting, plan: Plan, theory: Theory, keys: jax.Array) -> Blocks:
+def _predict_compiled(setting: Setting, plan: Plan, theory: Theory, seeds: int, base_seed: int) -> Blocks:
     for chosen, cell in plan.static_cells():
-        program = Program(theory.predict, cell, plan, len(keys))
+        program = Program(theory.predict, cell, plan, seeds)
         program.fit(DEFAULT_MEMORY_BUDGET)
         for block in program.blocks():
-            outputs = program.run(keys, block)
+            outputs = program.run(base_seed, block)
             yield cell, _block_index(plan, chosen, block), {n: _ordered(plan, v) for n, v in outputs.items()}
 
 
-def _predict_on_host(setting: Setting, plan: Plan, theory: Theory, keys: jax.Array) -> Blocks:
+def _predict_on_host(setting: Setting, plan: Plan, theory: Theory, seeds: int, base_seed: int) -> Blocks:
+    keys = seed_keys(base_seed, np.arange(seeds))
     for position, cell in plan.cells():
         if theory.valid(cell) is None:
             for seed, key in enumerate(keys):

@@ -29,7 +29,8 @@ h1, h2 {{ line-height: 1.2; }}
 table {{ border-collapse: collapse; font-size: .85rem; width: 100%; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }}
 th button {{ font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0;
-  cursor: pointer; }}
+  cursor: pointer; text-align: inherit; }}
+td:last-child {{ min-width: 13rem; }}
 td.n, th.n {{ text-align: right; white-space: nowrap; }}
 .agrees {{ color: var(--good); }} .disagrees, .diverged {{ color: var(--bad); font-weight: 600; }}
 .not {{ color: var(--note); }}

@@ -98,7 +98,7 @@ def compare(
             predictions = predict(setting, config, grid, seeds=data.sizes["seed"], base_seed=base_seed, theory=theory)
         names = [name for name in predictions.data_vars if name in data]
         if not theory.traceable and all(reasons.values()):
-            names = [o.name for o in setting.observables if o.name in data]
+            names = [o for o in theory.predicts or [o.name for o in setting.observables] if o in data]
         for index, cell in plan.cells():
             swept = {name: plan.grid[name][i] for name, i in zip(plan.dims, index, strict=True)}
             for name in map(str, names):

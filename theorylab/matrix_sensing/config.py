@@ -127,7 +127,9 @@ def check_config(config: Config) -> None:
             f"(loss_prefactor = {config.loss_prefactor:g})"
         )
     if config.scale_pair and (config.model != "symmetric" or config.operator != "gaussian"):
-        raise ConfigError("scale_pair = True is not allowed: the plateau is of the symmetric model, finite measurements")
+        raise ConfigError(
+            "scale_pair = True is not allowed: the plateau is of the symmetric model, finite measurements"
+        )
     if config.outlier_prob > 0 and (config.model != "symmetric" or config.operator != "gaussian"):
         if config.trainer != "subgm":
             raise ConfigError(f"outlier_prob = {config.outlier_prob:g} is not allowed: needs measurements to corrupt")
@@ -177,45 +179,115 @@ TINY = Config(dim=20, target_rank=2, model_rank=4)
 ASYMMETRIC = Config(model="asymmetric", loss_prefactor=0.5)
 TINY_ASYMMETRIC = dataclasses.replace(ASYMMETRIC, dim=20, target_rank=2, model_rank=4)
 SUBGM = Config(
-    trainer="subgm", operator="gaussian", dim=20, model_rank=20, num_measurements=3000, init_scale=1e-6,
+    trainer="subgm", operator="gaussian", dim=20, model_rank=20, num_measurements=2000, init_scale=1e-6,
     num_steps=600, learning_rate=1.0,
 )  # fmt: skip
 
-BALANCED = dataclasses.replace(TINY_ASYMMETRIC, init="orthonormal", num_steps=2000, learning_rate=0.05)
+FAST_ASYMMETRIC = dataclasses.replace(TINY_ASYMMETRIC, learning_rate=0.05)
+MEASURED = dataclasses.replace(
+    FAST_ASYMMETRIC, operator="gaussian", num_measurements=600, init_scale=0.6, num_steps=6000, smallest_value=0.7
+)
+PLATEAU = dataclasses.replace(
+    SUBGM, step_schedule="l1", scale_pair=True, init_scale=1e-5, num_measurements=2000, learning_rate=0.4
+)
+BEST_SCALE = math.sqrt(9 / 8 * 0.6 / math.sqrt(2))  # largest rate of a balanced start with init_ratio 3, s_r = 0.6
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         Case("symmetric", TINY, seeds=8),
         Case("symmetric, exact rank", dataclasses.replace(TINY, model_rank=2, num_steps=1500), seeds=4),
-        Case(
-            "asymmetric",
-            dataclasses.replace(TINY_ASYMMETRIC, num_steps=20_000, init_scale=0.2),
-            seeds=6,
-        ),
+        Case("asymmetric", dataclasses.replace(TINY_ASYMMETRIC, num_steps=20_000, init_scale=0.2), seeds=6),
         Case(
             "asymmetric, exact rank",
             dataclasses.replace(TINY_ASYMMETRIC, model_rank=2, num_steps=1500, init_scale=0.1),
             seeds=4,
         ),
-        Case("balanced start", BALANCED, {"init_scale": (0.4, 0.69, 1.0)}, seeds=3),
         Case(
             "rebalanced",
-            dataclasses.replace(
-                TINY_ASYMMETRIC, trainer="modified", learning_rate=0.05, init_scale=0.1, num_steps=4000
-            ),
-            {"rebalance_scale": (0.4, 0.7745966692414834, 1.0)},
+            dataclasses.replace(FAST_ASYMMETRIC, trainer="modified", init_scale=0.1, num_steps=4000),
+            {"rebalance_scale": (0.4, math.sqrt(0.6), 1.0)},
             seeds=3,
+        ),
+        Case("asymmetric, measured", MEASURED, seeds=3),
+        Case("subgradient, outliers", dataclasses.replace(SUBGM, outlier_prob=0.3), seeds=3),
+    ),
+    "default": (
+        Case("symmetric", Config(num_steps=20_000), {"init_scale": (0.1, 0.3, 0.5)}, seeds=8),
+        Case("symmetric, small steps", dataclasses.replace(TINY, learning_rate=0.005, num_steps=20_000), seeds=4),
+        Case("symmetric, exact rank", Config(model_rank=3, num_steps=1500), {"init_scale": (0.05, 0.3)}, seeds=8),
+        Case(
+            "asymmetric", dataclasses.replace(ASYMMETRIC, num_steps=60_000), {"init_scale": (0.1, 0.2, 0.3)}, seeds=8
+        ),
+        Case(
+            "asymmetric, exact rank",
+            dataclasses.replace(ASYMMETRIC, model_rank=3, num_steps=2000),
+            {"init_scale": (0.05, 0.1, 0.3)},
+            seeds=8,
+        ),
+        Case(
+            "balanced start",
+            dataclasses.replace(ASYMMETRIC, init="orthonormal", learning_rate=0.05, num_steps=20_000),
+            {"init_scale": (0.2, 0.4, BEST_SCALE, 1.0, 1.5)},
+            seeds=4,
+        ),
+        Case(
+            "rebalanced",
+            dataclasses.replace(ASYMMETRIC, trainer="modified", learning_rate=0.05, num_steps=6000),
+            {"init_scale": (0.01, 0.1, 0.3), "rebalance_scale": tuple(math.sqrt(b) for b in (0.1, 0.3, 0.6, 1.0, 2.0))},
+            seeds=3,
+        ),
+        Case(
+            "boosted",
+            dataclasses.replace(ASYMMETRIC, trainer="boost", learning_rate=0.05, num_steps=4000, init_scale=0.1),
+            {"rebalance_scale": tuple(math.sqrt(b) for b in (0.2, 0.3, 0.6))},
+            seeds=3,
+        ),
+        Case(
+            "symmetric, measured", dataclasses.replace(TINY, operator="gaussian", num_measurements=400), seeds=4,
+            note="no theory of the constant of its tail is known",
+        ),
+        Case("asymmetric, measured", dataclasses.replace(MEASURED, num_steps=8000), seeds=8),
+        Case(
+            "asymmetric, measured, exact rank",
+            dataclasses.replace(MEASURED, model_rank=2, num_steps=1200, init_scale=0.1),
+            seeds=4,
+        ),
+        Case(
+            "sample threshold",
+            dataclasses.replace(MEASURED, init_scale=0.01, num_steps=2500, learning_rate=0.1),
+            {"num_measurements": (60, 240)},
+            seeds=4,
+        ),
+        Case("subgradient, outliers", SUBGM, {"outlier_prob": (0.0, 0.2, 0.4)}, seeds=4),
+        Case("subgradient, budget", SUBGM, {"learning_rate": (0.595, 0.76)}, seeds=4),
+        Case("plateau, l1", PLATEAU, seeds=3),
+        Case(
+            "plateau, l2",
+            dataclasses.replace(PLATEAU, trainer="gd", learning_rate=0.1, num_steps=1500),
+            seeds=3,
+        ),
+        Case(
+            "outliers, square loss",
+            Config(
+                operator="gaussian", dim=16, model_rank=16, num_measurements=1500, init_scale=1e-4, num_steps=2500,
+                outlier_prob=0.2,
+            ),
+            seeds=8,
+        ),
+    ),
+    "paper": (
+        Case("symmetric", Config(num_steps=100_000), {"init_scale": (0.1, 0.3, 0.5)}, seeds=20),
+        Case(
+            "asymmetric", dataclasses.replace(ASYMMETRIC, num_steps=100_000), {"init_scale": (0.1, 0.2, 0.3)}, seeds=20,
+            note="50 x 50 of rank 3 as in the paper; its other sizes are our choice",
         ),
         Case(
             "asymmetric, measured",
             dataclasses.replace(
-                TINY_ASYMMETRIC, operator="gaussian", num_measurements=600, learning_rate=0.05, init_scale=0.6,
-                num_steps=6000, smallest_value=0.7,
+                ASYMMETRIC, operator="gaussian", num_measurements=4000, init_scale=0.5, num_steps=20_000,
+                learning_rate=0.05,
             ),
-            seeds=4,
+            seeds=8,
         ),
-        Case("subgradient, outliers", SUBGM, {"outlier_prob": (0.0, 0.3)}, seeds=3),
     ),
-    "default": (),
-    "paper": (),
 }  # fmt: skip

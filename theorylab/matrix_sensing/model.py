@@ -121,18 +121,22 @@ def fit_slope(
     by more than 10% (not stationary: not converged, or two modes of nearly one rate).
     """
 
-    def slope(weight: Array) -> Array:
-        total = jnp.maximum(jnp.sum(weight), 1)
-        t = steps - jnp.sum(weight * steps) / total
-        return jnp.sum(weight * t * logs) / jnp.maximum(jnp.sum(weight * t * t), 1e-300)
-
     inside = (errors >= low) & (errors <= high)
-    logs = jnp.where(inside, jnp.log(jnp.where(inside, errors, 1.0)), 0.0)
     weight = inside.astype(errors.dtype)
-    late = jnp.cumsum(weight) > jnp.sum(weight) / 2
-    first, second = slope(weight * ~late), slope(weight * late)
+    count = jnp.sum(weight)
+    t = jnp.where(inside, steps - jnp.sum(weight * steps) / jnp.maximum(count, 1), 0.0)
+    logs = jnp.where(inside, jnp.log(jnp.where(inside, errors, 1.0)), 0.0)
+    # One product gives the sums over both halves of the window.
+    halves = jnp.stack([weight * (t < 0), weight * (t >= 0)])
+    sums = halves @ jnp.stack([weight, t, logs, t * t, t * logs], axis=1)
+    first, second, whole = map(_slope_of_sums, (sums[0], sums[1], sums[0] + sums[1]))
     stationary = jnp.abs(first - second) <= 0.1 * jnp.abs(first + second) / 2
-    return jnp.where((jnp.sum(weight) >= 20) & stationary, slope(weight), jnp.nan)
+    return jnp.where((count >= 20) & stationary, whole, jnp.nan)
+
+
+def _slope_of_sums(sums: Float[Array, " 5"]) -> Array:
+    n, t, y, tt, ty = (sums[i] for i in range(5))
+    return (n * ty - t * y) / jnp.maximum(n * tt - t * t, 1e-300)
 
 
 # --- the rebalancing step -------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ import numpy as np
 
 from theorylab.lab.setting import Observables, Theory
 from theorylab.matrix_sensing.config import Config, effective_rate, num_columns, signal_dimension, spectrum
-from theorylab.matrix_sensing.data import noise_matrix, sample, target_spectrum
+from theorylab.matrix_sensing.data import Instance, noise_matrix, sample
 from theorylab.matrix_sensing.theory import asymmetric, measurements, subgradient, symmetric
 from theorylab.matrix_sensing.theory.reduction import reduce_rows
 from theorylab.matrix_sensing.train import descent_step, recorded_steps, run
@@ -20,7 +22,9 @@ from theorylab.training.iterate import iterate
 
 XDD = "Xiong, Ding and Du 2024, arXiv 2310.01769"
 MF = "Ma and Fattahi 2023, arXiv 2202.08788"
+# Shared by all theories of the instance, so that the random numbers are compiled once per variant.
 draw = jax.jit(sample)
+train_only = jax.jit(functools.partial(run, error_only=True))
 
 Applies = Callable[[Config], str | None]
 
@@ -52,12 +56,9 @@ def requires(
     return valid
 
 
-def is_variant(config: Config, valid: Applies) -> bool:
-    """Whether the static part of a configuration lets a predictor run (the scalars may be tracers)."""
-    return valid(dataclasses.replace(Config(), **{f: getattr(config, f) for f in STATIC})) is None
-
-
-STATIC = tuple(f.name for f in dataclasses.fields(Config) if f.metadata["static"])
+def start(key: jax.Array, config: Config) -> Instance:
+    """The instance, as NumPy arrays."""
+    return Instance(*(None if part is None else np.asarray(part) for part in draw(key, config)))  # type: ignore[arg-type]
 
 
 # --- population, symmetric ------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ STATIC = tuple(f.name for f in dataclasses.fields(Config) if f.metadata["static"
 
 def predict_reduction(key: jax.Array, config: Config) -> Observables:
     """Gradient descent on the (r + k)-dimensional reduction; NaN below 1e-8 |M|, where rounding takes over."""
-    if not is_variant(config, requires(operator="population")):
+    if config.operator != "population" or config.trainer != "gd":
         return {}
     instance, rank = sample(key, config), config.target_rank
     right = None if instance.right is None else reduce_rows(instance.right, rank)
@@ -91,24 +92,19 @@ def predict_reduction(key: jax.Array, config: Config) -> Observables:
 
 def predict_flow(key: jax.Array, config: Config) -> Observables:
     """Riccati closed form of the flow at the recorded steps, time = rate x steps."""
-    if not is_variant(config, requires(model="symmetric", operator="population", extra_columns=True)):
-        return {}
-    instance = sample(key, config)
-    times = effective_rate(config) * jnp.asarray(recorded_steps(config), float)
-    errors = jax.lax.map(lambda t: symmetric.flow_error(instance.left, instance.spectrum, t), times)
-    return {"recovery_error": errors}
+    instance = start(key, config)
+    times = effective_rate(config) * np.asarray(recorded_steps(config))
+    return {"recovery_error": np.array([symmetric.flow_error(instance.left, instance.spectrum, t) for t in times])}
 
 
 def predict_universal_tail(key: jax.Array, config: Config) -> Observables:
     """The tail from the initialisation: x ← x − rate x³ from each ζ."""
-    if not is_variant(config, requires(model="symmetric", operator="population", extra_columns=True)):
-        return {}
-    instance = sample(key, config)
+    instance = start(key, config)
     rate, steps = effective_rate(config), config.num_steps
     scales = symmetric.tail_scales(instance.left, config.target_rank)
     error = symmetric.descent_tail(scales, rate, (steps,))[0]
     constant = (2 * rate * steps * error) ** 2 / (config.model_rank - config.target_rank)
-    return {"tail_constant": constant, "final_error": error / jnp.sqrt(jnp.sum(instance.spectrum**2))}
+    return {"tail_constant": constant, "final_error": error / math.hypot(*spectrum(config))}
 
 
 def tail_is_reached(config: Config) -> str | None:
@@ -123,8 +119,6 @@ def tail_is_reached(config: Config) -> str | None:
 
 def predict_exact_rank(key: jax.Array, config: Config) -> Observables:
     """ln(1 − rate s_r)."""
-    if not is_variant(config, requires(model="symmetric", operator="population", extra_columns=False)):
-        return {}
     return {"error_slope": symmetric.exact_rank_slope(config.smallest_value, effective_rate(config))}
 
 
@@ -133,53 +127,42 @@ def predict_exact_rank(key: jax.Array, config: Config) -> Observables:
 
 def predict_conservation(key: jax.Array, config: Config) -> Observables:
     """|Δ_t| = |Δ_0|, as for the flow."""
-    if not is_variant(config, requires(model="asymmetric")):
-        return {}
-    instance = sample(key, config)
-    delta = instance.left.T @ instance.left - instance.right.T @ instance.right
-    return {"imbalance": jnp.full(len(recorded_steps(config)), jnp.sqrt(jnp.sum(delta**2)))}
+    f, g = start(key, config)[1:3]
+    return {"imbalance": np.full(len(recorded_steps(config)), np.linalg.norm(f.T @ f - g.T @ g))}
 
 
 def predict_initial_rate(key: jax.Array, config: Config) -> Observables:
     """ln(1 − rate λ) from Δ_0 off the signal; NaN for instances where leading order cannot be trusted."""
-    if not is_variant(config, requires(model="asymmetric", operator="population", extra_columns=True)):
-        return {}
-    instance = sample(key, config)
+    instance = start(key, config)
     levels = asymmetric.slow_levels(instance.left, instance.right, config.target_rank)
-    slope = jnp.log1p(-effective_rate(config) * jnp.abs(levels[0]))
-    return {"error_slope": jnp.where(asymmetric.clear_levels(levels), slope, jnp.nan)}
+    trusted = asymmetric.clear_levels(levels)
+    return {"error_slope": math.log1p(-effective_rate(config) * abs(levels[0])) if trusted else math.nan}
 
 
 def predict_balanced(key: jax.Array, config: Config) -> Observables:
     """ln(1 − rate λ(d)) for Δ_0 = d·1."""
-    if not is_variant(config, requires(model="asymmetric", operator="population", init="orthonormal")):
-        return {}
-    d = jnp.abs(config.init_scale**2 * (1 - config.init_ratio**-2.0))
+    d = abs(config.init_scale**2 * (1 - config.init_ratio**-2.0))
     extra = config.model_rank > config.target_rank
     rate = asymmetric.balanced_rate(d, config.smallest_value, over_parameterised=extra)
-    return {"error_slope": jnp.log1p(-effective_rate(config) * rate)}
+    return {"error_slope": math.log1p(-effective_rate(config) * rate)}
 
 
 def predict_asymmetric_exact(key: jax.Array, config: Config) -> Observables:
     """ln(1 − rate b_r), a b = s_r², a − b = the imbalance along the last signal direction."""
-    if not is_variant(config, requires(model="asymmetric", operator="population", extra_columns=False)):
-        return {}
-    instance = sample(key, config)
+    instance = start(key, config)
     slowest = asymmetric.exact_rank_rate(instance.left, instance.right, instance.spectrum)
-    return {"error_slope": jnp.log1p(-effective_rate(config) * slowest)}
+    return {"error_slope": math.log1p(-effective_rate(config) * slowest)}
 
 
 def predict_rebalanced(key: jax.Array, config: Config) -> Observables:
     """ln(1 − rate min(β², s_r²/β²)), and the boost-only variant."""
-    if not is_variant(config, requires(operator="population", trainers=("modified", "boost"))):
-        return {}
     rate = asymmetric.rebalanced_rate(
         config.rebalance_scale,
-        target_spectrum(config),
+        np.array(spectrum(config)),
         boost_only=config.trainer == "boost",
         over_parameterised=config.model_rank > config.target_rank,
     )
-    return {"error_slope": jnp.log1p(-effective_rate(config) * rate)}
+    return {"error_slope": math.log1p(-effective_rate(config) * rate)}
 
 
 def boost_is_small(config: Config) -> str | None:
@@ -203,12 +186,12 @@ def rate_is_trusted(config: Config) -> str | None:
 
 def predict_wishart(key: jax.Array, config: Config) -> Observables:
     """ln(1 − rate λ), λ the mean smallest eigenvalue over Wishart draws; NaN where leading order fails."""
-    instance = draw(key, config)
+    instance = start(key, config)
     levels = asymmetric.slow_levels(instance.left, instance.right, config.target_rank)
-    if not bool(asymmetric.clear_levels(levels)):
-        return {"error_slope": jnp.nan}
+    if not asymmetric.clear_levels(levels):
+        return {"error_slope": math.nan}
     mean, _ = measurements.wishart_rate(
-        np.asarray(levels), config.dim, num_columns(config), config.target_rank, config.num_measurements, draws=50
+        levels, config.dim, num_columns(config), config.target_rank, config.num_measurements, draws=100
     )
     return {"error_slope": math.log1p(-effective_rate(config) * mean)}
 
@@ -251,39 +234,29 @@ def away_from_threshold(config: Config) -> str | None:
 
 def predict_sign_rip(key: jax.Array, config: Config) -> Observables:
     """φ, and |D + φ M/|M||_op, at E = −M."""
-    if not is_variant(config, requires(operator="gaussian", trainers=("subgm",))):
-        return {}
-    size = jnp.sqrt(jnp.sum(target_spectrum(config) ** 2))
+    size = math.hypot(*spectrum(config))
     return {
         "sign_rip_scale": subgradient.sign_rip_scale(size, config.outlier_prob, config.outlier_scale),
-        "sign_rip_deviation": jnp.full((), subgradient.sign_rip_deviation(config.dim, config.num_measurements)),
+        "sign_rip_deviation": subgradient.sign_rip_deviation(config.dim, config.num_measurements),
     }
 
 
 def predict_effective_rate(key: jax.Array, config: Config) -> Observables:
     """l1 steps as gradient descent of rate η 2/π: its slope ln(1 − η (2/π) s_r), and in the population its errors."""
-    if not is_variant(config, requires(trainers=("subgm",))) or config.step_schedule != "l1":
-        return {}
     rate = subgradient.effective_rate_l1(config.learning_rate)
-    if config.operator == "population":
-        same = dataclasses.replace(
-            config, trainer="gd", learning_rate=rate, loss_prefactor=0.25, outlier_prob=0.0
-        )
-        errors = run(sample(key, config), same, error_only=True)["recovery_error"]
-        return {"recovery_error": errors}
-    return {"error_slope": symmetric.exact_rank_slope(config.smallest_value, rate)}
+    if config.operator == "gaussian":
+        return {"error_slope": symmetric.exact_rank_slope(config.smallest_value, rate)}
+    same = dataclasses.replace(config, trainer="gd", learning_rate=rate, loss_prefactor=0.25)
+    return {"recovery_error": train_only(draw(key, config), same)["recovery_error"]}
 
 
 def predict_plateau(key: jax.Array, config: Config) -> Observables:
     """The tropical exponent of the instance's measurements."""
-    instance = draw(key, config)
-    exponent = subgradient.plateau_exponent(
-        np.asarray(instance.rows),
-        np.asarray(spectrum(config)),
-        config.dim,
-        loss="l1" if config.trainer == "subgm" else "l2",
-    )
-    return {"plateau_exponent": exponent}
+    loss: Any = "l1" if config.trainer == "subgm" else "l2"
+    instance = start(key, config)
+    assert instance.rows is not None
+    rows = np.asarray(instance.rows)
+    return {"plateau_exponent": subgradient.plateau_exponent(rows, np.array(spectrum(config)), config.dim, loss=loss)}
 
 
 def plateau_is_measured(config: Config) -> str | None:
@@ -301,13 +274,10 @@ def plateau_is_measured(config: Config) -> str | None:
 
 def predict_budget(key: jax.Array, config: Config) -> Observables:
     """1 above, 0 below the budget law."""
-    if not is_variant(config, requires(operator="gaussian", trainers=("subgm",))) or config.step_schedule == "l1":
-        return {}
-    left = jnp.sqrt(jnp.cumsum(target_spectrum(config)[::-1] ** 2)[::-1])
-    inverse = 1 / target_spectrum(config)
-    constant = jnp.sum(left * jnp.diff(inverse, prepend=jnp.zeros_like(inverse[:1])))
-    budget = subgradient.SIGN * (1 - config.outlier_prob) * config.learning_rate / (1 - config.step_decay)
-    return {"recovered": (budget > constant * jnp.log(1 / config.init_scale)).astype(float)}
+    fraction = subgradient.budget_fraction(
+        config.learning_rate, config.step_decay, config.init_scale, spectrum(config), config.outlier_prob
+    )
+    return {"recovered": float(fraction > 1)}
 
 
 def away_from_budget(config: Config) -> str | None:
@@ -327,14 +297,11 @@ def away_from_budget(config: Config) -> str | None:
 
 
 def predict_pair_sum(key: jax.Array, config: Config) -> Observables:
-    """The instance's φ along the leading direction."""
-    if not is_variant(config, requires(trainers=("subgm",))) or config.step_schedule == "l1":
-        return {}
+    """The instance's φ along the leading direction; sqrt(2/π)(1 − p) in the population."""
     if config.operator == "population":
-        return {"pair_sum": subgradient.SIGN * (1 - jnp.asarray(config.outlier_prob, float))}
-    instance = sample(key, config)
-    kept = (instance.corruption == 0).astype(instance.left.dtype)
-    return {"pair_sum": subgradient.instance_scale(instance.rows, kept)}
+        return {"pair_sum": subgradient.SIGN * (1 - config.outlier_prob)}
+    instance = start(key, config)
+    return {"pair_sum": subgradient.instance_scale(instance.rows, (instance.corruption == 0).astype(float))}
 
 
 def steps_contract(config: Config) -> str | None:
@@ -354,12 +321,10 @@ def steps_contract(config: Config) -> str | None:
 
 def predict_corrupted_limit(key: jax.Array, config: Config) -> Observables:
     """|(M + N)_+ − M| / |M|."""
-    if not is_variant(config, requires(model="symmetric", operator="gaussian")) or config.model_rank != config.dim:
-        return {}
-    instance = sample(key, config)
-    noise = noise_matrix(instance.rows, instance.corruption, config.dim)
-    size = jnp.sqrt(jnp.sum(instance.spectrum**2))
-    return {"final_error": subgradient.corrupted_limit(noise, instance.spectrum) / size}
+    instance = draw(key, config)
+    noise = np.asarray(noise_matrix(instance.rows, instance.corruption, config.dim))
+    limit = subgradient.corrupted_limit(noise, np.asarray(instance.spectrum))
+    return {"final_error": limit / math.hypot(*spectrum(config))}
 
 
 def outliers_dominate(config: Config) -> str | None:
@@ -381,22 +346,26 @@ FLOW = Theory(
     "riccati_flow", predict_flow, "exact", "closed form of the matrix Riccati equation (symmetric.riccati_flow)",
     valid=requires(model="symmetric", operator="population", extra_columns=True),
     finite_size=lambda config, observable: 3 * effective_rate(config) * config.largest_value,
+    traceable=False, predicts=("recovery_error",),
 )  # fmt: skip
 TAIL = Theory(
     "universal_tail", predict_universal_tail, "exact",
     f"|E|² = Σ (ζ²/(1 + 2 rate t ζ²))², in discrete time; the Ω(1/T²) of {XDD} with its constant",
     valid=requires(model="symmetric", operator="population", extra_columns=True, more=tail_is_reached),
     finite_size=lambda config, observable: 1e-3,
+    traceable=False, predicts=("final_error", "tail_constant"),
 )  # fmt: skip
 EXACT_RANK = Theory(
     "exact_rank", predict_exact_rank, "exact", f"slope ln(1 - rate s_r); the linear rate of {XDD}",
     valid=requires(model="symmetric", operator="population", extra_columns=False),
     finite_size=lambda config, observable: 1e-4,
+    traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 CONSERVATION = Theory(
     "conserved_imbalance", predict_conservation, "exact", f"FᵀF - GᵀG is conserved by the flow; {XDD}",
     valid=requires(model="asymmetric"),
     finite_size=lambda config, observable: (0.4 if config.init_ratio >= 2 else 1.0) * effective_rate(config),
+    traceable=False, predicts=("imbalance",),
 )  # fmt: skip
 LIMIT = Theory(
     "limit_rate", lambda key, config: {}, "exact",
@@ -412,12 +381,14 @@ INITIAL = Theory(
     ),
     # 3% at n = 50 and scale 0.2, 10% at n = 20: measured; it falls as the scale to the 1.7.
     finite_size=lambda config, observable: 0.03 * (50 / config.dim) ** 1.3 * max(config.init_scale / 0.2, 0.5) ** 1.7,
+    traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 BALANCED = Theory(
     "balanced_rate", predict_balanced, "exact",
     "slope ln(1 - rate λ(d)) for FᵀF - GᵀG = d·1, closed form (asymmetric.balanced_rate)",
     valid=requires(model="asymmetric", operator="population", init="orthonormal"),
     finite_size=lambda config, observable: 0.01,
+    traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 ASYMMETRIC_EXACT = Theory(
     "asymmetric_exact_rank", predict_asymmetric_exact, "exact",
@@ -425,12 +396,14 @@ ASYMMETRIC_EXACT = Theory(
     valid=requires(model="asymmetric", operator="population", extra_columns=False, init="gaussian",
                    more=rate_is_trusted),
     finite_size=lambda config, observable: 0.2 * config.init_scale**2 / config.smallest_value,
+    traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 REBALANCED = Theory(
     "rebalanced_rate", predict_rebalanced, "exact",
     f"slope ln(1 - rate min(β², s_r²/β²)) after the step of equation 5.1 of {XDD}",
     valid=requires(operator="population", trainers=("modified", "boost"), more=boost_is_small),
     finite_size=lambda config, observable: 0.01,
+    traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 TANGENT = Theory(
     "tangent_kernel", lambda key, config: {}, "exact",
@@ -444,17 +417,20 @@ WISHART = Theory(
     valid=requires(
         model="asymmetric", operator="gaussian", extra_columns=True, init="gaussian", more=enough_measurements
     ),
-    finite_size=lambda config, observable: 0.15, traceable=False,
+    finite_size=lambda config, observable: 0.15,
+    traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 THRESHOLD = Theory(
     "sample_threshold", predict_threshold, "exact",
     f"a small start recovers from m ~ 3 to 4 n r measurements on, measured at k = 2 r; order as in {MF}",
-    valid=requires(model="asymmetric", operator="gaussian", more=away_from_threshold), traceable=False,
+    valid=requires(model="asymmetric", operator="gaussian", more=away_from_threshold),
+    traceable=False, predicts=("recovered",),
 )  # fmt: skip
 SIGN_RIP = Theory(
     "sign_rip", predict_sign_rip, "ensemble", f"Sign-RIP of {MF}, pointwise and with its constants",
     valid=requires(model="symmetric", operator="gaussian", trainers=("subgm",)),
     finite_size=lambda config, observable: 0.15 if observable == "sign_rip_deviation" else 0.0,
+    traceable=False, predicts=("sign_rip_scale", "sign_rip_deviation"),
 )  # fmt: skip
 EFFECTIVE = Theory(
     "effective_rate", predict_effective_rate, "exact",
@@ -464,29 +440,34 @@ EFFECTIVE = Theory(
     ),
     # In the population the two are one algorithm; measured late slopes hold the noise-driven part as well.
     finite_size=lambda config, observable: 1e-6 if observable == "recovery_error" else 0.25,
+    traceable=False, predicts=("recovery_error", "error_slope"),
 )  # fmt: skip
 PLATEAU = Theory(
     "plateau_exponent", predict_plateau, "exact",
     f"tropical calculus of the plateau |E| ~ α^(2(1 - g)); the α^(2 - o(1)) of {MF}",
     valid=requires(model="symmetric", operator="gaussian", trainers=("gd", "subgm"), more=plateau_is_measured),
-    finite_size=lambda config, observable: 0.05, traceable=False,
+    finite_size=lambda config, observable: 0.05,
+    traceable=False, predicts=("plateau_exponent",),
 )  # fmt: skip
 BUDGET = Theory(
     "step_budget", predict_budget, "exact",
     "geometric steps recover the target if and only if φ η/(1 - ρ) > c ln(1/α) (subgradient.budget_fraction)",
     valid=requires(model="symmetric", operator="gaussian", trainers=("subgm",), more=away_from_budget),
+    traceable=False, predicts=("recovered",),
 )  # fmt: skip
 PAIR_SUM = Theory(
     "pair_sum", predict_pair_sum, "exact",
     "|E_t| + |E_{t+1}| = 2 s_1 φ η_t under geometric steps (subgradient.pair_sum)",
     valid=requires(model="symmetric", trainers=("subgm",), more=steps_contract),
     finite_size=lambda config, observable: 0.05,
+    traceable=False, predicts=("pair_sum",),
 )  # fmt: skip
 CORRUPTED = Theory(
     "corrupted_limit", predict_corrupted_limit, "instance",
     "the square loss with outliers ends at the positive part of M + N (subgradient.corrupted_limit)",
     valid=requires(model="symmetric", operator="gaussian", more=outliers_dominate),
     finite_size=lambda config, observable: 0.05,
+    traceable=False, predicts=("final_error",),
 )  # fmt: skip
 THEORIES = (
     REDUCTION, FLOW, TAIL, EXACT_RANK, CONSERVATION, LIMIT, INITIAL, BALANCED, ASYMMETRIC_EXACT, REBALANCED,

@@ -212,7 +212,9 @@ def run(instance: Instance, config: Config, *, error_only: bool = False) -> Obse
     if error_only:
         return observables
     if size.dtype == jnp.float32:
-        warnings.warn("slopes and small errors need float64: the error_slope of float32 is not to be used", stacklevel=2)
+        warnings.warn(
+            "slopes and small errors need float64: the error_slope of float32 is not to be used", stacklevel=2
+        )
     if subgm:
         return observables | _subgm_observables(instance, config, errors)
     low, high = SLOPE_WINDOW
@@ -244,6 +246,10 @@ def _subgm_observables(instance: Instance, config: Config, errors: Array) -> Obs
     scale = jnp.sum(direction * target) / size
     deviation = jnp.max(jnp.abs(jnp.linalg.eigvalsh(direction - scale * target / size)))
     observables = {"sign_rip_scale": scale, "sign_rip_deviation": deviation}
+    if config.step_schedule == "l1":
+        times = jnp.arange(config.num_steps + 1, dtype=size.dtype)
+        floor = jnp.maximum(100 * jnp.min(errors), 1e-12 * size)
+        observables["error_slope"] = fit_slope(times, errors, floor, 0.01 * size)
     if config.step_schedule == "geometric":
         t = jnp.arange(config.num_steps)
         eta = config.learning_rate * jnp.asarray(config.step_decay, size.dtype) ** t

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from theorylab.matrix_sensing.config import Config, effective_rate, spectrum
 from theorylab.matrix_sensing.theory import asymmetric, measurements, subgradient, symmetric
+from theorylab.matrix_sensing.theory.arrays import Numbers
 
 
 class RatePrediction(NamedTuple):
@@ -41,22 +40,20 @@ def predict_rate(
         if k > rank:
             return RatePrediction(0.0, 0.0, "symmetric, k > r: error ~ sqrt(k - r)/(2 rate t)")
         return RatePrediction(float(s[-1]), 0.0, "symmetric, k = r: s_r")
-    f, g = jnp.asarray(left), jnp.asarray(right)
+    f, g = left, right
     if k == rank:
-        return RatePrediction(float(asymmetric.exact_rank_rate(f, g, jnp.asarray(s))), 0.0, "asymmetric, k = r")
-    levels = np.asarray(asymmetric.slow_levels(f, g, rank))
+        return RatePrediction(float(asymmetric.exact_rank_rate(f, g, s)), 0.0, "asymmetric, k = r")
+    levels = asymmetric.slow_levels(f, g, rank)
     if np.abs(levels[0]) < 1e-8:
         return RatePrediction(0.0, 0.0, "asymmetric, balanced (no imbalance off the signal): error ~ 1/t")
-    trusted = "" if bool(asymmetric.clear_levels(jnp.asarray(levels))) else " (levels of mixed sign: an estimate only)"
+    trusted = "" if bool(asymmetric.clear_levels(levels)) else " (levels of mixed sign: an estimate only)"
     if num_measurements is None:
         return RatePrediction(abs(float(levels[0])), 0.0, "asymmetric, k > r: off-signal imbalance" + trusted)
     mean, sd = measurements.wishart_rate(levels, f.shape[0], g.shape[0], rank, num_measurements)
     return RatePrediction(mean, sd, "asymmetric, k > r, finite m: Wishart edge" + trusted)
 
 
-def predict_tail(
-    init: Float[Array, "n k"], target: Sequence[float], steps: ArrayLike, rate: ArrayLike
-) -> Float[Array, ""]:
+def predict_tail(init: Float[Numbers, "n k"], target: Sequence[float], steps: Any, rate: Any) -> Any:
     """|E_t|_F of the over-parameterised symmetric model at a step, from its initialisation (population)."""
     return symmetric.descent_tail_expansion(symmetric.tail_scales(init, len(target)), rate, steps)
 
@@ -109,7 +106,7 @@ def plan_horizon(config: Config, key: jax.Array | None = None, *, seeds: int = 4
         return math.ceil(math.log(max(1e-9, floor)) / math.log(config.step_decay))
     if config.trainer in ("modified", "boost"):
         boost = config.trainer == "boost"
-        slow = asymmetric.rebalanced_rate(config.rebalance_scale, jnp.asarray(s), boost_only=boost)
+        slow = asymmetric.rebalanced_rate(config.rebalance_scale, np.asarray(s), boost_only=boost)
         return math.ceil(30 / (rate * float(slow)))
     if k == rank and config.model == "symmetric":
         return math.ceil(escape + 30 / (rate * s[-1]))
@@ -119,11 +116,10 @@ def plan_horizon(config: Config, key: jax.Array | None = None, *, seeds: int = 4
     for one in keys:
         instance = draw(one, config)
         if config.model == "symmetric":
-            smallest = float(symmetric.tail_scales(instance.left, rank)[0])
+            smallest = float(symmetric.tail_scales(np.asarray(instance.left), rank)[0])
             needed.append(20 / (2 * rate * smallest**2))
             continue
         m = config.num_measurements if config.operator == "gaussian" else None
         right = None if instance.right is None else np.asarray(instance.right)
         needed.append(30 / (rate * predict_rate((np.asarray(instance.left), right), s, num_measurements=m).rate))
     return math.ceil(escape + max(needed))
-

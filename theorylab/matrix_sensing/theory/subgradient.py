@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from theorylab.matrix_sensing.theory.arrays import Numbers, namespace
 
 SIGN = math.sqrt(2 / math.pi)
 
 
-def sign_rip_scale(
-    norm: ArrayLike, outlier_prob: ArrayLike = 0.0, outlier_scale: ArrayLike = 0.0, noise: ArrayLike = 0.0
-) -> Array:
+def sign_rip_scale(norm: Any, outlier_prob: Any = 0.0, outlier_scale: Any = 0.0, noise: Any = 0.0) -> Any:
     """φ of D(E) ≈ φ E/|E|: sqrt(2/π) [1 − p + p/sqrt(1 + τ²/|E|²)], or sqrt(2/π)/sqrt(1 + ν²/|E|²) with dense noise ν.
 
     The familiar sqrt(2/π)(1 − p) is its limit for corruptions much larger than E.
     """
-    p, size = jnp.asarray(outlier_prob), jnp.asarray(norm)
-    clean = 1 / jnp.sqrt(1 + (jnp.asarray(noise) / size) ** 2)
-    total = jnp.sqrt(1 + (jnp.asarray(outlier_scale) ** 2 + jnp.asarray(noise) ** 2) / size**2)
+    xp, p = namespace(norm, outlier_prob, outlier_scale, noise), outlier_prob
+    clean = 1 / xp.sqrt(1 + (noise / norm) ** 2)
+    total = xp.sqrt(1 + (outlier_scale**2 + noise**2) / norm**2)
     return SIGN * ((1 - p) * clean + p / total)
 
 
@@ -36,14 +34,14 @@ def sign_rip_deviation(dim: int, num_measurements: int) -> float:
     return math.sqrt(2 * dim / num_measurements)
 
 
-def instance_scale(rows: Float[Array, "m entries"], kept: Float[Array, " m"]) -> Array:
-    """φ_1 = (1/m) Σ_{uncorrupted i} |<A_i, u_1 u_1ᵀ>|, the instance's φ along the leading direction (entry 0 of svec)."""
-    return jnp.mean(kept * jnp.abs(rows[:, 0]))
+def instance_scale(rows: Float[Numbers, "m entries"], kept: Float[Numbers, " m"]) -> Any:
+    """φ_1 = (1/m) Σ_{uncorrupted i} |<A_i, u_1 u_1ᵀ>|: φ of the instance along u_1 (entry 0 of svec)."""
+    return (kept * abs(rows[:, 0])).mean()
 
 
-def effective_rate_l1(step: ArrayLike) -> Array:
+def effective_rate_l1(step: Any) -> Any:
     """Rate of the gradient descent that ``l1`` steps amount to on average: step · 2/π."""
-    return jnp.asarray(step) * 2 / jnp.pi
+    return step * 2 / math.pi
 
 
 # --- the plateau of a small initialisation -----------------------------------------------------------------------
@@ -100,12 +98,12 @@ def budget_fraction(
     return budget / (budget_constant(spectrum) * math.log(1 / init_scale))
 
 
-def pair_sum(largest_value: ArrayLike, scale: ArrayLike, step: ArrayLike) -> Array:
+def pair_sum(largest_value: Any, scale: Any, step: Any) -> Any:
     """|E_t| + |E_{t+1}| = 2 s_1 φ η_t, once the leading direction flips sign at every step.
 
     |E_t| itself is not determined: the map of |E_t|/η_t is marginally unstable and it wanders in (0, 2 φ s_1).
     """
-    return 2 * jnp.asarray(largest_value) * scale * step
+    return 2 * largest_value * scale * step
 
 
 def outlier_fraction(mean_pair_ratio: float, largest_value: float) -> float:
@@ -116,12 +114,13 @@ def outlier_fraction(mean_pair_ratio: float, largest_value: float) -> float:
 # --- what gradient descent on the square loss does with outliers -----------------------------------------------------
 
 
-def corrupted_limit(noise: Float[Array, "n n"], spectrum: Float[Array, " rank"]) -> Float[Array, ""]:
+def corrupted_limit(noise: Float[Numbers, "n n"], spectrum: Float[Numbers, " rank"]) -> Any:
     """|(M + N)_+ − M|_F, the final error of the square loss at k = n: it fits the positive part of M plus noise."""
-    index = np.arange(spectrum.shape[0])
-    values, vectors = jnp.linalg.eigh(noise.at[index, index].add(spectrum))
-    fitted = (vectors * jnp.maximum(values, 0.0)[None, :]) @ vectors.T
-    return jnp.sqrt(jnp.sum(fitted.at[index, index].add(-spectrum) ** 2))
+    xp, n = namespace(noise), noise.shape[0]
+    target = xp.diag(xp.concatenate([spectrum, xp.zeros(n - spectrum.shape[0])]))
+    values, vectors = xp.linalg.eigh(target + noise)
+    fitted = (vectors * xp.maximum(values, 0.0)[None, :]) @ vectors.T
+    return xp.sqrt(((fitted - target) ** 2).sum())
 
 
 def noise_norm(dim: int, num_measurements: int, outlier_prob: float, outlier_scale: float) -> float:

@@ -130,9 +130,9 @@ def check_config(config: Config) -> None:
         raise ConfigError(
             "scale_pair = True is not allowed: the plateau is of the symmetric model, finite measurements"
         )
-    if config.outlier_prob > 0 and (config.model != "symmetric" or config.operator != "gaussian"):
-        if config.trainer != "subgm":
-            raise ConfigError(f"outlier_prob = {config.outlier_prob:g} is not allowed: needs measurements to corrupt")
+    corruptible = config.trainer == "subgm" or (config.model == "symmetric" and config.operator == "gaussian")
+    if config.outlier_prob > 0 and not corruptible:
+        raise ConfigError(f"outlier_prob = {config.outlier_prob:g} is not allowed: no measurements to corrupt")
     if config.operator == "gaussian":
         fewest = signal_dimension(config)
         if config.num_measurements < fewest:
@@ -209,7 +209,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=3,
         ),
         Case("asymmetric, measured", MEASURED, seeds=3),
-        Case("subgradient, outliers", dataclasses.replace(SUBGM, outlier_prob=0.3), seeds=3),
+        Case("subgradient, outliers", dataclasses.replace(SUBGM, outlier_prob=0.3, learning_rate=1.3), seeds=3),
     ),
     "default": (
         Case("symmetric", Config(num_steps=20_000), {"init_scale": (0.1, 0.3, 0.5)}, seeds=8),
@@ -258,8 +258,13 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             {"num_measurements": (60, 240)},
             seeds=4,
         ),
-        Case("subgradient, outliers", SUBGM, {"outlier_prob": (0.0, 0.2, 0.4)}, seeds=4),
-        Case("subgradient, budget", SUBGM, {"learning_rate": (0.595, 0.76)}, seeds=4),
+        Case(
+            "subgradient, outliers",
+            dataclasses.replace(SUBGM, learning_rate=1.3),
+            {"outlier_prob": (0.0, 0.2, 0.3)},
+            seeds=4,
+        ),
+        Case("subgradient, budget", SUBGM, {"learning_rate": (0.59, 0.77)}, seeds=4),
         Case("plateau, l1", PLATEAU, seeds=3),
         Case(
             "plateau, l2",

@@ -113,12 +113,17 @@ def tangent_rate(
 
 
 def fit_slope(
-    steps: Float[Array, " steps"], errors: Float[Array, " steps"], low: ArrayLike, high: ArrayLike
+    steps: Float[Array, " steps"],
+    errors: Float[Array, " steps"],
+    low: ArrayLike,
+    high: ArrayLike,
+    *,
+    drift: float = 0.05,
 ) -> Float[Array, ""]:
     """Slope of ln(error) per step where low <= error <= high.
 
     NaN where the slope is not measurable: fewer than 20 recorded steps in the window, or its two halves disagree
-    by more than 10% (not stationary: not converged, or two modes of nearly one rate).
+    by more than ``drift`` (not stationary: not converged, or several modes of nearly one rate).
     """
 
     inside = (errors >= low) & (errors <= high)
@@ -130,7 +135,7 @@ def fit_slope(
     halves = jnp.stack([weight * (t < 0), weight * (t >= 0)])
     sums = halves @ jnp.stack([weight, t, logs, t * t, t * logs], axis=1)
     first, second, whole = map(_slope_of_sums, (sums[0], sums[1], sums[0] + sums[1]))
-    stationary = jnp.abs(first - second) <= 0.1 * jnp.abs(first + second) / 2
+    stationary = jnp.abs(first - second) <= drift * jnp.abs(first + second) / 2
     return jnp.where((count >= 20) & stationary, whole, jnp.nan)
 
 

@@ -363,8 +363,8 @@ EXACT_RANK = Theory(
 )  # fmt: skip
 CONSERVATION = Theory(
     "conserved_imbalance", predict_conservation, "exact", f"FᵀF - GᵀG is conserved by the flow; {XDD}",
-    valid=requires(model="asymmetric"),
-    finite_size=lambda config, observable: (0.4 if config.init_ratio >= 2 else 1.0) * effective_rate(config),
+    valid=requires(model="asymmetric", operator="population"),
+    finite_size=lambda config, observable: (0.6 if config.init_ratio >= 2 else 1.0) * effective_rate(config),
     traceable=False, predicts=("imbalance",),
 )  # fmt: skip
 LIMIT = Theory(
@@ -379,8 +379,8 @@ INITIAL = Theory(
     valid=requires(
         model="asymmetric", operator="population", extra_columns=True, init="gaussian", more=rate_is_trusted
     ),
-    # 3% at n = 50 and scale 0.2, 10% at n = 20: measured; it falls as the scale to the 1.7.
-    finite_size=lambda config, observable: 0.03 * (50 / config.dim) ** 1.3 * max(config.init_scale / 0.2, 0.5) ** 1.7,
+    # At n = 50, scale 0.2: median 0.5%, worst of forty instances 5%; it falls as the scale to the 1.7.
+    finite_size=lambda config, observable: 0.06 * (50 / config.dim) ** 0.8 * (config.init_scale / 0.2) ** 1.7,
     traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 BALANCED = Theory(
@@ -412,12 +412,12 @@ TANGENT = Theory(
     finite_size=lambda config, observable: 0.05, estimates={"error_slope": "tangent_slope"},
 )  # fmt: skip
 WISHART = Theory(
-    "wishart_rate", predict_wishart, "instance",
+    "wishart_rate", predict_wishart, "exact",
     "slope from the edge of a Wishart matrix over the slow levels of the initialisation (measurements.wishart_rate)",
     valid=requires(
         model="asymmetric", operator="gaussian", extra_columns=True, init="gaussian", more=enough_measurements
     ),
-    finite_size=lambda config, observable: 0.15,
+    finite_size=lambda config, observable: 0.4,
     traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 THRESHOLD = Theory(
@@ -446,7 +446,7 @@ PLATEAU = Theory(
     "plateau_exponent", predict_plateau, "exact",
     f"tropical calculus of the plateau |E| ~ α^(2(1 - g)); the α^(2 - o(1)) of {MF}",
     valid=requires(model="symmetric", operator="gaussian", trainers=("gd", "subgm"), more=plateau_is_measured),
-    finite_size=lambda config, observable: 0.05,
+    finite_size=lambda config, observable: 0.08,
     traceable=False, predicts=("plateau_exponent",),
 )  # fmt: skip
 BUDGET = Theory(

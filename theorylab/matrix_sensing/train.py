@@ -249,7 +249,7 @@ def _subgm_observables(instance: Instance, config: Config, errors: Array) -> Obs
     if config.step_schedule == "l1":
         times = jnp.arange(config.num_steps + 1, dtype=size.dtype)
         floor = jnp.maximum(100 * jnp.min(errors), 1e-12 * size)
-        observables["error_slope"] = fit_slope(times, errors, floor, 0.01 * size)
+        observables["error_slope"] = fit_slope(times, errors, floor, 0.01 * size, drift=0.5)
     if config.step_schedule == "geometric":
         t = jnp.arange(config.num_steps)
         eta = config.learning_rate * jnp.asarray(config.step_decay, size.dtype) ** t

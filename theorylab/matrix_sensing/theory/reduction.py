@@ -7,7 +7,6 @@ decomposition. Gradient descent on the smaller factors reproduces every singular
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -18,17 +17,3 @@ def reduce_rows(factor: Float[Array, "n k"], rank: int) -> Float[Array, "small k
     if n - rank <= k:
         return factor
     return jnp.concatenate([factor[:rank], jnp.linalg.qr(factor[rank:], mode="r")])
-
-
-def sample_reduced(key: jax.Array, dim: int, rank: int, model_rank: int) -> Float[Array, "small k"]:
-    """Draw the reduction of an n x k matrix of N(0, 1/n) directly, at a cost that does not depend on n.
-
-    The R-factor of a Gaussian matrix is upper triangular with independent entries, chi-distributed on the
-    diagonal with n − r − i degrees of freedom and normal above it (Bartlett).
-    """
-    normal_key, chi_key = jax.random.split(key)
-    signal, above = jnp.split(jax.random.normal(normal_key, ((rank + model_rank) * model_rank,)), [rank * model_rank])
-    degrees = dim - rank - jnp.arange(model_rank)
-    diagonal = jnp.sqrt(2 * jax.random.gamma(chi_key, degrees / 2))
-    triangle = jnp.triu(above.reshape(model_rank, model_rank), 1) + jnp.diag(diagonal)
-    return jnp.concatenate([signal.reshape(rank, model_rank), triangle]) / jnp.sqrt(dim)

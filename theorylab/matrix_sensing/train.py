@@ -262,7 +262,12 @@ def _subgm_observables(instance: Instance, config: Config, errors: Array) -> Obs
 
 
 def sweep_ranks(
-    instance: Instance, config: Config, ranks: Sequence[int], scales: ArrayLike
+    instance: Instance,
+    config: Config,
+    ranks: Sequence[int],
+    scales: ArrayLike,
+    *,
+    record_at: Sequence[int] | None = None,
 ) -> tuple[Float[Array, "ranks scales steps"], Float[Array, "ranks scales n k"]]:
     """Errors and final factors of every model rank and initial scale on one instance, in one program.
 
@@ -281,7 +286,7 @@ def sweep_ranks(
     def record(state: Array) -> dict[str, Array]:
         return {"error": jax.vmap(lambda x: recovery_error(x, None, instance.spectrum))(state)}
 
-    orbit = iterate(step, starts.reshape(-1, *shape[2:]), num_steps=config.num_steps, record=record)
+    orbit = iterate(step, starts.reshape(-1, *shape[2:]), num_steps=config.num_steps, record=record, record_at=record_at)
     errors = orbit.observables["error"].T.reshape(*shape[:2], -1)
     return errors, orbit.state.reshape(shape)
 

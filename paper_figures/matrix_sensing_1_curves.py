@@ -1,4 +1,4 @@
-"""Figure 1: over-parameterisation turns the symmetric model's linear convergence into 1/t; the asymmetric one stays linear."""
+"""Figure 1: over-parameterised, the symmetric model slows to 1/t while the asymmetric one stays linear."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
             kind = "$k = r$" if rank == ranks[0] else f"$k = {rank} > r$"
             for axes in (left, right):
                 axes.plot(data.step, error**2, "o", color=color, markersize=3.5, label=f"{name}, {kind}")
-            slope = float(data.error_slope.sel(model_rank=rank).isel(seed=0))
             rate = effective_rate(case.config)
             start = instance(case_config(case, rank), 0)
             s = np.array(spectrum(case.config))
@@ -46,7 +45,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
                 predicted = math.log1p(-rate * asymmetric.exact_rank_rate(start.left, start.right, s))
             else:
                 predicted = math.log1p(-rate * asymmetric.initial_rate(start.left, start.right, len(s)))
-            del slope  # the line is the theory's; its height is that of the point nearest to 1e-14
+            # The line's slope is the theory's; its height is that of the point nearest to 1e-14.
             anchor = int(np.argmin(np.abs(np.log(error.values[1:] ** 2) - math.log(1e-14)))) + 1
             t0, e0 = float(data.step[anchor]), float(error[anchor]) ** 2
             t = np.linspace(0, 2 * t0, 50)

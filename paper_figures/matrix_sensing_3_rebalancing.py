@@ -34,7 +34,8 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
             left.plot(plain.step, plain.recovery_error.sel(init_scale=scale).isel(seed=0), "--", color=f"C{index}",
                       label=rf"plain, $\alpha = {scale:g}$ (twice the step size)")  # fmt: skip
         measured = -np.expm1(data.error_slope.sel(init_scale=scale).isel(seed=0).values) / rate
-        right.plot(betas**2, measured, "osD"[index], color=f"C{index}", label=rf"$\alpha = {scale:g}$", fillstyle="none",
+        right.plot(betas**2, measured, "osD"[index], color=f"C{index}", label=rf"$\alpha = {scale:g}$",
+                   fillstyle="none",
                    markersize=5 + 2 * index)  # fmt: skip
     t = np.linspace(0, 1500, 50)
     slope = math.log1p(-rate * float(asymmetric.rebalanced_rate(best, s)))

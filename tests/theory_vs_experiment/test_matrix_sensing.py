@@ -90,7 +90,7 @@ def test_flow_is_the_closed_form_at_all_times():
 
 
 def test_limit_rate_is_exact_and_the_crude_rate_is_not(tiny):
-    case, data, _ = tiny["asymmetric"]
+    _, data, _ = tiny["asymmetric"]
     slope, limit = data.error_slope.values, data.limit_slope.values
     clear = np.isfinite(slope) & np.isfinite(limit)
     assert clear.sum() >= 3

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from theorylab.lab.setting import Observables, Theory
+from theorylab.lab.setting import Theory
 from theorylab.matrix_sensing.config import Config, effective_rate, num_columns, signal_dimension, spectrum
 from theorylab.matrix_sensing.data import Instance, noise_matrix, sample
 from theorylab.matrix_sensing.theory import asymmetric, measurements, subgradient, symmetric
@@ -56,19 +56,20 @@ def requires(
     return valid
 
 
-def start(key: jax.Array, config: Config) -> Instance:
+def start(key: jax.Array, config: Config) -> Any:
     """The instance, as NumPy arrays."""
-    return Instance(*(None if part is None else np.asarray(part) for part in draw(key, config)))  # type: ignore[arg-type]
+    return Instance(*(None if part is None else np.asarray(part) for part in draw(key, config)))
 
 
 # --- population, symmetric ------------------------------------------------------------------------------------
 
 
-def predict_reduction(key: jax.Array, config: Config) -> Observables:
+def predict_reduction(key: jax.Array, config: Config) -> dict[str, Any]:
     """Gradient descent on the (r + k)-dimensional reduction; NaN below 1e-8 |M|, where rounding takes over."""
     if config.operator != "population" or config.trainer != "gd":
         return {}
-    instance, rank = sample(key, config), config.target_rank
+    instance: Any = sample(key, config)
+    rank = config.target_rank
     right = None if instance.right is None else reduce_rows(instance.right, rank)
     small = instance._replace(left=reduce_rows(instance.left, rank), right=right)
     step = descent_step(small, config)
@@ -90,14 +91,14 @@ def predict_reduction(key: jax.Array, config: Config) -> Observables:
     return {**observables, "recovery_error": jnp.where(errors > floor, errors, jnp.nan)}
 
 
-def predict_flow(key: jax.Array, config: Config) -> Observables:
+def predict_flow(key: jax.Array, config: Config) -> dict[str, Any]:
     """Riccati closed form of the flow at the recorded steps, time = rate x steps."""
     instance = start(key, config)
     times = effective_rate(config) * np.asarray(recorded_steps(config))
     return {"recovery_error": np.array([symmetric.flow_error(instance.left, instance.spectrum, t) for t in times])}
 
 
-def predict_universal_tail(key: jax.Array, config: Config) -> Observables:
+def predict_universal_tail(key: jax.Array, config: Config) -> dict[str, Any]:
     """The tail from the initialisation: x ← x − rate x³ from each ζ."""
     instance = start(key, config)
     rate, steps = effective_rate(config), config.num_steps
@@ -117,7 +118,7 @@ def tail_is_reached(config: Config) -> str | None:
     return None
 
 
-def predict_exact_rank(key: jax.Array, config: Config) -> Observables:
+def predict_exact_rank(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate s_r)."""
     return {"error_slope": symmetric.exact_rank_slope(config.smallest_value, effective_rate(config))}
 
@@ -125,13 +126,13 @@ def predict_exact_rank(key: jax.Array, config: Config) -> Observables:
 # --- population, asymmetric ------------------------------------------------------------------------------------
 
 
-def predict_conservation(key: jax.Array, config: Config) -> Observables:
+def predict_conservation(key: jax.Array, config: Config) -> dict[str, Any]:
     """|Δ_t| = |Δ_0|, as for the flow."""
     f, g = start(key, config)[1:3]
     return {"imbalance": np.full(len(recorded_steps(config)), np.linalg.norm(f.T @ f - g.T @ g))}
 
 
-def predict_initial_rate(key: jax.Array, config: Config) -> Observables:
+def predict_initial_rate(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ) from Δ_0 off the signal; NaN for instances where leading order cannot be trusted."""
     instance = start(key, config)
     levels = asymmetric.slow_levels(instance.left, instance.right, config.target_rank)
@@ -139,7 +140,7 @@ def predict_initial_rate(key: jax.Array, config: Config) -> Observables:
     return {"error_slope": math.log1p(-effective_rate(config) * abs(levels[0])) if trusted else math.nan}
 
 
-def predict_balanced(key: jax.Array, config: Config) -> Observables:
+def predict_balanced(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ(d)) for Δ_0 = d·1."""
     d = abs(config.init_scale**2 * (1 - config.init_ratio**-2.0))
     extra = config.model_rank > config.target_rank
@@ -147,14 +148,14 @@ def predict_balanced(key: jax.Array, config: Config) -> Observables:
     return {"error_slope": math.log1p(-effective_rate(config) * rate)}
 
 
-def predict_asymmetric_exact(key: jax.Array, config: Config) -> Observables:
+def predict_asymmetric_exact(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate b_r), a b = s_r², a − b = the imbalance along the last signal direction."""
     instance = start(key, config)
     slowest = asymmetric.exact_rank_rate(instance.left, instance.right, instance.spectrum)
     return {"error_slope": math.log1p(-effective_rate(config) * slowest)}
 
 
-def predict_rebalanced(key: jax.Array, config: Config) -> Observables:
+def predict_rebalanced(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate min(β², s_r²/β²)), and the boost-only variant."""
     rate = asymmetric.rebalanced_rate(
         config.rebalance_scale,
@@ -184,7 +185,7 @@ def rate_is_trusted(config: Config) -> str | None:
 # --- finite measurements ------------------------------------------------------------------------------------------
 
 
-def predict_wishart(key: jax.Array, config: Config) -> Observables:
+def predict_wishart(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ), λ the mean smallest eigenvalue over Wishart draws; NaN where leading order fails."""
     instance = start(key, config)
     levels = asymmetric.slow_levels(instance.left, instance.right, config.target_rank)
@@ -210,7 +211,7 @@ def identifiable(config: Config) -> str | None:
     return None
 
 
-def predict_threshold(key: jax.Array, config: Config) -> Observables:
+def predict_threshold(key: jax.Array, config: Config) -> dict[str, Any]:
     """1 well above, 0 well below the sample threshold m ~ 3 n r."""
     ratio = measurements.threshold_ratio(config.num_measurements, config.dim, config.target_rank)
     return {"recovered": 1.0 if ratio > 3 else 0.0}
@@ -232,7 +233,7 @@ def away_from_threshold(config: Config) -> str | None:
 # --- subgradient method -----------------------------------------------------------------------------------------------
 
 
-def predict_sign_rip(key: jax.Array, config: Config) -> Observables:
+def predict_sign_rip(key: jax.Array, config: Config) -> dict[str, Any]:
     """φ, and |D + φ M/|M||_op, at E = −M."""
     size = math.hypot(*spectrum(config))
     return {
@@ -241,7 +242,7 @@ def predict_sign_rip(key: jax.Array, config: Config) -> Observables:
     }
 
 
-def predict_effective_rate(key: jax.Array, config: Config) -> Observables:
+def predict_effective_rate(key: jax.Array, config: Config) -> dict[str, Any]:
     """l1 steps as gradient descent of rate η 2/π: its slope ln(1 − η (2/π) s_r), and in the population its errors."""
     rate = subgradient.effective_rate_l1(config.learning_rate)
     if config.operator == "gaussian":
@@ -250,7 +251,7 @@ def predict_effective_rate(key: jax.Array, config: Config) -> Observables:
     return {"recovery_error": train_only(draw(key, config), same)["recovery_error"]}
 
 
-def predict_plateau(key: jax.Array, config: Config) -> Observables:
+def predict_plateau(key: jax.Array, config: Config) -> dict[str, Any]:
     """The tropical exponent of the instance's measurements."""
     loss: Any = "l1" if config.trainer == "subgm" else "l2"
     instance = start(key, config)
@@ -272,7 +273,7 @@ def plateau_is_measured(config: Config) -> str | None:
     return None
 
 
-def predict_budget(key: jax.Array, config: Config) -> Observables:
+def predict_budget(key: jax.Array, config: Config) -> dict[str, Any]:
     """1 above, 0 below the budget law."""
     fraction = subgradient.budget_fraction(
         config.learning_rate, config.step_decay, config.init_scale, spectrum(config), config.outlier_prob
@@ -296,7 +297,7 @@ def away_from_budget(config: Config) -> str | None:
     return None
 
 
-def predict_pair_sum(key: jax.Array, config: Config) -> Observables:
+def predict_pair_sum(key: jax.Array, config: Config) -> dict[str, Any]:
     """The instance's φ along the leading direction; sqrt(2/π)(1 − p) in the population."""
     if config.operator == "population":
         return {"pair_sum": subgradient.SIGN * (1 - config.outlier_prob)}
@@ -319,9 +320,9 @@ def steps_contract(config: Config) -> str | None:
     return None if fraction > 1.15 else f"the steps sum to {fraction:.2f} of the budget"
 
 
-def predict_corrupted_limit(key: jax.Array, config: Config) -> Observables:
+def predict_corrupted_limit(key: jax.Array, config: Config) -> dict[str, Any]:
     """|(M + N)_+ − M| / |M|."""
-    instance = draw(key, config)
+    instance: Any = draw(key, config)
     noise = np.asarray(noise_matrix(instance.rows, instance.corruption, config.dim))
     limit = subgradient.corrupted_limit(noise, np.asarray(instance.spectrum))
     return {"final_error": limit / math.hypot(*spectrum(config))}

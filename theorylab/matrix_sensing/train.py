@@ -286,7 +286,9 @@ def sweep_ranks(
     def record(state: Array) -> dict[str, Array]:
         return {"error": jax.vmap(lambda x: recovery_error(x, None, instance.spectrum))(state)}
 
-    orbit = iterate(step, starts.reshape(-1, *shape[2:]), num_steps=config.num_steps, record=record, record_at=record_at)
+    orbit = iterate(
+        step, starts.reshape(-1, *shape[2:]), num_steps=config.num_steps, record=record, record_at=record_at
+    )
     errors = orbit.observables["error"].T.reshape(*shape[:2], -1)
     return errors, orbit.state.reshape(shape)
 

@@ -58,7 +58,8 @@ def requires(
 
 def start(key: jax.Array, config: Config) -> Any:
     """The instance, as NumPy arrays."""
-    return Instance(*(None if part is None else np.asarray(part) for part in draw(key, config)))
+    parts: Any = [None if part is None else np.asarray(part) for part in draw(key, config)]
+    return Instance(*parts)
 
 
 # --- population, symmetric ------------------------------------------------------------------------------------
@@ -188,7 +189,7 @@ def rate_is_trusted(config: Config) -> str | None:
 def predict_wishart(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ), λ the mean smallest eigenvalue over Wishart draws; NaN where leading order fails."""
     instance = start(key, config)
-    levels = asymmetric.slow_levels(instance.left, instance.right, config.target_rank)
+    levels = np.asarray(asymmetric.slow_levels(instance.left, instance.right, config.target_rank))
     if not asymmetric.clear_levels(levels):
         return {"error_slope": math.nan}
     mean, _ = measurements.wishart_rate(

@@ -89,7 +89,7 @@ def descent_step(instance: Instance, config: Config) -> StepFunction:
     n = config.dim
     if instance.right is None:
         assert instance.corruption is not None
-        noise = noise_matrix(instance.rows, instance.corruption, n)
+        noise: Any = noise_matrix(instance.rows, instance.corruption, n)
 
         def measured(state: Factors, t: Any) -> Factors:
             x, _ = state
@@ -116,7 +116,8 @@ def subgradient(instance: Instance, config: Config) -> Callable[[Array], tuple[A
             return scale * error / jnp.maximum(norm, 1e-300), np.sqrt(2 / np.pi) * norm
 
         return population
-    rows, corruption = instance.rows, instance.corruption
+    rows: Any = instance.rows
+    corruption: Any = instance.corruption
     backward = jax.lax.optimization_barrier(rows.T)
 
     def measured(error: Array) -> tuple[Array, Array]:
@@ -156,7 +157,7 @@ def burn_in(instance: Instance, config: Config, step: StepFunction) -> tuple[Fac
         state, t = carry
         return jax.lax.fori_loop(0, 50, lambda i, s: step(s, t), state), t + 50
 
-    start = (instance.left, instance.right), jnp.int32(0)
+    start: Any = (instance.left, instance.right), jnp.int32(0)
     (f, g), t = jax.lax.while_loop(waiting, train, start)
     return rebalance(f, g, config.rebalance_scale, boost_only=config.trainer == "boost"), t
 
@@ -226,13 +227,14 @@ def run(instance: Instance, config: Config, *, error_only: bool = False) -> Obse
             observables["tail_constant"] = scaled**2 / (config.model_rank - rank)
         return observables
     observables["imbalance"] = orbit.observables["imbalance"][rows]
-    rates = limit_rates(*orbit.state, rank)
+    left, right = orbit.state
+    rates = limit_rates(left, right, rank)
     if instance.rows is None:
         # With two rates within 25% of each other the fitted slope is a mixture: no prediction.
         clear = rates.separation >= 1.25
         observables["limit_slope"] = jnp.where(clear, jnp.log1p(-rate * rates.slowest), jnp.nan)
     else:
-        slowest = tangent_rate(instance.rows, *orbit.state, rank, rates.left_rank)
+        slowest = tangent_rate(instance.rows, left, right, rank, rates.left_rank)
         observables["tangent_slope"] = jnp.log1p(-rate * slowest)
     return observables
 

@@ -43,7 +43,8 @@ def initial_rate(left: Float[Numbers, "n1 k"], right: Float[Numbers, "n2 k"], ra
 def clear_levels(levels: Float[Numbers, " extra"]) -> Any:
     """Whether leading order can be trusted: one sign, and no level below a quarter of the largest."""
     one_sign = (levels > 0).all() | (levels < 0).all()
-    return one_sign & (abs(levels).min() >= 0.25 * abs(levels).max())
+    size = namespace(levels).abs(levels)
+    return one_sign & (size.min() >= 0.25 * size.max())
 
 
 def crude_rate(init_scale: Any, init_ratio: Any) -> Any:

@@ -43,7 +43,7 @@ def predict_rate(
     f, g = left, right
     if k == rank:
         return RatePrediction(float(asymmetric.exact_rank_rate(f, g, s)), 0.0, "asymmetric, k = r")
-    levels = asymmetric.slow_levels(f, g, rank)
+    levels = np.asarray(asymmetric.slow_levels(f, g, rank))
     if np.abs(levels[0]) < 1e-8:
         return RatePrediction(0.0, 0.0, "asymmetric, balanced (no imbalance off the signal): error ~ 1/t")
     trusted = "" if bool(asymmetric.clear_levels(levels)) else " (levels of mixed sign: an estimate only)"

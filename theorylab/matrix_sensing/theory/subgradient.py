@@ -36,7 +36,8 @@ def sign_rip_deviation(dim: int, num_measurements: int) -> float:
 
 def instance_scale(rows: Float[Numbers, "m entries"], kept: Float[Numbers, " m"]) -> Any:
     """φ_1 = (1/m) Σ_{uncorrupted i} |<A_i, u_1 u_1ᵀ>|: φ of the instance along u_1 (entry 0 of svec)."""
-    return (kept * abs(rows[:, 0])).mean()
+    xp = namespace(rows, kept)
+    return xp.mean(kept * xp.abs(rows[:, 0]))
 
 
 def effective_rate_l1(step: Any) -> Any:

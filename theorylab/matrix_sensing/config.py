@@ -260,7 +260,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "subgradient, outliers",
-            dataclasses.replace(SUBGM, learning_rate=1.3),
+            dataclasses.replace(SUBGM, learning_rate=1.3, num_measurements=3000),
             {"outlier_prob": (0.0, 0.2, 0.3)},
             seeds=4,
         ),

@@ -408,9 +408,10 @@ REBALANCED = Theory(
     traceable=False, predicts=("error_slope",),
 )  # fmt: skip
 TANGENT = Theory(
-    "tangent_kernel", lambda key, config: {}, "exact",
+    "tangent_kernel", lambda key, config: {}, "instance",
     "slope from the d_T-th eigenvalue of the tangent kernel at the end of the run (model.tangent_rate)",
     valid=requires(model="asymmetric", operator="gaussian", more=identifiable),
+    # Single seeds are up to 5.3% off when the slowest mode has little weight; always |measured| > |predicted|.
     finite_size=lambda config, observable: 0.05, estimates={"error_slope": "tangent_slope"},
 )  # fmt: skip
 WISHART = Theory(
@@ -458,7 +459,7 @@ BUDGET = Theory(
     traceable=False, predicts=("recovered",),
 )  # fmt: skip
 PAIR_SUM = Theory(
-    "pair_sum", predict_pair_sum, "exact",
+    "pair_sum", predict_pair_sum, "instance",
     "|E_t| + |E_{t+1}| = 2 s_1 φ η_t under geometric steps (subgradient.pair_sum)",
     valid=requires(model="symmetric", trainers=("subgm",), more=steps_contract),
     finite_size=lambda config, observable: 0.05,

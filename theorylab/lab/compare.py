@@ -90,13 +90,15 @@ def compare(
         theory = setting.theory(item) if isinstance(item, str) else item
         reasons = {index: theory.valid(cell) for index, cell in plan.cells()}
         if theory.estimates:
-            predictions = data[list(theory.estimates.values())].rename({v: k for k, v in theory.estimates.items()})
+            # A variant may lack the estimate, as it may lack any observable.
+            estimates = {v: k for k, v in theory.estimates.items() if v in data}
+            predictions = data[list(estimates)].rename(estimates)
         else:
             base_seed = int(data.attrs["base_seed"])
             predictions = predict(setting, config, grid, seeds=data.sizes["seed"], base_seed=base_seed, theory=theory)
         names = [name for name in predictions.data_vars if name in data]
         if not theory.traceable and all(reasons.values()):
-            names = [o.name for o in setting.observables if o.name in data]
+            names = [o for o in theory.predicts or [o.name for o in setting.observables] if o in data]
         for index, cell in plan.cells():
             swept = {name: plan.grid[name][i] for name, i in zip(plan.dims, index, strict=True)}
             for name in map(str, names):
@@ -108,7 +110,7 @@ def compare(
                     empirical=empirical,
                     predicted=predictions[name].values[index]
                     if name in predictions
-                    else np.full(empirical.shape[1:], np.nan),
+                    else np.full(empirical.shape[theory.kind == "ensemble" :], np.nan),
                     theory=theory,
                     finite_size=theory.finite_size(cell, name),
                     first_bad=data[results.FIRST_BAD_STEP].values[index],

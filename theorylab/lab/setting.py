@@ -241,6 +241,9 @@ class Theory:
     estimates
         For a theory that estimates an observable from the same instance's data: ``{observable: the observable
         of simulate that estimates it}``. A comparison then uses the simulated values and runs nothing again.
+    predicts
+        Names of the observables, for a host-side theory: where it applies to no cell it is never called, and these
+        are what a comparison lists as not applicable. All of the setting's unless given.
     """
 
     name: str
@@ -251,6 +254,7 @@ class Theory:
     finite_size: Callable[[Any, str], float] = no_finite_size_error
     traceable: bool = True
     estimates: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    predicts: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

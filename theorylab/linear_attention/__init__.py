@@ -93,6 +93,7 @@ SETTING = Setting(
         Observable("prediction_cosine", "cosine of prediction vectors, layer and one step of gradient descent"),
         Observable("prediction_agreement", "1 - relative distance of these prediction vectors"),
         Observable("leak", "|u_x| / |u_y|: above 1 a run is stuck at the rank-one saddle", allow_nan=True),
+        Observable("stuck_starts", "fraction of the starts that end more than 2% above the best one"),
         Observable("step_sizes", "n tr(A_l)/d of each layer, increasing (preconditioned)", dims=("layer",)),
         Observable("conserved", "1 + (|u|² - |attention|²)/|u|² along a flow, initially 1"),
         Observable("bayes_loss", "loss of Bayes' ridge regression", r"L_\mathrm{Bayes}"),

@@ -66,6 +66,9 @@ class Config:
     initial_scale: float = scalar(
         default=0.3, help="size of the initial weights: N(0, scale^2/(d+1)) entries", symbol=r"\epsilon", above=0
     )
+    num_starts: int = size(
+        default=1, help="random initialisations trained side by side, of which the best is kept", at_least=1
+    )
     clip_norm: float = scalar(default=1.0, help="global norm at which Adam's gradients are clipped", above=0)
     num_test: int = size(default=1000, help="prompts on which losses are measured", at_least=2)
     prompt_ratio: float = size(
@@ -130,7 +133,8 @@ def check_config(config: Config) -> None:
 
 
 LAYER = Config()
-ANISOTROPIC = dataclasses.replace(LAYER, covariate_exponent=1.0)
+#: From an exponent of about 0.9 a third of the initialisations end in a local minimum: several starts.
+GAPPED = dataclasses.replace(LAYER, covariate_exponent=1.0, num_starts=12)
 MINIBATCHES = dataclasses.replace(LAYER, training="statistics", num_steps=1000, batch_size=256, initial_scale=0.1)
 PROMPTS = dataclasses.replace(LAYER, training="prompts", num_steps=1500, batch_size=512, initial_scale=0.5)
 RELU = dataclasses.replace(PROMPTS, target="relu", num_test=4000)
@@ -145,16 +149,14 @@ BASELINES = dataclasses.replace(LAYER, training="baselines", num_test=2000)
 TWO_LAYERS = dataclasses.replace(
     LAYER, training="statistics", attention="preconditioned", num_layers=2, num_steps=1000, initial_scale=0.1
 )
-POOL = dataclasses.replace(LAYER, num_tasks=10)
+POOL = dataclasses.replace(LAYER, num_tasks=10, num_starts=12)
 REGRESSION = Config(
     training="pool_regression", dim=20, context_length=40, num_tasks=40, noise_variance=0.1, prompt_ratio=3.0
 )
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("isotropic and anisotropic", LAYER, {"covariate_exponent": (0.0, 1.0)}, seeds=16),
-        Case("few tasks", POOL, {}, seeds=8),
-        Case("fresh prompts", MINIBATCHES, {}, seeds=4),
+        Case("isotropic and anisotropic", LAYER, {"covariate_exponent": (0.0, 0.5)}, seeds=16),
         Case("relu target", dataclasses.replace(RELU, num_steps=600, batch_size=256), {}, seeds=8),
         Case("gradient flow", FLOW, {}, seeds=2),
         Case("baselines", BASELINES, {"noise_variance": (0.25, 1.0)}, seeds=8),
@@ -164,12 +166,13 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case(
             "anisotropic",
             LAYER,
-            {"covariate_exponent": (0.5, 1.0), "task_exponent": (-1.0, 0.0, 1.0)},
+            {"covariate_exponent": (0.25, 0.5), "task_exponent": (-0.5, 0.0, 0.25)},
             seeds=16,
         ),
-        Case("few tasks", POOL, {"num_tasks": (5, 10, 40)}, seeds=12),
+        Case("gapped spectrum, best of 12 starts", GAPPED, {}, seeds=8),
+        Case("few tasks", POOL, {"num_tasks": (10, 40)}, seeds=8),
         Case("fresh prompts, tokens", PROMPTS, {}, seeds=4),
-        Case("fresh prompts, statistics", MINIBATCHES, {"covariate_exponent": (0.0, 1.0)}, seeds=8),
+        Case("fresh prompts, statistics", MINIBATCHES, {"covariate_exponent": (0.0, 0.5)}, seeds=8),
         Case("nonlinear targets", RELU, {"target": ("relu", "network")}, seeds=8),
         Case(
             "uniform covariates",

@@ -88,7 +88,7 @@ def chi_square(
     if minimum_degrees > 1:
         return value
     # Gamma(a) = Gamma(a + 1) U^(1/a), here with a = 1/2.
-    u = _uniform(jax.random.bits(jax.random.fold_in(key, -1), (count,), jnp.uint32), dtype)
+    u = _uniform(jax.random.bits(jax.random.fold_in(key, 1_000_000), (count,), jnp.uint32), dtype)
     return jnp.where(small[None], value * u[:, None] ** 2, value)
 
 
@@ -112,17 +112,6 @@ def sample_pool(key: jax.Array, config: Config) -> Float[Array, "tasks dim"] | N
     return standard_normal(key, count * config.dim).reshape(count, config.dim) * jnp.sqrt(variances)[None]
 
 
-def sample_tasks(
-    key: jax.Array, config: Config, count: int, pool: Float[Array, "tasks dim"] | None = None
-) -> Float[Array, "prompts dim"]:
-    """Weights of linear targets: fresh from N(0, Σ_w), or a random one of the pool with a random sign."""
-    if pool is None:
-        _, variances = eigenvalues(config)
-        return standard_normal(key, count * config.dim).reshape(count, config.dim) * jnp.sqrt(variances)[None]
-    bits = jax.random.randint(key, (count,), 0, 2 * pool.shape[0])
-    return jnp.where(bits % 2 == 0, 1.0, -1.0)[:, None] * pool[bits // 2]
-
-
 def sample_prompts(
     key: jax.Array, config: Config, count: int, context_length: int, pool: Float[Array, "tasks dim"] | None = None
 ) -> Prompts:
@@ -131,32 +120,54 @@ def sample_prompts(
     y = f(x) + N(0, σ²) for context and query alike; f(x) = w·x, or φ(w·x) with w uniform on the unit sphere, or a
     random two-layer ReLU network sum_k a_k relu(w_k·x)/sqrt(K).
     """
-    x_key, task_key, noise_key, output_key = jax.random.split(key, 4)
-    shape = (count, context_length + 1, config.dim)
+    d, tokens = config.dim, context_length + 1
+    hidden = config.target_width if config.target == "network" else 1
+    # One call of the generator, cut into pieces: each call costs compile time.
+    sizes = {"covariates": tokens * d, "noise": tokens, "tasks": hidden * d, "outputs": hidden}
     if config.covariates == "uniform":
-        x = jax.random.uniform(x_key, (math.prod(shape),), float).reshape(shape) - 0.5
-        x = x * jnp.sqrt(12.0 * config.covariate_variance)
+        sizes["covariates"] = 0
+    if pool is not None:
+        sizes["tasks"] = 0
+    if config.target != "network":
+        sizes["outputs"] = 0
+    numbers = standard_normal(key, count * sum(sizes.values()))
+    pieces, start = {}, 0
+    for name, width in sizes.items():
+        pieces[name] = numbers[start : start + count * width].reshape(count, width)
+        start += count * width
+
+    if config.covariates == "uniform":
+        bits = jax.random.bits(jax.random.fold_in(key, 1), (count * tokens * d,), jnp.uint32)
+        x = (_uniform(bits, numbers.dtype) - 0.5).reshape(count, tokens, d)
+        x = x * jnp.sqrt(12.0 * jnp.asarray(config.covariate_variance))
     else:
         scales = jnp.sqrt(eigenvalues(config)[0])
-        x = standard_normal(x_key, math.prod(shape)).reshape(shape) * scales[None, None]
+        x = pieces["covariates"].reshape(count, tokens, d) * scales[None, None]
     tasks = None
     if config.target == "linear":
-        tasks = sample_tasks(task_key, config, count, pool)
+        tasks = _tasks(jax.random.fold_in(key, 2), pieces["tasks"], config, pool)
         values = jnp.einsum("bnd,bd->bn", x, tasks)
     else:
-        hidden = config.target_width if config.target == "network" else 1
-        w = standard_normal(task_key, count * hidden * config.dim).reshape(count, hidden, config.dim)
+        w = pieces["tasks"].reshape(count, hidden, d)
         w = w / jnp.linalg.norm(w, axis=2, keepdims=True)
         z = jnp.einsum("bnd,bkd->bnk", x, w)
         if config.target == "network":
-            outputs = standard_normal(output_key, count * hidden).reshape(count, hidden) / math.sqrt(hidden)
-            values = jnp.einsum("bnk,bk->bn", jax.nn.relu(z), outputs)
+            values = jnp.einsum("bnk,bk->bn", jax.nn.relu(z), pieces["outputs"]) / math.sqrt(hidden)
         else:
             link = {"relu": jax.nn.relu, "tanh": lambda z: jnp.tanh(3 * z), "cubic": lambda z: z**3}[config.target]
             values = link(z[:, :, 0])
-    noise = standard_normal(noise_key, count * (context_length + 1)).reshape(count, -1)
-    labels = values + jnp.sqrt(1.0 * jnp.asarray(config.noise_variance)) * noise
+    labels = values + jnp.sqrt(1.0 * jnp.asarray(config.noise_variance)) * pieces["noise"]
     return Prompts(x[:, :-1], labels[:, :-1], x[:, -1], labels[:, -1], tasks)
+
+
+def _tasks(
+    key: jax.Array, normals: Array, config: Config, pool: Float[Array, "tasks dim"] | None
+) -> Float[Array, "prompts dim"]:
+    """Weights of linear targets: fresh from N(0, Σ_w), or a random one of the pool with a random sign."""
+    if pool is None:
+        return normals * jnp.sqrt(eigenvalues(config)[1])[None]
+    choice = jax.random.randint(key, (normals.shape[0],), 0, 2 * pool.shape[0])
+    return jnp.where(choice % 2 == 0, 1.0, -1.0)[:, None] * pool[choice // 2]
 
 
 def sample_statistics(
@@ -169,30 +180,35 @@ def sample_statistics(
     linear targets, n > d.
     """
     normal_key, chi_key, task_key = (jax.random.fold_in(key, i) for i in range(3))
-    tasks = sample_tasks(task_key, config, count, pool)
+    d, below = config.dim, config.dim * (config.dim + 1) // 2
+    width = d if pool is None else 0
+    numbers = standard_normal(normal_key, count * (below + width))
+    tasks = _tasks(task_key, numbers[: count * width].reshape(count, width), config, pool)
+    normals = numbers[count * width :].reshape(count, below)
     scales = jnp.sqrt(eigenvalues(config)[0])
-    return statistics_from(
-        normal_key, chi_key, tasks, scales, jnp.sqrt(1.0 * jnp.asarray(config.noise_variance)), config.context_length
-    )
+    noise_scale = jnp.sqrt(1.0 * jnp.asarray(config.noise_variance))
+    return statistics_from(chi_key, normals, tasks, scales, noise_scale, config.context_length)
 
 
 def statistics_from(
-    normal_key: jax.Array,
-    chi_key: jax.Array,
+    key: jax.Array,
+    normals: Float[Array, "prompts below"],
     tasks: Float[Array, "prompts dim"],
     scales: Float[Array, " dim"],
     noise_scale: ArrayLike,
     context_length: int,
 ) -> Statistics:
-    """Bartlett's decomposition for given tasks; ``scales`` are the covariates' standard deviations."""
+    """Bartlett's decomposition for given tasks and given entries of T below its diagonal, row by row.
+
+    ``scales`` are the covariates' standard deviations; the key serves the diagonal.
+    """
     count, dim = tasks.shape
     dtype = tasks.dtype
-    below = dim * (dim + 1) // 2
-    normals = standard_normal(normal_key, count * below, dtype).reshape(count, below)
+    below = normals.shape[1]
     degrees = context_length - jnp.arange(dim + 1, dtype=dtype)
-    diagonal = jnp.sqrt(chi_square(chi_key, degrees, count, dtype, minimum_degrees=context_length - dim))
+    diagonal = jnp.sqrt(chi_square(key, degrees, count, dtype, minimum_degrees=context_length - dim))
     entries = jnp.concatenate([normals, diagonal, jnp.zeros((count, 1), dtype)], axis=1)
-    # Position of every entry of T: below the diagonal the normals, row by row; above it the last, zero, entry.
+    # Position of every entry of T in this list; those above the diagonal are its last, zero, entry.
     where = np.full((dim + 1, dim + 1), below + dim + 1)
     where[np.tril_indices(dim + 1, -1)] = np.arange(below)
     where[np.diag_indices(dim + 1)] = below + np.arange(dim + 1)

@@ -44,7 +44,7 @@ def _one_layer(config: Config) -> bool:
 
 
 def predict_minimum(key: jax.Array, config: Config) -> Observables:
-    """Predict the smallest exact loss of one layer, L_min; for a finite pool that of the pool drawn and on fresh tasks."""
+    """Predict the smallest exact loss of one layer, L_min; for a finite pool that of the pool, and on fresh tasks."""
     if not _one_layer(config) or not has_exact_loss(config):
         return {}
     pool = _pool(key, config)
@@ -80,6 +80,11 @@ def is_optimal(config: Config) -> str | None:
         return reason
     if config.dim < 2:
         return "at dim = 1 there is a second optimal branch, which attends on labels"
+    gapped = math.isfinite(config.num_tasks) or max(abs(config.covariate_exponent), abs(config.task_exponent)) > 0.75
+    if config.num_starts < 4 and gapped:
+        return (
+            "with a gap in the spectrum (or few tasks) a third of the starts end in a local minimum: raise num_starts"
+        )
     if config.num_steps < 500:
         return f"num_steps = {config.num_steps}: fewer than 500 steps do not reach the optimum"
     return None

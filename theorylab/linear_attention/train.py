@@ -35,6 +35,9 @@ GRADIENT_STEPS = (1, 2)
 #: Recorded steps of a gradient flow, and per decade of a training.
 FLOW_RECORDS, RECORDS_PER_DECADE = 40, 6
 
+#: Relative excess over the best start from which a start counts as stuck.
+STUCK_ABOVE = 0.02
+
 
 def recorded_steps(config: Config) -> tuple[int, ...]:
     """Steps at which the loss is recorded: evenly spaced along a flow, log-spaced in a training."""
@@ -71,8 +74,15 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         return _train_preconditioned(init_key, data_key, test_key, config, pool)
     if config.attention == "softmax" or config.num_layers > 1:
         return _train_transformer(init_key, data_key, test_key, config, pool)
-    layer, losses = train_layer(init_key, data_key, test_key, config, pool)
-    return {"loss": losses} | measure(test_key, config, layer, pool)
+    if config.num_starts == 1:
+        layer, losses = train_layer(init_key, data_key, test_key, config, pool)
+        return {"loss": losses} | measure(test_key, config, layer, pool)
+    starts = jax.random.split(init_key, config.num_starts)
+    layers, losses = jax.vmap(lambda key: train_layer(key, data_key, test_key, config, pool))(starts)
+    best = jnp.argmin(losses[:, -1])
+    layer = jax.tree.map(lambda leaf: leaf[best], layers)
+    stuck = jnp.mean(losses[:, -1] > losses[best, -1] * (1 + STUCK_ABOVE), dtype=losses.dtype)
+    return {"loss": losses[best], "stuck_starts": stuck} | measure(test_key, config, layer, pool)
 
 
 # --- training ---------------------------------------------------------------------------------------------------

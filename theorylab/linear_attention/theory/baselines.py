@@ -55,7 +55,7 @@ def bayes_risk(
     """
     top = (noise_variance + jnp.sum(eigenvalues)) / num_samples
 
-    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: ArrayLike, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = (low + high) / 2
         kappa = jnp.exp(middle)
@@ -120,7 +120,8 @@ def _normal_equations(n: ArrayLike, d: ArrayLike, noise: ArrayLike, steps: int) 
     index = jnp.arange(steps)
     rows = index[:, None] + index
     gains = moments[:steps]
-    return jnp.linalg.solve(moments[rows + 1] + noise * moments[rows], gains), gains
+    matrix = moments[rows + 1] + noise * moments[rows]
+    return jnp.linalg.solve(matrix, gains), gains
 
 
 def wishart_spectra(generator: np.random.Generator, count: int, num_samples: int, dim: int) -> np.ndarray:

@@ -43,7 +43,7 @@ def finite_pool_errors(
 
 
 def pretraining_errors(
-    context_ratio: float, task_ratio: float, prompt_ratio: float, noise_variance: float
+    context_ratio: float | int, task_ratio: float | int, prompt_ratio: float | int, noise_variance: ArrayLike
 ) -> DiversityErrors:
     """Errors of a reduced layer fitted without ridge to finitely many prompts on finitely many tasks, as d -> ∞.
 
@@ -68,13 +68,13 @@ def pretraining_errors(
     for name, value in (("context_ratio", alpha), ("task_ratio", kappa), ("prompt_ratio", tau)):
         if not value > 0:
             raise ValueError(f"{name} = {value!r} is not allowed: must be > 0")
-    if rho < 0:
+    if isinstance(rho, (int, float)) and rho < 0:
         raise ValueError(f"noise_variance = {rho!r} is not allowed: must be >= 0")
     if tau == 1:
         raise ValueError("prompt_ratio = 1 is not allowed: the errors are infinite at the interpolation threshold")
     x = (1 + rho) / alpha
 
-    def resolvent(k: float) -> Array:
+    def resolvent(k: float | int) -> Array:
         half = x + 1 - 1 / k
         return 2 / (half + jnp.sqrt(half**2 + 4 * x / k))
 
@@ -98,6 +98,8 @@ def pretraining_errors(
     return DiversityErrors(fresh, tau * ((x + xi) ** 2 / xi + rest))
 
 
-def infinite_prompts_errors(context_ratio: float, task_ratio: float, noise_variance: float) -> DiversityErrors:
+def infinite_prompts_errors(
+    context_ratio: float | int, task_ratio: float | int, noise_variance: ArrayLike
+) -> DiversityErrors:
     """Limit τ -> ∞ of :func:`pretraining_errors`: infinitely many prompts on K = κ d tasks."""
     return pretraining_errors(context_ratio, task_ratio, 1e7, noise_variance)

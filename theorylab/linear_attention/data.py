@@ -38,7 +38,7 @@ def standard_normal(key: jax.Array, count: int, dtype: Any = None) -> Float[Arra
     Several times faster than ``jax.random.normal`` on a CPU, to compile and to run. 32 random bits per number: the
     largest is 6.7 standard deviations.
     """
-    dtype = jnp.dtype(dtype or float)
+    dtype = jax.dtypes.canonicalize_dtype(dtype or float)
     half = -(-count // 2)
     bits = jax.random.bits(key, (2 * half,), jnp.uint32)
     return jnp.concatenate(_box_muller(bits[:half], bits[half:], dtype))[:count]
@@ -63,7 +63,7 @@ def chi_square(
     Marsaglia and Tsang's (2000) rejection sampler of the gamma law, repeated until all are accepted (three rounds or
     so); one degree of freedom is the square of a normal number.
     """
-    dtype = jnp.dtype(dtype or float)
+    dtype = jax.dtypes.canonicalize_dtype(dtype or float)
     shape = degrees.astype(dtype) / 2
     # The sampler wants a shape of at least 1: one degree of freedom (shape 1/2) gains two and loses them below.
     small = shape < 1

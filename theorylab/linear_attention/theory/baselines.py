@@ -117,8 +117,7 @@ def gradient_step_sizes(
 
 def _normal_equations(n: ArrayLike, d: ArrayLike, noise: ArrayLike, steps: int) -> tuple[Array, Array]:
     moments = wishart_moments(n, d)
-    index = jnp.arange(steps)
-    rows = index[:, None] + index
+    rows = np.add.outer(np.arange(steps), np.arange(steps))
     gains = moments[:steps]
     matrix = moments[rows + 1] + noise * moments[rows]
     return jnp.linalg.solve(matrix, gains), gains

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -96,6 +96,29 @@ def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) 
             plt.close(figure)
             return target
     raise ValueError(f"{target} would take {packed.tell()} bytes, above the limit of {limit}")
+
+
+def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
+    """Command line of a figure's script: draw it in the library's style, save it beside the script.
+
+    ``draw(preset, folder of the results)`` returns the figure; ``script`` is the script's ``__file__``.
+    """
+    import tyro
+
+    from theorylab.runtime import start_application
+
+    beside = Path(script).with_suffix(".png")
+
+    def main(
+        preset: Literal["tiny", "default", "paper"] = "default",
+        results: Path = Path("results"),
+        output: Path = beside,
+    ) -> None:
+        start_application()
+        with style():
+            print(save(draw(preset, results), output))
+
+    tyro.cli(main, description=(draw.__doc__ or "").split("\n")[0])
 
 
 def overview(

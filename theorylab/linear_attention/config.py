@@ -162,7 +162,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("baselines", BASELINES, {"noise_variance": (0.25, 1.0)}, seeds=8),
     ),
     "default": (
-        Case("context length", LAYER, {"context_length": (10, 40), "noise_variance": (0.0, 0.25, 1.0)}, seeds=16),
+        Case("isotropic", LAYER, {"noise_variance": (0.0, 0.25, 1.0)}, seeds=16),
         Case(
             "anisotropic",
             LAYER,
@@ -171,13 +171,13 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         ),
         Case("gapped spectrum, best of 12 starts", GAPPED, {}, seeds=8),
         Case("few tasks", POOL, {}, seeds=6),
-        Case("fresh prompts, statistics", MINIBATCHES, {"covariate_exponent": (0.0, 0.5)}, seeds=8),
-        Case("relu target", RELU, {}, seeds=8),
+        Case("fresh prompts, statistics", MINIBATCHES, {"covariate_exponent": (0.0, 0.5)}, seeds=4),
+        Case("relu target", dataclasses.replace(RELU, num_steps=800, batch_size=256), {}, seeds=8),
         Case("two layers", TWO_LAYERS, {}, seeds=4),
         Case("gradient flow", FLOW, {"covariate_exponent": (0.0, 1.0)}, seeds=2),
         Case("gradient flow, separate", SEPARATE, {}, seeds=2),
         Case("baselines", BASELINES, {"noise_variance": (0.25, 1.0)}, seeds=16),
-        Case("finitely many prompts", REGRESSION, {}, seeds=20),
+        Case("finitely many prompts", REGRESSION, {}, seeds=10),
     ),
     "paper": (
         Case(

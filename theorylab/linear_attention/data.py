@@ -40,8 +40,22 @@ def standard_normal(key: jax.Array, count: int, dtype: Any = None) -> Float[Arra
     """
     dtype = jax.dtypes.canonicalize_dtype(dtype or float)
     half = -(-count // 2)
-    bits = jax.random.bits(key, (2 * half,), jnp.uint32)
+    bits = random_bits(key, 2 * half)
     return jnp.concatenate(_box_muller(bits[:half], bits[half:], dtype))[:count]
+
+
+def random_bits(key: jax.Array, count: int) -> Array:
+    """``count`` uniform 32-bit words: every word of the counter-mode Threefry hash is used.
+
+    ``jax.random.bits`` folds each pair of hashed words into one, which doubles the cost of drawing on a CPU. Keys of
+    another generator than Threefry take that way.
+    """
+    if str(jax.random.key_impl(key)) != "threefry2x32" or key.shape != ():
+        return jax.random.bits(key, (count,), jnp.uint32)
+    from jax.extend.random import threefry_2x32
+
+    padded = count + count % 2
+    return threefry_2x32(jax.random.key_data(key), jnp.arange(padded, dtype=jnp.uint32))[:count]
 
 
 def _uniform(bits: Array, dtype: Any) -> Array:
@@ -75,7 +89,7 @@ def chi_square(
     def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         round_, value, done = state
         # One call of the generator: each one costs compile time.
-        bits = jax.random.bits(jax.random.fold_in(key, round_), (3 * total,), jnp.uint32)
+        bits = random_bits(jax.random.fold_in(key, round_), 3 * total)
         z, u = _box_muller(bits[:total], bits[total : 2 * total], dtype)[0], _uniform(bits[2 * total :], dtype)
         z, u = z.reshape(count, entries), u.reshape(count, entries)
         v = (1 + c[None] * z) ** 3
@@ -88,7 +102,7 @@ def chi_square(
     if minimum_degrees > 1:
         return value
     # Gamma(a) = Gamma(a + 1) U^(1/a), here with a = 1/2.
-    u = _uniform(jax.random.bits(jax.random.fold_in(key, 1_000_000), (count,), jnp.uint32), dtype)
+    u = _uniform(random_bits(jax.random.fold_in(key, 1_000_000), count), dtype)
     return jnp.where(small[None], value * u[:, None] ** 2, value)
 
 
@@ -137,7 +151,7 @@ def sample_prompts(
         start += count * width
 
     if config.covariates == "uniform":
-        bits = jax.random.bits(jax.random.fold_in(key, 1), (count * tokens * d,), jnp.uint32)
+        bits = random_bits(jax.random.fold_in(key, 1), count * tokens * d)
         x = (_uniform(bits, numbers.dtype) - 0.5).reshape(count, tokens, d)
         x = x * jnp.sqrt(12.0 * jnp.asarray(config.covariate_variance))
     else:

@@ -27,9 +27,9 @@ def cases(preset: Preset) -> dict[str, Case]:
     tiny, large = preset == "tiny", preset == "paper"
     steps = 300 if tiny else 3000
     seeds = 2 if tiny else 16 if large else 8
-    layer = dataclasses.replace(LAYER, num_steps=steps, num_test=100 if tiny else 2000)
+    layer = dataclasses.replace(LAYER, num_steps=steps, num_test=100 if tiny else 500)
     noises = (0.0, 1.0) if tiny else (0.0, 1.0, 4.0)
-    lengths = (10,) if tiny else (5, 10, 20, 40, 80)
+    lengths = (10,) if tiny else (5, 10, 20, 40)
     flow = dataclasses.replace(FLOW, num_steps=200 if tiny else 3000, covariate_exponent=0.8)
     separate = dataclasses.replace(SEPARATE, num_steps=200 if tiny else 25_000)
     prompts = Config(training="pool_regression", dim=10 if tiny else 20, noise_variance=0.01, num_test=500)

@@ -43,7 +43,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
         axes.set(xlabel="time (loss halved, context averaged)", ylabel="exact loss (noisy target)")
         spectrum = ", ".join(f"{v:.2f}" for v in np.asarray(values))
         axes.set_title(f"{title}\n$\\lambda$ = {spectrum}; $\\epsilon$ = {config.initial_scale:g}")
-    panels[1].legend()
+    panels[0].legend()
     return figure
 
 

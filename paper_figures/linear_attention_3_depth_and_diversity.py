@@ -38,6 +38,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     left.plot(ratios, np.where(np.isfinite(squares), squares, np.nan), ":", color=COLOURS[1], label="least squares")
     left.set(xscale="log", yscale="log", xlabel="$n/d$", ylabel="excess loss", ylim=(5e-2, 2e1))
     left.set_title(f"optimal steps of gradient descent, $d = {dim}$, $\\sigma^2 = {noise:g}$ (theory)")
+    left.set_xticks([0.2, 0.5, 1, 2, 4, 8], ["0.2", "0.5", "1", "2", "4", "8"])
     left.legend()
 
     swept = {name: case for name, case in cases(preset).items() if name.startswith("prompts_")}
@@ -58,8 +59,11 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     right.plot([], [], "--", color="grey", label="tasks of the pool")
     right.set(xscale="log", yscale="log", xlabel=r"prompts$/d^2$, $\tau$", ylabel="error (noisy target)")
     right.set_title(
-        rf"least squares on $\tau d^2$ prompts, $K = {kappa:g}d$, $\sigma^2 = {c.noise_variance:g}$; points $d = {dim}$"
+        rf"$\tau d^2$ prompts, $K = {kappa:g}d$ tasks, $\sigma^2 = {c.noise_variance:g}$; points at $d = {dim}$"
     )
+    right.set_xticks([0.2, 0.5, 1, 2, 4, 8], ["0.2", "0.5", "1", "2", "4", "8"])
+    for axes in (left, right):
+        axes.xaxis.set_ticks([], minor=True)
     right.legend()
     return figure
 

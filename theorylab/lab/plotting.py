@@ -69,7 +69,9 @@ def points(
     finite = values.where(np.isfinite(values))
     count = finite.notnull().sum("seed")
     error = finite.std("seed", ddof=1) / np.sqrt(count)
-    axes.errorbar(x, finite.mean("seed"), yerr=error, **{"fmt": "o", "linewidth": 1, **options})
+    axes.errorbar(
+        x, finite.mean("seed"), yerr=error, **{"fmt": "o", "linewidth": 1, "color": color, "label": label, **options}
+    )
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) -> Path:

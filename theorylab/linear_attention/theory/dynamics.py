@@ -24,7 +24,8 @@ def curvatures(
     eigenvalues: Float[Array, " dim"], context_length: ArrayLike, noise_variance: ArrayLike
 ) -> Float[Array, " dim"]:
     """γ_j = (1 + 1/n) λ_j + (tr Λ + σ²)/n; the averaging layer's optimum is P = diag(1/γ)."""
-    return (1 + 1 / context_length) * eigenvalues + (jnp.sum(eigenvalues) + noise_variance) / context_length
+    n = jnp.asarray(context_length, eigenvalues.dtype)
+    return (1 + 1 / n) * eigenvalues + (jnp.sum(eigenvalues) + noise_variance) / n
 
 
 def flow_loss(
@@ -65,6 +66,7 @@ def structured_start(scale: ArrayLike, eigenvalues: Float[Array, " dim"], *, sep
     Both are balanced: the conserved quantity u² - |attention|² is zero.
     """
     dim = eigenvalues.shape[0]
+    scale = jnp.asarray(scale)
     if separate:
         return FlowState(jnp.sqrt(1.0 * dim) * scale * jnp.ones(()), scale * jnp.ones(dim))
     squares = eigenvalues**2

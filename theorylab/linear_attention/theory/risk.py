@@ -32,7 +32,7 @@ class Regression(NamedTuple):
 
 def isotropic(dim: int, noise_variance: ArrayLike, task_variance: ArrayLike = 1.0) -> Regression:
     """Standard normal covariates and tasks w ~ N(0, task_variance I)."""
-    return Regression(jnp.eye(dim), task_variance * jnp.eye(dim), noise_variance)
+    return Regression(jnp.eye(dim), jnp.asarray(task_variance) * jnp.eye(dim), noise_variance)
 
 
 def signal_power(problem: Regression) -> Float[Array, ""]:
@@ -44,7 +44,8 @@ def second_moment(problem: Regression, context_length: ArrayLike) -> Float[Array
     """B_n = E[b bᵀ] = n (n + 1) Λ Σ_w Λ + n s Λ for b = sum_i x_i y_i (Gaussian covariates; Isserlis)."""
     cov, tasks = problem.covariate_covariance, problem.task_second_moment
     power = signal_power(problem) + problem.noise_variance
-    return context_length * (context_length + 1) * cov @ tasks @ cov + context_length * power * cov
+    n = jnp.asarray(context_length)
+    return n * (n + 1) * (cov @ tasks @ cov) + n * power * cov
 
 
 def risk(
@@ -117,9 +118,8 @@ def population_loss_terms(
     even = n * (n + 1) * a_u @ cov @ a_u + n * jnp.sum((cov @ a_cov) * a) * (u_x @ cov_u)
     left = n**2 * power * cov_u + 2 * n * cov @ (problem.task_second_moment @ cov_u)
     cross = 2 * u_y * left @ (a @ cov_c)
-    return LossTerms(
-        risk(preconditioner, problem, n), even, cross, u_y**2 * n * (n + 2) * power_second_moment * (c @ cov_c)
-    )
+    labels = u_y**2 * n * (n + 2) * power_second_moment * (c @ cov_c)
+    return LossTerms(risk(preconditioner, problem, n), jnp.asarray(even), jnp.asarray(cross), jnp.asarray(labels))
 
 
 def population_loss(

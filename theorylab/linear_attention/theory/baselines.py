@@ -98,7 +98,7 @@ def gradient_steps_excess(
     if num_steps not in (1, 2):
         raise ValueError(f"num_steps = {num_steps!r} is not allowed: closed moments serve 1 or 2 steps only")
     coefficients, gains = _normal_equations(num_samples, dim, noise_variance, num_steps)
-    return dim - gains @ coefficients
+    return jnp.asarray(dim - gains @ coefficients)
 
 
 def gradient_step_sizes(

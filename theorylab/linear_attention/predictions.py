@@ -125,8 +125,8 @@ def predict_context_length(key: jax.Array, config: Config) -> Observables:
     else:
         problem, best = prior(config), best_preconditioner(config, None)
         losses = [risk(best * (n / m if mean else 1.0), problem, m) for m in lengths]
-    losses = [jnp.asarray(loss) for loss in losses]
-    return {"test_loss": jnp.stack(losses), "sampled_loss": losses[CONTEXT_RATIOS.index(1.0)]}
+    stacked = jnp.stack([jnp.asarray(loss) for loss in losses])
+    return {"test_loss": stacked, "sampled_loss": stacked[CONTEXT_RATIOS.index(1.0)]}
 
 
 def context_length_holds(config: Config) -> str | None:
@@ -197,7 +197,7 @@ def predict_logistic(key: jax.Array, config: Config) -> Observables:
     times = jnp.array(recorded_steps(config), dtype=float) * config.learning_rate
     first = config.initial_scale**2 / jnp.sqrt(1.0 * d)
     gains = dynamics.logistic_gain(times, first, d, gamma[0])
-    return {"loss": d * (1 + gains * (gamma[0] * gains - 2)) + noise}
+    return {"loss": jnp.asarray(d * (1 + gains * (gamma[0] * gains - 2)) + noise)}
 
 
 # --- without a layer ------------------------------------------------------------------------------------------

@@ -48,12 +48,12 @@ def best_preconditioner(config: Config, pool: Pool) -> Float[Array, "dim dim"]:
     """P* of a configuration, of whichever kind: the optimal layer is ŷ = x_qᵀ P* b."""
     n, noise = config.context_length, config.noise_variance
     if config.target != "linear":
-        return nonlinear.nonlinear_learning_rate(target_moments(config), n, noise) * jnp.eye(config.dim)
+        return jnp.asarray(nonlinear.nonlinear_learning_rate(target_moments(config), n, noise) * jnp.eye(config.dim))
     if config.covariates == "uniform":
         rate = risk.independent_coordinates_learning_rate(
             n, config.dim, noise, config.covariate_variance, KURTOSIS["uniform"]
         )
-        return rate * jnp.eye(config.dim)
+        return jnp.asarray(rate * jnp.eye(config.dim))
     return risk.optimal_preconditioner(training_problem(config, pool)[0], n)
 
 

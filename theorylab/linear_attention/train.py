@@ -128,6 +128,7 @@ def train_layer(
         test = sample_prompts(test_key, config, config.num_test, config.context_length, pool)
         record = lambda params: {"loss": squared_error(model.effective_layer(params, scale), test)}  # noqa: E731
     options: dict[str, Any] = {}
+    draw: Callable[..., Any]
     loss: Callable[..., Array]
     if config.training == "population":
         loss = lambda params: population(model.effective_layer(params, scale))  # noqa: E731

@@ -72,11 +72,11 @@ def pretraining_errors(
         raise ValueError(f"noise_variance = {rho!r} is not allowed: must be >= 0")
     if tau == 1:
         raise ValueError("prompt_ratio = 1 is not allowed: the errors are infinite at the interpolation threshold")
-    x = (1 + rho) / alpha
+    x = jnp.asarray((1 + rho) / alpha)
 
     def resolvent(k: float | int) -> Array:
         half = x + 1 - 1 / k
-        return 2 / (half + jnp.sqrt(half**2 + 4 * x / k))
+        return jnp.asarray(2 / (half + jnp.sqrt(half**2 + 4 * x / k)))
 
     m = resolvent(kappa)
     if tau > 1:
@@ -88,14 +88,14 @@ def pretraining_errors(
             + rho * m / (tau - 1)
             + rho
         )
-        return DiversityErrors(fresh, tau * (rho + x * (1 - x * m)) / (tau - 1))
+        return DiversityErrors(jnp.asarray(fresh), jnp.asarray(tau * (rho + x * (1 - x * m)) / (tau - 1)))
     mu = x * resolvent(kappa / tau)
     bracket = 1 - tau * (1 - mu) ** 2 - (x - rho) / x * mu
     fresh = tau * (1 + x) / (1 - tau) * bracket - 2 * tau * (1 - mu) + 1 + rho
     xi = (1 - tau) * x / (tau * mu)
     q = 1 / (1 - kappa / (1 + kappa * xi / (1 - tau)) ** 2)
     rest = (rho + x - 2 * x * (1 - tau) * (x / xi + 1)) / (1 - tau - q * (1 - tau) ** 2)
-    return DiversityErrors(fresh, tau * ((x + xi) ** 2 / xi + rest))
+    return DiversityErrors(jnp.asarray(fresh), jnp.asarray(tau * ((x + xi) ** 2 / xi + rest)))
 
 
 def infinite_prompts_errors(

@@ -188,7 +188,7 @@ def test_reproduce_writes_one_report(capsys, tmp_path, monkeypatch):
     config = Config(num_samples=30, num_modes=60, num_features=45, ridge=1.0)
     case = Case("small", config, {"ridge": (0.5, 1.0, 2.0)}, seeds=8)
     monkeypatch.setattr("theorylab.random_features.SETTING", dataclasses.replace(SETTING, presets={"tiny": (case,)}))
-    code, out, _ = run(capsys, "reproduce", "--output", tmp_path)
+    code, out, _ = run(capsys, "reproduce", "--settings", "random_features", "--output", tmp_path)
     assert code in (0, 1)
     assert "effective_ridge" in out
     report = (tmp_path / "report.html").read_text()

@@ -34,7 +34,12 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-@pytest.mark.parametrize("script", FIGURES)
+def slow_but(quick):
+    """Draw one figure in every run of the suite, the others in the slow one (compilation is what costs)."""
+    return [name if name.endswith(quick) else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES]
+
+
+@pytest.mark.parametrize("script", slow_but("5_ridge"))
 def test_figure_is_drawn_at_the_tiny_preset(script, folder, tmp_path):
     module = importlib.import_module(f"paper_figures.{script}")
     with plotting.style():
@@ -70,6 +75,7 @@ def test_theory_of_figure_1_has_the_published_values():
     assert np.all(abs(wrong / table - 1) > 2e-4)
 
 
+@pytest.mark.slow
 def test_noise_on_trained_points_of_a_finite_population():
     """Noise that is interpolated adds σ² to the distance from the target on trained points, not -σ²."""
     config = experiments.Config(

@@ -18,7 +18,12 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-@pytest.mark.parametrize("script", FIGURES)
+def slow_but(quick):
+    """Draw one figure in every run of the suite, the others in the slow one (compilation is what costs)."""
+    return [name if name.endswith(quick) else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES]
+
+
+@pytest.mark.parametrize("script", slow_but("2_dynamics"))
 def test_figure_is_drawn_at_the_tiny_preset(script, folder, tmp_path):
     module = importlib.import_module(f"paper_figures.{script}")
     with plotting.style():

@@ -26,6 +26,7 @@ def test_sweeps_are_valid(preset):
             make_plan(SETTING, case.config, case.grid)
 
 
+@pytest.mark.slow
 def test_a_figure_is_drawn_at_the_tiny_preset(tmp_path):
     """One of six: each costs several compiled programs. All are imported."""
     modules = {script: importlib.import_module(f"paper_figures.{script}") for script in FIGURES}

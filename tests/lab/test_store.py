@@ -75,7 +75,9 @@ sweep(toy.SETTING, grid={'num_samples': tuple(s for s in sizes if s != 13), 'mea
 """
 
 
-@pytest.mark.parametrize("cells_before_kill", [1, 30, 48])
+@pytest.mark.parametrize(
+    "cells_before_kill", [1, pytest.param(30, marks=pytest.mark.slow), pytest.param(48, marks=pytest.mark.slow)]
+)
 def test_killed_and_restarted_gives_the_same_array(tmp_path, cells_before_kill):
     path = tmp_path / "killed.zarr"
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "JAX_PLATFORMS": "cpu"}

@@ -122,7 +122,7 @@ def _equations(jaxpr):
 # --- all widths at once -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("widths", [(1, 7, 29, 30, 31, 45), (5, 12), (30, 45)])
+@pytest.mark.parametrize("widths", [pytest.param((1, 7, 29, 30, 31, 45), marks=pytest.mark.slow), (5, 12), (30, 45)])
 def test_width_sweep_equals_separate_fits(widths):
     problem = sample(KEY, dataclasses.replace(BASE, num_features=45))
     ridges = jnp.array([1e-4, 1e-2, 1.0])

@@ -17,7 +17,10 @@ KEY = jax.random.key(5)
 TINY = Config(num_samples=16, num_features=24, num_modes=60)
 
 
-@pytest.mark.parametrize("model", ["gaussian", "relu_sphere", "erf_hypercube", "fourier"])
+SLOW_MODELS = [pytest.param(model, marks=pytest.mark.slow) for model in ("relu_sphere", "erf_hypercube", "fourier")]
+
+
+@pytest.mark.parametrize("model", ["gaussian", *SLOW_MODELS])
 def test_simulate_can_be_mapped_over_every_scalar(model):
     config = dataclasses.replace(TINY, model=model, input_dim=5)
     used = [name for name in scalar_fields(Config) if name != "bandwidth"]

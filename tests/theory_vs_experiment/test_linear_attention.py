@@ -68,6 +68,7 @@ def test_wrong_minimum_is_rejected_by_the_check(trained):
     assert {row.verdict for row in rows} == {"disagrees"}
 
 
+@pytest.mark.slow
 def test_a_gap_in_the_spectrum_makes_local_minima():
     """Above an exponent of about 0.9 some starts end in a strict local minimum; the best of 12 is the global one."""
     config = dataclasses.replace(GAPPED, num_test=100, num_steps=2000)
@@ -129,6 +130,7 @@ def test_gradient_flow_is_the_limit_of_small_steps(config):
 # --- finitely many prompts -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_finitely_many_prompts_approach_the_limit_of_large_dimension():
     """Both errors approach Lu et al.'s like 1/d (kappa = 2, tau = 3, alpha = 2: the quiet choice)."""
     deviations, errors = [], []

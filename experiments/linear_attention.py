@@ -63,7 +63,7 @@ def _training_cases(preset: Preset, seeds: int) -> dict[str, Case]:
     config = theirs if preset == "paper" else dataclasses.replace(smaller, batch_size=256, num_steps=1500)
     config = dataclasses.replace(config, num_test=4000)
     if preset == "tiny":
-        config = dataclasses.replace(config, batch_size=64, num_steps=200, num_test=500)
+        config = dataclasses.replace(config, batch_size=32, num_steps=50, num_test=100)
     return {
         f"training_{n}": Case("", dataclasses.replace(config, context_length=n), {}, seeds=min(seeds, 5))
         for n in ((10,) if preset == "tiny" else (5, 10, 20))

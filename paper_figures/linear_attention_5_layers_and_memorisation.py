@@ -50,7 +50,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     swept = {name: case for name, case in cases(preset).items() if name.startswith("layers_")}
     config = next(iter(swept.values())).config
     n, d, noise = config.context_length, config.dim, float(config.noise_variance)
-    generator, layers = np.random.default_rng(0), np.arange(1, 7)
+    generator, layers = np.random.default_rng(0), list(range(1, 7))
     spectra = wishart_spectra(generator, 1000 if preset == "tiny" else 20_000, n, d)
     excess = [gradient_steps_excess_from_spectra(spectra, noise, k) for k in layers]
     left.plot(layers, excess, color="black", label="theory: $k$ optimal steps")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from theorylab.lab.setting import Case
 from theorylab.lab.sweep import sweep
 from theorylab.linear_attention import SETTING, Config
-from theorylab.linear_attention.config import FLOW, LAYER, SEPARATE
+from theorylab.linear_attention.config import FLOW, LAYER, PRESETS, SEPARATE, TWO_LAYERS
 
 if TYPE_CHECKING:
     import xarray
@@ -54,7 +54,49 @@ def cases(preset: Preset) -> dict[str, Case]:
         )
         for alpha in ((1,) if tiny else (1, 10))
     }
-    return made
+    return made | _training_cases(preset, seeds) | _layer_cases(preset) | _pool_cases(preset, seeds)
+
+
+def _training_cases(preset: Preset, seeds: int) -> dict[str, Case]:
+    """Training on uniform covariates (von Oswald et al. 2023), in smaller batches and faster than theirs."""
+    theirs, smaller = (case.config for case in PRESETS["paper"][:2])
+    config = theirs if preset == "paper" else dataclasses.replace(smaller, batch_size=256, num_steps=1500)
+    config = dataclasses.replace(config, num_test=4000)
+    if preset == "tiny":
+        config = dataclasses.replace(config, batch_size=32, num_steps=50, num_test=100)
+    return {
+        f"training_{n}": Case("", dataclasses.replace(config, context_length=n), {}, seeds=min(seeds, 5))
+        for n in ((10,) if preset == "tiny" else (5, 10, 20))
+    }
+
+
+def _layer_cases(preset: Preset) -> dict[str, Case]:
+    """Several preconditioned layers, trained together."""
+    tiny = preset == "tiny"
+    config = dataclasses.replace(TWO_LAYERS, num_steps=100 if tiny else 1000, num_test=500 if tiny else 10_000)
+    return {
+        f"layers_{k}": Case("", dataclasses.replace(config, num_layers=k), {}, seeds=2 if tiny else 4)
+        for k in ((1,) if tiny else (1, 2, 3, 4))
+    }
+
+
+def _pool_cases(preset: Preset, seeds: int) -> dict[str, Case]:
+    """Prompts on few to many tasks, κ = K/d, with τ = α/5 (Lu et al. 2024, Figure 4)."""
+    tiny, large = preset == "tiny", preset == "paper"
+    dim = 5 if tiny else 32 if large else 20
+    config = Config(
+        training="pool_regression", dim=dim, noise_variance=0.01, num_test=1000 if large else 200 if tiny else 400
+    )
+    ratios = {10: (1, 4) if tiny else (0.2, 0.5, 1, 2, 4), 20: (0.5, 2), 40: (0.5, 2)}
+    return {
+        f"pool_{alpha}": Case(
+            "",
+            dataclasses.replace(config, context_length=alpha * dim, num_tasks=dim, prompt_ratio=0.2 * alpha),
+            {"num_tasks": tuple(float(round(ratio * dim)) for ratio in ratios[alpha])},
+            seeds=min(seeds, 4) if not large else seeds,
+        )
+        for alpha in ((10,) if tiny else (10, 20, 40) if large else (10, 20))
+    }
 
 
 def results(name: str, preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:

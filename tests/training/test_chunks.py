@@ -274,3 +274,19 @@ def test_rejects_runs_without_a_common_axis(runs):
 def test_rejects_an_empty_chunk():
     with pytest.raises(ValueError, match="chunk_steps = 0 is not allowed"):
         train_in_chunks(make_dynamics, RUNS, num_steps=10, chunk_steps=0)
+
+
+def test_a_programs_identity_does_not_depend_on_what_was_traced_before():
+    """Names of sub-programs do: the text of a lowered program differs after other programs were traced."""
+    from theorylab.training.checkpoint import program_identity
+
+    def traced(scale, constant):
+        inner = jax.jit(lambda x: jnp.where(x > 0, scale * x, x))
+        values = jnp.asarray(constant)
+        return jax.jit(lambda x: jax.lax.fori_loop(0, 3, lambda i, y: inner(y) + values, x)).trace(jnp.ones(2)).jaxpr
+
+    first = program_identity(traced(2.0, [1.0, 2.0]))
+    jax.jit(lambda x: jnp.where(x > 1, x, 2 * jnp.where(x > 0, 2 * x, x))).trace(jnp.ones(2)).lower()
+    assert program_identity(traced(2.0, [1.0, 2.0])) == first
+    assert program_identity(traced(2.5, [1.0, 2.0])) != first
+    assert program_identity(traced(2.0, [1.0, 2.0 + 1e-9])) != first

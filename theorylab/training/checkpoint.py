@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 FORMAT = "theorylab checkpoint 1"
 
@@ -33,6 +34,56 @@ def fingerprint(parts: Iterable[Any]) -> str:
         for leaf in leaves:
             values = _to_host(leaf)
             digest.update(f"array {values.shape} {values.dtype} ".encode() + values.tobytes())
+    return digest.hexdigest()
+
+
+def program_identity(closed: ClosedJaxpr) -> str:
+    """SHA-256 of what a traced program computes: operations, their wiring and parameters, and all constants.
+
+    Neither names of functions nor sharing of sub-programs enter. Both depend on what the process has traced
+    before, as the text of a lowered program does, and would refuse a checkpoint to the run that wrote it.
+    """
+    digest = hashlib.sha256()
+
+    def add(*words: Any) -> None:
+        digest.update(" ".join(map(str, words)).encode() + b"\n")
+
+    def walk(jaxpr: Jaxpr) -> None:
+        numbers: dict[Any, int] = {}
+
+        def token(atom: Any) -> str:
+            if isinstance(atom, Literal):
+                return f"{atom.aval} {np.asarray(atom.val).tobytes().hex()}"
+            return f"v{numbers.setdefault(atom, len(numbers))}:{atom.aval}"
+
+        add("jaxpr", *map(token, (*jaxpr.constvars, *jaxpr.invars)))
+        for equation in jaxpr.eqns:
+            add(equation.primitive.name, *map(token, equation.invars), "->", *map(token, equation.outvars))
+            for name, value in sorted(equation.params.items()):
+                if name != "name":
+                    add(name)
+                    parameter(value)
+        add("out", *map(token, jaxpr.outvars))
+
+    def parameter(value: Any) -> None:
+        if isinstance(value, ClosedJaxpr):
+            walk(value.jaxpr)
+            constants(value)
+        elif isinstance(value, Jaxpr):
+            walk(value)
+        elif isinstance(value, (tuple, list)):
+            for item in value:
+                parameter(item)
+        elif isinstance(value, (str, int, float, bool, np.dtype)) or value is None:
+            add(repr(value))
+        else:
+            add(type(value).__name__)  # a function or a layout: its text would hold an address
+
+    def constants(closed: ClosedJaxpr) -> None:
+        add(fingerprint([list(closed.consts)]))
+
+    walk(closed.jaxpr)
+    constants(closed)
     return digest.hexdigest()
 
 

@@ -125,17 +125,17 @@ def train_in_chunks(
     batched_begin = jax.jit(jax.vmap(begin, out_axes=BATCHED))
     batched_chunk = jax.vmap(chunk, in_axes=(BATCHED, 0, None), out_axes=(BATCHED, 0))
     shapes = jax.eval_shape(batched_begin, runs)
-    lowered = jax.jit(batched_chunk, donate_argnums=0).lower(shapes, runs, jnp.int32(0))
+    traced = jax.jit(batched_chunk, donate_argnums=0).trace(shapes, runs, jnp.int32(0))
     path = None if checkpoint is None else Path(checkpoint)
     saved, identity = None, ""
     if path is not None:
-        # The program's text holds the constants too: data, configuration and optimiser.
+        # The program holds the constants too: data, configuration and optimiser.
         where = f"{jax.__version__} {jax.default_backend()} {jax.devices()[0].device_kind}"
-        identity = checkpoints.fingerprint([lowered.as_text(), where, str(num_steps), runs])
+        identity = checkpoints.fingerprint([checkpoints.program_identity(traced.jaxpr), where, str(num_steps), runs])
         like = (shapes, jax.ShapeDtypeStruct((num_runs,), bool))
         saved = checkpoints.load(path, like, identity)
         path.parent.mkdir(parents=True, exist_ok=True)
-    program = lowered.compile()
+    program = traced.lower().compile()
     state, diverged = saved or (batched_begin(runs), jnp.zeros(num_runs, dtype=bool))
 
     resumed_at = step = int(state.step)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared import TABLE, TABLE_RIDGES, slow_but
 
 from theorylab.lab import plotting
 from theorylab.lab.sweep import sweep
@@ -16,17 +17,6 @@ sys.path.insert(0, str(ROOT))  # the scripts are run from the root of the reposi
 experiments = importlib.import_module("experiments.random_features")
 FIGURES = sorted(path.stem for path in (ROOT / "paper_figures").glob("random_features_*.py"))
 
-# Test error at n = 256, M = 1e4, alpha = beta = 1.5, noise 0.5 (Figure 1, right): rows k, columns ridges.
-TABLE_RIDGES = (4.64e-3, 0.1, 2.154, 21.54)
-TABLE = {
-    32: (1.2794, 1.2720, 1.2243, 1.3764),
-    128: (1.5545, 1.2012, 0.9875, 1.2559),
-    256: (2.9035, 1.1335, 0.9392, 1.2351),
-    512: (1.5526, 1.0214, 0.9142, 1.2246),
-    2048: (1.0722, 0.9180, 0.8951, 1.2168),
-    8192: (1.0014, 0.8924, 0.8903, 1.2148),
-}
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -34,12 +24,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-def slow_but(quick):
-    """Draw one figure in every run of the suite, the others in the slow one (compilation is what costs)."""
-    return [name if name.endswith(quick) else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES]
-
-
-@pytest.mark.parametrize("script", slow_but("5_ridge"))
+@pytest.mark.parametrize("script", slow_but("5_ridge", FIGURES))
 def test_figure_is_drawn_at_the_tiny_preset(script, folder, tmp_path):
     module = importlib.import_module(f"paper_figures.{script}")
     with plotting.style():

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from shared import slow_but
 
 from theorylab.lab import plotting
 
@@ -18,12 +19,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-def slow_but(quick):
-    """Draw one figure in every run of the suite, the others in the slow one (compilation is what costs)."""
-    return [name if name.endswith(quick) else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES]
-
-
-@pytest.mark.parametrize("script", slow_but("2_dynamics"))
+@pytest.mark.parametrize("script", slow_but("2_dynamics", FIGURES))
 def test_figure_is_drawn_at_the_tiny_preset(script, folder, tmp_path):
     module = importlib.import_module(f"paper_figures.{script}")
     with plotting.style():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared import TABLE, TABLE_RIDGES
 
 from theorylab.numerics.spectra import Spectrum, power_law
 from theorylab.random_features.theory import (
@@ -18,17 +19,6 @@ from theorylab.random_features.theory import (
     predict_errors,
     risk,
 )
-
-# Test errors at n = 256, 1e4 modes, α = β = 1.5, σ² = 0.5.
-TABLE_RIDGES = (4.64e-3, 0.1, 2.154, 21.54)
-TABLE = {
-    32: (1.2794, 1.2720, 1.2243, 1.3764),
-    128: (1.5545, 1.2012, 0.9875, 1.2559),
-    256: (2.9035, 1.1335, 0.9392, 1.2351),
-    512: (1.5526, 1.0214, 0.9142, 1.2246),
-    2048: (1.0722, 0.9180, 0.8951, 1.2168),
-    8192: (1.0014, 0.8924, 0.8903, 1.2148),
-}
 
 
 def published(spectrum, n, k, ridge, noise, *, width_factor=True):

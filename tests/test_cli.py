@@ -157,7 +157,7 @@ def test_bad_input_is_one_clear_error(capsys, tmp_path, arguments, message):
 
 
 def test_a_missing_optional_package_is_one_clear_error(capsys, monkeypatch):
-    from theorylab.random_features import datasets
+    from theorylab.numerics import datasets
 
     datasets.load.cache_clear()
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)

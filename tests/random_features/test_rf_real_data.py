@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from theorylab.numerics import datasets
 from theorylab.numerics.kernels import arc_cosine_1
-from theorylab.random_features import datasets, real_data
+from theorylab.random_features import real_data
 from theorylab.random_features.config import Config
 
 DIGITS = Config(model="digits", population=100, num_samples=20, num_features=30, noise_variance=0.0)
@@ -70,7 +71,7 @@ def test_bad_data_names_the_row():
 def test_a_missing_package_names_the_remedy(monkeypatch, name, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r'pip install "theorylab\[data\]"'):
-        datasets._raw(name)
+        datasets.raw(name)
 
 
 # --- instances -------------------------------------------------------------------------------------------

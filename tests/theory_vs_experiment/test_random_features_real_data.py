@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from theorylab.random_features import datasets, real_data
+from theorylab.numerics import datasets
+from theorylab.random_features import real_data
 from theorylab.random_features.config import Config
 from theorylab.random_features.data import Problem
 from theorylab.random_features.model import ridge_path, solve

@@ -27,9 +27,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from theorylab.numerics import datasets
 from theorylab.numerics.kernels import blocked, fully_connected
 from theorylab.numerics.spectra import Spectrum
-from theorylab.random_features import datasets
 from theorylab.random_features.config import Config
 from theorylab.runtime import cache_directory
 

@@ -1,4 +1,4 @@
-"""Real data, as the theory wants it: points on a sphere and one-hot targets of unit power."""
+"""Real data: the raw images, and as kernel theory wants them (points on a sphere, targets of unit power)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,16 @@ class Dataset(NamedTuple):
     classes: np.ndarray
 
 
-def _raw(name: str) -> tuple[np.ndarray, np.ndarray]:
+def raw(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images as rows of pixels, and their classes, as the package that ships them holds them.
+
+    Raises
+    ------
+    ImportError
+        If that package is missing; the message names the remedy.
+    ValueError
+        If the name is neither "digits" nor "mnist".
+    """
     try:
         if name == "digits":
             from sklearn.datasets import load_digits
@@ -111,6 +120,6 @@ def load(name: Literal["digits", "mnist"], population: int, *, seed: int = 0) ->
     ValueError
         If the name is unknown, ``population`` is too large, or a row is not finite or equals the mean.
     """
-    inputs, classes = _raw(name)
+    inputs, classes = raw(name)
     rows = balanced_subset(np.asarray(classes), population, seed)
     return preprocess(np.asarray(inputs)[rows], np.asarray(classes)[rows])

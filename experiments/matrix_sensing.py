@@ -98,7 +98,7 @@ def results(name: str, preset: str = "default", folder: str | Path = "results") 
 
 def instance(config: Config, seed: int) -> Instance:
     """The instance of a seed of a sweep, as NumPy arrays."""
-    parts = draw(jax.random.fold_in(jax.random.key(0), seed), config)
+    parts = draw(jax.random.key(seed), config)
     return Instance(*(None if part is None else np.asarray(part) for part in parts))  # type: ignore[arg-type]
 
 

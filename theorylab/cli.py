@@ -371,6 +371,7 @@ def _reproduce(options: ReproduceOptions) -> int:
     from theorylab import get
     from theorylab.lab import plotting
     from theorylab.lab.compare import check
+    from theorylab.lab.overview import overview
     from theorylab.lab.report import write_report
     from theorylab.lab.table import terminal_table
 
@@ -396,7 +397,7 @@ def _reproduce(options: ReproduceOptions) -> int:
             print(f"{setting.name}: {case.name} done ({number} of {len(cases)}, {elapsed:.0f} s)", file=sys.stderr)
         console.print(terminal_table(setting, rows))
         with plotting.style():
-            picture = plotting.save(plotting.overview(setting, done), output / f"{setting.name}.png")
+            picture = plotting.save(overview(setting, done), output / f"{setting.name}.png")
             parts.append((setting, rows, picture, done[0][1].attrs))
         print(f"figure: {output / f'{setting.name}.png'}")
     print(f"report: {write_report(output / 'report.html', parts)}")

@@ -20,13 +20,14 @@ FIRST_FIGURE = """
 import theorylab as tl
 tl.start_application()
 from theorylab.lab import plotting
+from theorylab.lab.overview import overview
 from theorylab.lab.setting import Case
 from theorylab.random_features import SETTING, Config
 config = Config(num_samples=60, num_features=90, num_modes=200)
 case = Case("first figure", config, {"ridge": (0.01, 0.1, 1.0, 10.0)}, seeds=8)
 data = tl.sweep(SETTING, case.config, case.grid, seeds=case.seeds)
 with plotting.style():
-    plotting.overview(SETTING, [(case, data)]).savefig("figure.png")
+    overview(SETTING, [(case, data)]).savefig("figure.png")
 """
 COMMANDS = {
     "import jax": [sys.executable, "-c", "import jax"],

@@ -134,3 +134,11 @@ def test_several_devices_give_the_same_numbers(tmp_path):
     here = sweep(toy.SETTING, grid={"mean": (0.0, 1.0), "num_samples": (10, 20)}, seeds=6)
     assert jax.device_count() == 1
     np.testing.assert_allclose(np.load(target), here["path"].values, rtol=1e-12)
+
+
+def test_a_seed_number_is_the_key_a_reader_would_write():
+    key = jax.random.key_data(seed_keys(0, np.arange(4)))
+    np.testing.assert_array_equal(key[3], jax.random.key_data(jax.random.key(3)))
+    assert (
+        len({tuple(k) for base in (0, 1, 7) for k in np.asarray(jax.random.key_data(seed_keys(base, range(4))))}) == 12
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from theorylab.lab.setting import Setting, Theory
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE: dict[str, Any] = {
@@ -120,134 +118,3 @@ def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
             print(save(draw(preset, results), output))
 
     tyro.cli(main, description=(draw.__doc__ or "").split("\n")[0])
-
-
-def overview(setting: Setting, cases: Sequence[tuple[Any, xarray.Dataset]], *, base_seed: int = 0) -> Figure:
-    """One panel per case: its first observable against the swept field with most values.
-
-    Points are simulation, lines the ensemble theories where they apply.
-    """
-    import matplotlib.pyplot as plt
-    from matplotlib.lines import Line2D
-
-    drawn = [(case, data) for case, data in cases if case.grid]
-    columns = min(2, len(drawn))
-    rows = -(-len(drawn) // columns)
-    figure, panels = plt.subplots(rows, columns, figsize=(4.8 * columns, 3.4 * rows + 0.4), squeeze=False)
-    for axes in panels.flat[len(drawn) :]:
-        axes.set_visible(False)
-    theories = [theory for theory in setting.theories if theory.kind == "ensemble"]
-    for axes, (case, data) in zip(panels.flat, drawn, strict=False):
-        _case_panel(axes, setting, theories, case, data, base_seed)
-    handles: list[Any] = [Line2D([], [], color="gray", marker="o", linestyle="none", label="simulation ± s.e.")]
-    handles += [
-        Line2D([], [], color="gray", linestyle=line, label=theory.name)
-        for theory, line in zip(theories, LINES, strict=False)
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    figure.suptitle(setting.title)
-    return figure
-
-
-LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
-
-
-def _case_panel(
-    axes: Axes, setting: Setting, theories: Sequence[Theory], case: Any, data: xarray.Dataset, base_seed: int
-) -> None:
-    import dataclasses
-
-    from matplotlib.ticker import NullLocator
-
-    from theorylab.lab.setting import scalar_fields
-
-    numeric = {n: v for n, v in case.grid.items() if all(isinstance(i, (int, float)) for i in v)}
-    if not numeric:
-        axes.set_visible(False)
-        return
-    # A traced field, where there is a choice: theory can then be drawn as a smooth curve.
-    smooth_fields = scalar_fields(setting.config)
-    along = max(numeric, key=lambda n: (len(numeric[n]), n in smooth_fields))
-    others = [n for n in case.grid if n != along]
-    observable = next(o for o in setting.observables if o.name in data)
-    last = dict.fromkeys(observable.dims, -1)
-    x = np.asarray(case.grid[along], float)
-    curves = list(np.ndindex(*(len(case.grid[n]) for n in others)))
-    curves = curves if len(curves) <= 6 else [curves[i] for i in np.linspace(0, len(curves) - 1, 6).astype(int)]
-    fields = {f.name: f for f in dataclasses.fields(setting.config)}
-
-    def name_of(field: str) -> str:
-        symbol = fields[field].metadata["symbol"]
-        return f"${symbol}$" if symbol else field.replace("_", " ")
-
-    def text_of(field: str, value: Any) -> str:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return f"{name_of(field)} = {_short(value) if number else value}"
-
-    for curve, color in zip(curves, gradient(len(curves)), strict=True):
-        chosen = {n: case.grid[n][i] for n, i in zip(others, curve, strict=True)}
-        selected = data[observable.name].isel(dict(zip(others, curve, strict=True))).isel(last)
-        label = ", ".join(text_of(n, v) for n, v in chosen.items())
-        points(axes, _axis(x), selected, color=color, label=label or None)
-        config = dataclasses.replace(case.config, **chosen)
-        _theory_lines(axes, setting, theories, config, along, x, observable.name, last, color, base_seed)
-    positive = x[np.isfinite(x) & (x > 0)]
-    if len(positive) > 1 and positive.max() / positive.min() > 5:
-        axes.set_xscale("log")
-    finite = data[observable.name].values
-    finite = finite[np.isfinite(finite) & (finite > 0)]
-    if len(finite) and finite.max() / finite.min() > 10:
-        axes.set_yscale("log")
-    axes.set_xticks(_axis(x), [_short(v) for v in x], minor=False)
-    axes.xaxis.set_minor_locator(NullLocator())
-    symbol = fields[along].metadata["symbol"]
-    axes.set_xlabel(along.replace("_", " ") + (f" ${symbol}$" if symbol else ""))
-    axes.set_ylabel(observable.name.replace("_", " ") + (f" ${observable.symbol}$" if observable.symbol else ""))
-    axes.set_title(case.name)
-    if others:
-        axes.legend()
-
-
-def _theory_lines(
-    axes: Axes,
-    setting: Setting,
-    theories: Sequence[Theory],
-    config: Any,
-    along: str,
-    x: np.ndarray,
-    observable: str,
-    last: dict[str, int],
-    color: Any,
-    base_seed: int,
-) -> None:
-    """Draw each theory where it applies: a smooth curve along a traced field, else a line through the sizes."""
-    import dataclasses
-
-    from theorylab.lab.setting import scalar_fields
-    from theorylab.lab.sweep import predict
-
-    values: tuple[Any, ...] = tuple(type(getattr(config, along))(v) if np.isfinite(v) else v for v in x)
-    if along in scalar_fields(setting.config) and len(x) > 1 and (x > 0).all():
-        values = tuple(np.unique(np.concatenate([np.geomspace(x.min(), x.max(), 60), x])))
-    for theory, line in zip(theories, LINES, strict=False):
-        applies = [theory.valid(dataclasses.replace(config, **{along: v})) is None for v in values]
-        if not any(applies):
-            continue
-        prediction = predict(setting, config, {along: values}, base_seed=base_seed, theory=theory)
-        if observable in prediction:
-            y = prediction[observable].isel(last)
-            axes.plot(_axis(np.asarray(values, float)), np.where(applies, y, np.nan), line, color=color)
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}" if np.isfinite(value) else "∞"
-
-
-def _axis(x: np.ndarray) -> np.ndarray:
-    """Positions on a logarithmic axis: zero and infinity get a place beyond the ends."""
-    positive = np.sort(x[np.isfinite(x) & (x > 0)])
-    if len(positive) == 0:
-        return np.arange(len(x), dtype=float)
-    step = (positive[-1] / positive[0]) ** (1 / max(len(positive) - 1, 1)) if len(positive) > 1 else 10.0
-    shown = np.where(x == 0, positive[0] / step, x)
-    return np.where(np.isposinf(x), positive[-1] * step, shown)

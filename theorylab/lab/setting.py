@@ -259,13 +259,17 @@ class Theory:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One sweep of a preset: a base configuration, a grid over some of its fields, a number of seeds."""
+    """One sweep of a preset: a base configuration, a grid over some of its fields, a number of seeds.
+
+    ``show`` names the observable that the overview of the setting draws; by default the setting's first one.
+    """
 
     name: str
     config: Any
     grid: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
     seeds: int = 20
     note: str = ""
+    show: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

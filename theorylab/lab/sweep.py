@@ -48,8 +48,8 @@ def sweep(
         ``{field: values}``; the sweep is over their product. Scalars are batched into one compiled program,
         static fields (sizes, choices) get one program per combination.
     seeds, base_seed
-        Number of instances. Seed s uses the key ``fold_in(key(base_seed), s)`` in every cell, so that cells
-        differ by their hyper-parameters alone and results do not depend on batching.
+        Number of instances. Seed s uses the key of the bits (base_seed, s) in every cell (``jax.random.key(s)`` at
+        base seed 0), so that cells differ by their hyper-parameters alone and results do not depend on batching.
     store
         Folder of the results (Zarr). An existing one is continued where it stopped; without a store, results
         stay in memory.

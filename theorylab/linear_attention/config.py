@@ -158,7 +158,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         Case("isotropic and anisotropic", LAYER, {"covariate_exponent": (0.0, 0.5)}, seeds=16),
         Case("relu target", dataclasses.replace(RELU, num_steps=600, batch_size=256), {}, seeds=8),
-        Case("gradient flow", FLOW, {}, seeds=2),
+        Case("gradient flow", FLOW, {}, seeds=2, show="loss"),
         Case("baselines", BASELINES, {"noise_variance": (0.25, 1.0)}, seeds=8),
     ),
     "default": (
@@ -174,8 +174,8 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("fresh prompts, statistics", MINIBATCHES, {"covariate_exponent": (0.0, 0.5)}, seeds=4),
         Case("relu target", dataclasses.replace(RELU, num_steps=800, batch_size=256), {}, seeds=8),
         Case("two layers", TWO_LAYERS, {}, seeds=4),
-        Case("gradient flow", FLOW, {"covariate_exponent": (0.0, 1.0)}, seeds=2),
-        Case("gradient flow, separate", SEPARATE, {}, seeds=2),
+        Case("gradient flow", FLOW, {"covariate_exponent": (0.0, 1.0)}, seeds=2, show="loss"),
+        Case("gradient flow, separate", SEPARATE, {}, seeds=2, show="loss"),
         Case("baselines", BASELINES, {"noise_variance": (0.25, 1.0)}, seeds=16),
         Case("finitely many prompts", REGRESSION, {}, seeds=10),
     ),

@@ -148,8 +148,15 @@ CUBE = Config(model="erf_hypercube", input_dim=20, num_samples=100, num_features
 REAL_RIDGES = (0.01, 0.1, 1.0)
 
 
-@pytest.mark.parametrize("config", [SPHERE, CUBE], ids=["relu_sphere", "erf_hypercube"])
-@pytest.mark.parametrize("num_features", [200, math.inf])
+@pytest.mark.parametrize(
+    ("config", "num_features"),
+    [
+        pytest.param(CUBE, 200, id="erf_hypercube-200"),
+        pytest.param(SPHERE, math.inf, id="relu_sphere-inf"),
+        pytest.param(SPHERE, 200, id="relu_sphere-200", marks=pytest.mark.slow),
+        pytest.param(CUBE, math.inf, id="erf_hypercube-inf", marks=pytest.mark.slow),
+    ],
+)
 def test_real_features_behave_like_gaussian_ones(config, num_features):
     config = dataclasses.replace(config, num_features=num_features)
     measured = measure(config, REAL_RIDGES, 20)

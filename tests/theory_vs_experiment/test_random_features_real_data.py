@@ -77,7 +77,7 @@ def agrees(mean, error, theory, relative):
     return np.abs(mean - theory) <= 4 * error + relative * theory
 
 
-@pytest.mark.parametrize("model", ["digits", "mnist"])
+@pytest.mark.parametrize("model", ["digits", pytest.param("mnist", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("share", [12, 5])
 def test_kernel_regression(model, share):
     size = POPULATION[model]
@@ -122,6 +122,7 @@ def test_label_noise_enters_the_finite_population_correction():
     assert not agrees(mean, error, without_noise_term, 0.08)[0], (mean, error, without_noise_term)
 
 
+@pytest.mark.slow
 def test_interpolation_peak_on_mnist():
     config = Config(model="mnist", population=2000, num_samples=200, num_features=200, noise_variance=0.0)
     ridge = 1e-4

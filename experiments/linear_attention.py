@@ -75,7 +75,12 @@ def _layer_cases(preset: Preset) -> dict[str, Case]:
     tiny = preset == "tiny"
     config = dataclasses.replace(TWO_LAYERS, num_steps=100 if tiny else 1000, num_test=500 if tiny else 10_000)
     return {
-        f"layers_{k}": Case("", dataclasses.replace(config, num_layers=k), {}, seeds=2 if tiny else 4)
+        f"layers_{k}": Case(
+            "",
+            dataclasses.replace(config, num_layers=k, num_steps=config.num_steps * (k if k > 2 else 1)),
+            {},
+            seeds=2 if tiny else 4,
+        )
         for k in ((1,) if tiny else (1, 2, 3, 4))
     }
 

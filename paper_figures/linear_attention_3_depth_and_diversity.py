@@ -10,7 +10,7 @@ import numpy as np
 from experiments.linear_attention import cases, results
 from theorylab.lab.plotting import COLOURS, gradient, points, run_script
 from theorylab.linear_attention.theory.baselines import (
-    gradient_steps_excess_from_spectra,
+    gradient_steps_excess,
     least_squares_excess,
     wishart_spectra,
 )
@@ -30,7 +30,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     spectra = {n: wishart_spectra(generator, 200 if preset == "tiny" else 2000, n, dim) for n in lengths}
     ratios = np.array(lengths) / dim
     for steps, color in zip((1, 2, 3, 4, 6), gradient(5), strict=True):
-        excess = [gradient_steps_excess_from_spectra(spectra[n], noise, steps) for n in lengths]
+        excess = [float(gradient_steps_excess(n, dim, noise, steps)) for n in lengths]
         left.plot(ratios, excess, color=color, label=f"{steps} layer{'s' if steps > 1 else ''}")
     bayes = [np.mean(np.sum(noise / (s + noise), axis=1)) for s in spectra.values()]
     left.plot(ratios, bayes, "--", color="black", label="Bayes")

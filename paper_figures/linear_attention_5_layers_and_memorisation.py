@@ -10,7 +10,7 @@ import numpy as np
 from experiments.linear_attention import cases, results
 from theorylab.lab.plotting import COLOURS, points, run_script
 from theorylab.linear_attention.theory.baselines import (
-    gradient_steps_excess_from_spectra,
+    gradient_steps_excess,
     least_squares_excess,
     wishart_spectra,
 )
@@ -52,7 +52,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     n, d, noise = config.context_length, config.dim, float(config.noise_variance)
     generator, layers = np.random.default_rng(0), list(range(1, 7))
     spectra = wishart_spectra(generator, 1000 if preset == "tiny" else 20_000, n, d)
-    excess = [gradient_steps_excess_from_spectra(spectra, noise, k) for k in layers]
+    excess = [float(gradient_steps_excess(n, d, noise, k)) for k in layers]
     left.plot(layers, excess, color="black", label="theory: $k$ optimal steps")
     filters = [best_polynomial(spectra, noise, k) for k in layers]
     errors = prompt_errors(generator, 500 if preset == "tiny" else 20_000, n, d, noise, filters)

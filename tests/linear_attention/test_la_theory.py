@@ -211,21 +211,43 @@ def test_nonlinear_theory_reduces_to_the_linear_one():
 # --- baselines ------------------------------------------------------------------------------------------------
 
 
-def test_wishart_moments_and_optimal_steps():
-    np.testing.assert_allclose(baselines.wishart_moments(6, 3), [18, 180, 2340, 36000])
-    one = baselines.gradient_steps_excess(20, 5, 0.25, 1)
-    two = baselines.gradient_steps_excess(20, 5, 0.25, 2)
-    np.testing.assert_allclose([one + 0.25, two], [risk.isotropic_minimum_loss(20, 5, 0.25), 0.42244], atol=6e-6)
+def test_wishart_moments():
+    assert baselines.wishart_moments(6, 3) == (18, 180, 2340, 36000)
+    # chi-square moments n(n+2)(n+4)..., and the symmetry tr (XᵀX)^j = tr (XXᵀ)^j.
+    assert baselines.wishart_moments(7, 1, 6) == tuple(math.prod(range(7, 7 + 2 * j, 2)) for j in range(1, 7))
+    assert baselines.wishart_moments(20, 5, 8) == baselines.wishart_moments(5, 20, 8)
+
+
+def sampled_excess(spectra, noise, steps):
+    """Mean excess, and its standard error, of the polynomial best for half of the spectra, on the other half."""
+    fitted, fresh = np.split(spectra, 2)
+    s = fitted.ravel()
+    powers = (s[:, None] / s.max()) ** np.arange(steps)
+    rows = np.concatenate([powers * s[:, None], np.sqrt(noise * s)[:, None] * powers])
+    target = np.concatenate([np.ones_like(s), np.zeros_like(s)])
+    c = np.linalg.lstsq(rows, target, rcond=None)[0]
+    r = ((fresh[..., None] / s.max()) ** np.arange(steps)) @ c
+    excess = np.sum((1 - fresh * r) ** 2 + noise * fresh * r**2, axis=1)
+    return excess.mean(), excess.std(ddof=1) / math.sqrt(len(excess))
+
+
+def test_optimal_steps_of_gradient_descent():
+    exact = [float(baselines.gradient_steps_excess(20, 5, 0.25, k)) for k in (1, 2, 3, 4, 6)]
+    np.testing.assert_allclose(exact[0] + 0.25, risk.isotropic_minimum_loss(20, 5, 0.25), atol=1e-12)
+    np.testing.assert_allclose(exact[1:], [0.42244, 0.207413, 0.135057, 0.096918], atol=6e-6)
     np.testing.assert_allclose(20 * baselines.gradient_step_sizes(20, 5, 0.25, 2), [0.5178, 1.2168], atol=1e-4)
-    with pytest.raises(ValueError, match="num_steps = 3"):
-        baselines.gradient_steps_excess(20, 5, 0.25, 3)
-    spectra = baselines.wishart_spectra(np.random.default_rng(8), 20_000, 20, 5)
-    values = [baselines.gradient_steps_excess_from_spectra(spectra, 0.25, k) for k in (1, 2, 3, 4, 6)]
-    # From three steps on the fit leans on rare large eigenvalues: sampled values scatter by a percent or two.
-    np.testing.assert_allclose(values[:2], [1.1905, 0.4224], rtol=0.01)
-    np.testing.assert_allclose(values[2:], [0.2083, 0.135, 0.0965], rtol=0.025)
+    for function, steps in ((baselines.gradient_step_sizes, 3), (baselines.gradient_steps_excess, 0)):
+        with pytest.raises(ValueError, match=f"num_steps = {steps}"):
+            function(20, 5, 0.25, steps)
+    # The polynomial that is best for one sample of spectra, on another: above the optimum by its own sampling error.
+    spectra = baselines.wishart_spectra(np.random.default_rng(8), 80_000, 20, 5)
+    for k, right in ((1, exact[0]), (2, exact[1]), (3, exact[2])):
+        mean, error = sampled_excess(spectra, 0.25, k)
+        assert abs(mean - right) <= 4 * error + 0.002 * right
+        # Negative control: labels whose noise is forgotten.
+        assert abs(mean - float(baselines.gradient_steps_excess(20, 5, 0.0, k))) > 4 * error + 0.002 * right
     bayes = np.mean(np.sum(0.25 / (spectra + 0.25), axis=1))
-    assert bayes < values[-1]
+    assert bayes < exact[-1]
 
 
 def test_bayes_risk_and_its_correction():
@@ -255,9 +277,13 @@ def test_least_squares():
 def test_asymptotic_steps(ratio, values):
     theory = [baselines.asymptotic_gradient_steps_excess(ratio, k) for k in (1, 2, 3, 5)]
     np.testing.assert_allclose(theory, values, atol=5e-5)
-    spectra = baselines.wishart_spectra(np.random.default_rng(10), 3, 200, round(200 * ratio))
-    finite = [baselines.gradient_steps_excess_from_spectra(spectra, 0.0, k) / (200 * ratio) for k in (1, 2, 3)]
-    np.testing.assert_allclose(finite, theory[:3], rtol=0.06)  # 1/d and the noise of three draws
+    # At finite size the excess is exact, and its distance from the limit halves when the dimension doubles.
+    finite = [
+        [float(baselines.gradient_steps_excess(n, round(n * ratio), 0.0, k)) / round(n * ratio) for k in (1, 2, 3)]
+        for n in (200, 400)
+    ]
+    distance = np.array(finite) - theory[:3]
+    np.testing.assert_allclose(distance[0] / distance[1], 2, rtol=0.05)
 
 
 # --- few tasks ------------------------------------------------------------------------------------------------

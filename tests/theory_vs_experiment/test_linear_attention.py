@@ -148,4 +148,4 @@ def test_finitely_many_prompts_approach_the_limit_of_large_dimension():
         errors.append(np.array(spread) / limits / np.sqrt(seeds))
     assert np.all(deviations[1] > 0)
     assert np.all(deviations[1] < 0.75 * deviations[0])
-    assert np.all(deviations[1] < 2.5 / 20 + 4 * errors[1])  # the declared finite-size error
+    assert np.all(deviations[1] < 2 / 20 + 4 * errors[1])  # the declared finite-size error

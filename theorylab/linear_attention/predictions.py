@@ -141,14 +141,19 @@ def context_length_error(config: Config, observable: str) -> float:
     return {"population": 1e-6, "statistics": 0.01, "prompts": 0.02}[config.training]
 
 
-def predict_two_steps(key: jax.Array, config: Config) -> Observables:
-    """Predict loss and step sizes of two layers that update labels only: two optimal steps of gradient descent."""
-    if config.attention != "preconditioned" or config.num_layers > 2:
+def predict_steps(key: jax.Array, config: Config) -> Observables:
+    """Predict the loss of layers that update labels only, one optimal step of gradient descent each.
+
+    For one or two layers also their step sizes, in increasing order.
+    """
+    if config.attention != "preconditioned":
         return {}
     n, noise = config.context_length, config.noise_variance
     excess = baselines.gradient_steps_excess(n, config.dim, noise, config.num_layers)
-    sizes = n * baselines.gradient_step_sizes(n, config.dim, noise, config.num_layers)
-    return {"sampled_loss": excess + noise, "step_sizes": sizes}
+    predicted = {"sampled_loss": excess + noise}
+    if config.num_layers <= 2:
+        predicted["step_sizes"] = n * baselines.gradient_step_sizes(n, config.dim, noise, config.num_layers)
+    return predicted
 
 
 def isotropic_only(config: Config) -> str | None:
@@ -158,6 +163,17 @@ def isotropic_only(config: Config) -> str | None:
     if math.isfinite(config.num_tasks):
         return "the closed form is for fresh tasks"
     return None
+
+
+def steps_are_reached(config: Config) -> str | None:
+    """Say where trained layers need not be at the optimal steps; None where they should be.
+
+    Four layers of d = 5 at learning rate 0.02 are 24% (of the excess) above the optimum after 1000 steps, and at it
+    after 4000: the larger the largest step size, the longer its way.
+    """
+    if config.num_layers > 2 and config.num_steps < 1000 * config.num_layers:
+        return f"num_steps = {config.num_steps}: {config.num_layers} layers need {1000 * config.num_layers}"
+    return isotropic_only(config)
 
 
 # --- gradient flow --------------------------------------------------------------------------------------------
@@ -242,13 +258,30 @@ def bayes_holds(config: Config) -> str | None:
     return None
 
 
+def prompts_per_weight(config: Config) -> float:
+    """Prompts of a pool regression over the d(d+1) weights of the reduced layer; 1 is its interpolation threshold."""
+    d = config.dim
+    return round(config.prompt_ratio * d**2) / (d * (d + 1))
+
+
+def off_threshold(config: Config) -> str | None:
+    """Say that there are as many prompts as weights, where both errors are infinite; None elsewhere."""
+    if config.training == "pool_regression" and prompts_per_weight(config) == 1:
+        return "as many prompts as weights: both errors are infinite at the interpolation threshold"
+    return None
+
+
 def predict_pool_regression(key: jax.Array, config: Config) -> Observables:
-    """Predict both errors of the reduced layer fitted to finitely many prompts, in the limit of large dimension."""
+    """Predict both errors of the reduced layer fitted to finitely many prompts, in the limit of large dimension.
+
+    The layer has d(d+1) weights (the mean of y² adds d to the d² of the limit), so the ratio that decides is prompts
+    over weights; with prompts/d² the deviations at d = 20 are 12% instead of 9%.
+    """
     if config.training != "pool_regression":
         return {}
     d = config.dim
     errors = pretraining_errors(
-        config.context_length / d, config.num_tasks / d, config.prompt_ratio, config.noise_variance
+        config.context_length / d, config.num_tasks / d, prompts_per_weight(config), config.noise_variance
     )
     return {"fresh_task_error": jnp.asarray(errors.fresh), "pool_error": jnp.asarray(errors.pool)}
 
@@ -279,10 +312,10 @@ CONTEXT_LENGTH = Theory(
 )
 STEPS = Theory(
     "gradient_steps",
-    predict_two_steps,
+    predict_steps,
     "ensemble",
     "optimal steps of gradient descent from Wishart moments; layers: Ahn et al. 2023, arXiv 2306.00297",
-    valid=isotropic_only,
+    valid=steps_are_reached,
     finite_size=lambda config, observable: 0.03 if observable == "step_sizes" else 0.01,
 )
 FLOW = Theory(
@@ -320,6 +353,7 @@ POOL_REGRESSION = Theory(
     predict_pool_regression,
     "ensemble",
     "Lu, Letey, Zavatone-Veth, Maiti and Pehlevan 2024, arXiv 2405.11751, ridgeless",
-    finite_size=lambda config, observable: 2.5 / config.dim,
+    valid=off_threshold,
+    finite_size=lambda config, observable: 2 / config.dim,
 )
 THEORIES = (MINIMUM, ONE_STEP, CONTEXT_LENGTH, STEPS, FLOW, LOGISTIC, BASELINES, BAYES, POOL_REGRESSION)

@@ -5,7 +5,9 @@ Unless said otherwise x ~ N(0, I_d), w ~ N(0, I_d), n noisy samples, one query: 
 
 from __future__ import annotations
 
+import functools
 import math
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -70,25 +72,88 @@ def bayes_risk(
     return jnp.where(nothing, 0.0, num_samples * kappa)
 
 
-def wishart_moments(num_samples: ArrayLike, dim: ArrayLike) -> Float[Array, 4]:
-    """M_j = E tr S^j, j = 1..4, for S = sum_i x_i x_iᵀ with n standard normal x_i in d dimensions."""
-    n, d = num_samples, dim
-    first, second = n * d, n * d * (n + d + 1)
-    third = n * d * (n**2 + d**2 + 3 * n * d + 3 * n + 3 * d + 4)
-    fourth = n * d * (
-        n**3 + 6 * n**2 * d + 6 * n * d**2 + d**3 + 6 * n**2 + 17 * n * d + 6 * d**2 + 21 * n + 21 * d + 20
-    )  # fmt: skip
-    return jnp.stack([jnp.asarray(m, float) for m in (first, second, third, fourth)])
+@functools.lru_cache(maxsize=4096)
+def _power_sum_mean(parts: tuple[int, ...], num_samples: int, dim: int) -> int:
+    """E prod_m tr S^m over ``parts`` (decreasing), exactly, by Gaussian integration by parts.
+
+    With p_m = tr S^m and p_0 = d: E[p_{k+1} p_μ] = (n+k) E[p_k p_μ] + sum_{l<k} E[p_{l+1} p_{k-1-l} p_μ]
+    + sum_{m in μ} 2m E[p_{k+m} p_{μ without m}].
+    """
+    if not parts:
+        return 1
+    k, rest = parts[0] - 1, parts[1:]
+
+    def mean(*more: int, others: tuple[int, ...] = rest) -> int:
+        factor = dim ** sum(part == 0 for part in more)
+        joined = tuple(sorted((*(part for part in more if part), *others), reverse=True))
+        return factor * _power_sum_mean(joined, num_samples, dim)
+
+    total = (num_samples + k) * mean(k) + sum(mean(part + 1, k - 1 - part) for part in range(k))
+    return total + sum(2 * m * mean(k + m, others=rest[:i] + rest[i + 1 :]) for i, m in enumerate(rest))
 
 
-def gradient_steps_excess(
-    num_samples: ArrayLike, dim: ArrayLike, noise_variance: ArrayLike, num_steps: int
-) -> Float[Array, ""]:
-    """Excess of one or two steps of gradient descent from zero with the best step sizes.
+def wishart_moments(num_samples: int, dim: int, order: int = 4) -> tuple[int, ...]:
+    """M_j = E tr S^j, j = 1..order, exactly, for S = sum_i x_i x_iᵀ with n standard normal x_i in d dimensions.
+
+    M_1 = nd, M_2 = nd(n+d+1), M_3 = nd(n² + d² + 3nd + 3n + 3d + 4), ...
+    """
+    return tuple(_power_sum_mean((j,), int(num_samples), int(dim)) for j in range(1, order + 1))
+
+
+def gradient_steps_excess(num_samples: int, dim: int, noise_variance: ArrayLike, num_steps: int) -> Float[Array, ""]:
+    """Excess of k steps of gradient descent from zero with the best step sizes (complex ones allowed).
 
     excess_k = d - bᵀH⁻¹b, H_ij = M_{i+j+2} + σ² M_{i+j+1}, b_i = M_{i+1}, i, j < k, from :func:`wishart_moments`:
     the best ŵ = r(S) b over polynomials r of degree k - 1. One layer of linear attention per step (Ahn et al. 2023,
-    arXiv 2306.00297). More steps: :func:`gradient_steps_excess_from_spectra`.
+    arXiv 2306.00297).
+
+    Raises
+    ------
+    ValueError
+        If ``num_steps`` is below 1.
+    """
+    matrix, gains = _orthogonal_equations(num_samples, dim, num_steps)
+    system = jnp.eye(num_steps) + noise_variance * jnp.asarray(matrix)
+    return dim - gains @ jnp.linalg.solve(system, jnp.asarray(gains))
+
+
+@functools.lru_cache(maxsize=256)
+def _orthogonal_equations(num_samples: int, dim: int, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """(B, b) of the normal equations (I + σ² B) c = b, in polynomials orthonormal under the weight s².
+
+    The monomials' Hankel matrix is ill-conditioned, so the change of basis is made in exact rationals.
+    """
+    if num_steps < 1:
+        raise ValueError(f"num_steps = {num_steps!r} is not allowed: must be >= 1")
+    moments = [Fraction(m) for m in wishart_moments(num_samples, dim, 2 * num_steps)]
+    basis: list[list[Fraction]] = []  # coefficients of orthogonal polynomials, lowest power first
+    for degree in range(num_steps):
+        new = [Fraction(int(i == degree)) for i in range(num_steps)]
+        for old in basis:
+            share = _inner(new, old, moments, 2) / _inner(old, old, moments, 2)
+            new = [a - share * b for a, b in zip(new, old, strict=True)]
+        basis.append(new)
+    norms = [math.sqrt(_inner(p, p, moments, 2)) for p in basis]
+    matrix = [
+        [float(_inner(p, q, moments, 1)) / (a * b) for q, b in zip(basis, norms, strict=True)]
+        for p, a in zip(basis, norms, strict=True)
+    ]
+    gains = [float(sum(c * moments[i] for i, c in enumerate(p))) / a for p, a in zip(basis, norms, strict=True)]
+    return np.array(matrix), np.array(gains)
+
+
+def _inner(p: list[Fraction], q: list[Fraction], moments: list[Fraction], weight: int) -> Fraction:
+    """E sum_j p(s_j) q(s_j) s_j^weight."""
+    pairs = ((i + j, a * b) for i, a in enumerate(p) for j, b in enumerate(q))
+    return sum((c * moments[power + weight - 1] for power, c in pairs if c), Fraction(0))
+
+
+def gradient_step_sizes(
+    num_samples: int, dim: int, noise_variance: ArrayLike, num_steps: int
+) -> Float[Array, " num_steps"]:
+    """Best step sizes e_l of ŵ <- ŵ + e_l (b - S ŵ) from zero, in increasing order; one or two steps.
+
+    Two steps: the roots of e² - c₀ e - c₁ = 0 with c = H⁻¹b (NaN where complex).
 
     Raises
     ------
@@ -96,31 +161,14 @@ def gradient_steps_excess(
         If ``num_steps`` is not 1 or 2.
     """
     if num_steps not in (1, 2):
-        raise ValueError(f"num_steps = {num_steps!r} is not allowed: closed moments serve 1 or 2 steps only")
-    coefficients, gains = _normal_equations(num_samples, dim, noise_variance, num_steps)
-    return jnp.asarray(dim - gains @ coefficients)
-
-
-def gradient_step_sizes(
-    num_samples: ArrayLike, dim: ArrayLike, noise_variance: ArrayLike, num_steps: int
-) -> Float[Array, " num_steps"]:
-    """Best step sizes e_l of ŵ <- ŵ + e_l (b - S ŵ) from zero, in increasing order; one or two steps.
-
-    Two steps: the roots of e² - c₀ e - c₁ = 0 with c = H⁻¹b (NaN where complex).
-    """
-    coefficients, _ = _normal_equations(num_samples, dim, noise_variance, num_steps)
+        raise ValueError(f"num_steps = {num_steps!r} is not allowed: step sizes are given for 1 or 2 steps")
+    moments = jnp.asarray(wishart_moments(num_samples, dim, 2 * num_steps), float)
+    rows = np.add.outer(np.arange(num_steps), np.arange(num_steps))
+    coefficients = jnp.linalg.solve(moments[rows + 1] + noise_variance * moments[rows], moments[:num_steps])
     if num_steps == 1:
         return coefficients
     root = jnp.sqrt(coefficients[0] ** 2 + 4 * coefficients[1])
     return jnp.stack([coefficients[0] - root, coefficients[0] + root]) / 2
-
-
-def _normal_equations(n: ArrayLike, d: ArrayLike, noise: ArrayLike, steps: int) -> tuple[Array, Array]:
-    moments = wishart_moments(n, d)
-    rows = np.add.outer(np.arange(steps), np.arange(steps))
-    gains = moments[:steps]
-    matrix = moments[rows + 1] + noise * moments[rows]
-    return jnp.linalg.solve(matrix, gains), gains
 
 
 def wishart_spectra(generator: np.random.Generator, count: int, num_samples: int, dim: int) -> np.ndarray:
@@ -130,21 +178,6 @@ def wishart_spectra(generator: np.random.Generator, count: int, num_samples: int
         return np.linalg.eigvalsh(np.swapaxes(x, 1, 2) @ x)
     values = np.linalg.eigvalsh(x @ np.swapaxes(x, 1, 2))
     return np.concatenate([np.zeros((count, dim - num_samples)), values], 1)
-
-
-def gradient_steps_excess_from_spectra(spectra: np.ndarray, noise_variance: float, num_steps: int) -> float:
-    """Excess of k optimal steps of gradient descent, averaged over given spectra of S.
-
-    min over r of degree k - 1 of mean[sum_j (1 - s_j r(s_j))² + σ² s_j r(s_j)²], by weighted least squares in a
-    Chebyshev basis (the monomials are ill-conditioned). Its polynomial may need complex step sizes.
-    """
-    s = spectra.ravel()
-    basis = np.polynomial.chebyshev.chebvander(2 * s / s.max() - 1, num_steps - 1) * s[:, None]
-    noise = np.sqrt(noise_variance / np.where(s > 0, s, 1.0))[:, None]
-    rows = np.concatenate([basis, noise * basis])
-    target = np.concatenate([np.ones_like(s), np.zeros_like(s)])
-    coefficients = np.linalg.lstsq(rows, target, rcond=None)[0]
-    return float(np.sum((rows @ coefficients - target) ** 2) / len(spectra))
 
 
 def asymptotic_gradient_steps_excess(ratio: float, num_steps: int) -> float:

@@ -359,3 +359,45 @@ def test_plateaus_of_separate_queries_and_keys():
     gamma = dynamics.curvatures(values, 20, 0.25)
     plateaus = dynamics.plateau_losses(values, gamma, 0.25)
     np.testing.assert_allclose(plateaus, [4.0, 2.261, 1.461, 1.116, 0.981], atol=6e-4)
+
+
+def test_a_small_random_start_grows_along_one_direction():
+    """The whole layer's gradient flow from a random start of scale ε is delayed as its linearisation says, to O(ε)."""
+    values, n, noise, dt, steps = jnp.array([2.0, 1.5, 1.0, 0.5, 0.25]), 20, 0.25, 2e-3, 3000
+    case = problem(jnp.diag(values), jnp.eye(5), noise)
+    gamma = dynamics.curvatures(values, n, noise)
+
+    def loss(weights):  # averaging layer: 1/n in the readout
+        return risk.population_loss(weights[0] / n, weights[1], case, n) / 2
+
+    @jax.jit
+    def descend(weights):
+        step = lambda w, _: (jax.tree.map(lambda a, g: a - dt * g, w, jax.grad(loss)(w)), 2 * loss(w))  # noqa: E731
+        return jax.lax.scan(step, weights, None, length=steps)[1]
+
+    @jax.jit
+    def flow(start):
+        path = dynamics.solve_flow(start, dt * jnp.arange(0.0, steps, 10), values, gamma, substeps=2)
+        gains = path.readout[:, None] * path.attention
+        return jax.vmap(lambda gain: dynamics.flow_loss(gain, values, gamma, noise))(gains)
+
+    def half_time(losses, interval):
+        """Time at which the loss is half-way down, between records."""
+        level = (losses[0] + 1.416) / 2
+        k = int(np.argmax(losses < level))
+        return (k - 1 + float((losses[k - 1] - level) / (losses[k - 1] - losses[k]))) * interval
+
+    rng = np.random.default_rng(0)
+    shape = [(rng.standard_normal(6), rng.standard_normal((6, 5))) for _ in range(3)]
+    growth = float(jnp.linalg.norm(values**2))
+    for scale in (1e-2, 1e-3):
+        for u, m in shape:
+            weights = (jnp.array(scale * u), jnp.array(scale * m))
+            start = dynamics.linearised_start(*weights, values)
+            # Euler's steps grow like exp(r (1 - r dt/2) t).
+            measured = half_time(descend(weights), dt) * (1 - growth * dt / 2)
+            predicted = half_time(flow(start), 10 * dt)
+            assert abs(measured - predicted) < scale + 1e-3
+            # Negative control: the amplitude without its half.
+            doubled = half_time(flow(jax.tree.map(lambda x: 2 * x, start)), 10 * dt)
+            assert abs(measured - doubled) > 0.1

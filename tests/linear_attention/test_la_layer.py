@@ -66,15 +66,6 @@ def test_chi_square_has_its_law():
         assert kstest(column, chi2(float(k) + 0.2).cdf).pvalue < 1e-3
 
 
-def test_normal_numbers():
-    from scipy.stats import kstest
-
-    values = np.asarray(data.standard_normal(jax.random.key(2), 50_001))
-    assert values.shape == (50_001,)
-    assert kstest(values, "norm").pvalue > 1e-3
-    assert abs(np.mean(values[:25_000] * values[25_001:50_001])) < 0.03  # the two halves of Box and Muller's pairs
-
-
 def test_effective_layer_is_the_layer(samples):
     prompts = jax.tree.map(lambda leaf: jnp.asarray(leaf[:5]), samples[0])
     layer = jax.tree.map(jnp.asarray, model.init_layer(jax.random.key(3), 2, 1.0))

@@ -11,6 +11,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from theorylab.lab.compare import check
+from theorylab.lab.sweep import predict, sweep
 from theorylab.matrix_sensing import SETTING
 from theorylab.matrix_sensing.config import SUBGM, Config
 from theorylab.matrix_sensing.data import sample
@@ -125,6 +126,23 @@ def test_slope_of_finite_measurements_is_not_that_of_the_population(tiny):
             level = asymmetric.initial_rate(np.asarray(instance.left), np.asarray(instance.right), 2)
             assert math.log1p(-0.05 * level) / measured > 1.3
     assert np.isfinite(slope).sum() >= 2
+
+
+@pytest.mark.slow
+def test_slope_of_finite_measurements_from_the_initialisation():
+    """Single instances scatter around the Wishart edge; their mean over eight is within 15%."""
+    config = next(case.config for case in SETTING.presets["tiny"] if case.name == "asymmetric, measured")
+    measured = sweep(SETTING, config, {}, seeds=8).error_slope.values
+    predicted = predict(SETTING, config, {}, seeds=8, theory="wishart_rate").error_slope.values
+    instances = [draw(jax.random.key(seed), config) for seed in range(8)]
+    levels = [asymmetric.initial_rate(np.asarray(i.left), np.asarray(i.right), 2) for i in instances]
+    population = np.log1p(-0.05 * np.array(levels))
+    kept = np.isfinite(measured) & np.isfinite(predicted)
+    assert kept.sum() >= 5
+    ratio = measured[kept] / predicted[kept]
+    assert abs(ratio.mean() - 1) <= 0.15, ratio
+    # Negative control: the slope of the population.
+    assert abs((measured / population)[kept].mean() - 1) > 0.2
 
 
 # --- subgradient method -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from theorylab.lab.setting import ConfigError
 from theorylab.linear_attention.config import Config
+from theorylab.numerics import random
 
 
 class Prompts(NamedTuple):
@@ -32,43 +33,6 @@ class Statistics(NamedTuple):
     tasks: Float[Array, "prompts dim"]
 
 
-def standard_normal(key: jax.Array, count: int, dtype: Any = None) -> Float[Array, " count"]:
-    """Standard normal numbers by Box and Muller's transform of JAX's default generator.
-
-    Several times faster than ``jax.random.normal`` on a CPU, to compile and to run. 32 random bits per number: the
-    largest is 6.7 standard deviations.
-    """
-    dtype = jax.dtypes.canonicalize_dtype(dtype or float)
-    half = -(-count // 2)
-    bits = random_bits(key, 2 * half)
-    return jnp.concatenate(_box_muller(bits[:half], bits[half:], dtype))[:count]
-
-
-def random_bits(key: jax.Array, count: int) -> Array:
-    """``count`` uniform 32-bit words: every word of the counter-mode Threefry hash is used.
-
-    ``jax.random.bits`` folds each pair of hashed words into one, which doubles the cost of drawing on a CPU. Keys of
-    another generator than Threefry take that way.
-    """
-    if str(jax.random.key_impl(key)) != "threefry2x32" or key.shape != ():
-        return jax.random.bits(key, (count,), jnp.uint32)
-    from jax.extend.random import threefry_2x32
-
-    padded = count + count % 2
-    return threefry_2x32(jax.random.key_data(key), jnp.arange(padded, dtype=jnp.uint32))[:count]
-
-
-def _uniform(bits: Array, dtype: Any) -> Array:
-    # Half a unit off the grid, so that the logarithm is finite.
-    return (bits.astype(dtype) + 0.5) * 2.0**-32
-
-
-def _box_muller(first: Array, second: Array, dtype: Any) -> tuple[Array, Array]:
-    radius = jnp.sqrt(-2 * jnp.log(_uniform(first, dtype)))
-    angle = second.astype(dtype) * (2 * math.pi * 2.0**-32)
-    return radius * jnp.cos(angle), radius * jnp.sin(angle)
-
-
 def chi_square(
     key: jax.Array, degrees: Float[Array, " entries"], count: int, dtype: Any = None, *, minimum_degrees: int = 1
 ) -> Float[Array, "count entries"]:
@@ -84,14 +48,12 @@ def chi_square(
     d = jnp.where(small, shape + 1, shape) - 1 / 3
     c = 1 / jnp.sqrt(9 * d)
     entries = degrees.shape[0]
-    total = count * entries
 
     def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         round_, value, done = state
-        # One call of the generator: each one costs compile time.
-        bits = random_bits(jax.random.fold_in(key, round_), 3 * total)
-        z, u = _box_muller(bits[:total], bits[total : 2 * total], dtype)[0], _uniform(bits[2 * total :], dtype)
-        z, u = z.reshape(count, entries), u.reshape(count, entries)
+        normal_key, uniform_key = jax.random.split(jax.random.fold_in(key, round_))
+        z = random.normal(normal_key, count, entries, dtype=dtype)
+        u = random.uniform(uniform_key, count, entries, dtype=dtype)
         v = (1 + c[None] * z) ** 3
         safe = jnp.where(v > 0, v, 1.0)
         accept = (v > 0) & (jnp.log(u) < 0.5 * z**2 + d[None] * (1 - safe + jnp.log(safe)))
@@ -102,7 +64,7 @@ def chi_square(
     if minimum_degrees > 1:
         return value
     # Gamma(a) = Gamma(a + 1) U^(1/a), here with a = 1/2.
-    u = _uniform(random_bits(jax.random.fold_in(key, 1_000_000), count), dtype)
+    u = random.uniform(jax.random.fold_in(key, 1_000_000), count, dtype=dtype)
     return jnp.where(small[None], value * u[:, None] ** 2, value)
 
 
@@ -123,7 +85,7 @@ def sample_pool(key: jax.Array, config: Config) -> Float[Array, "tasks dim"] | N
         return None
     count = int(config.num_tasks)
     _, variances = eigenvalues(config)
-    return standard_normal(key, count * config.dim).reshape(count, config.dim) * jnp.sqrt(variances)[None]
+    return random.normal(key, count, config.dim) * jnp.sqrt(variances)[None]
 
 
 def sample_prompts(
@@ -144,15 +106,14 @@ def sample_prompts(
         sizes["tasks"] = 0
     if config.target != "network":
         sizes["outputs"] = 0
-    numbers = standard_normal(key, count * sum(sizes.values()))
+    numbers = random.normal(key, count * sum(sizes.values()))
     pieces, start = {}, 0
     for name, width in sizes.items():
         pieces[name] = numbers[start : start + count * width].reshape(count, width)
         start += count * width
 
     if config.covariates == "uniform":
-        bits = random_bits(jax.random.fold_in(key, 1), count * tokens * d)
-        x = (_uniform(bits, numbers.dtype) - 0.5).reshape(count, tokens, d)
+        x = random.uniform(jax.random.fold_in(key, 1), count, tokens, d) - 0.5
         x = x * jnp.sqrt(12.0 * jnp.asarray(config.covariate_variance))
     else:
         scales = jnp.sqrt(eigenvalues(config)[0])
@@ -196,7 +157,7 @@ def sample_statistics(
     normal_key, chi_key, task_key = (jax.random.fold_in(key, i) for i in range(3))
     d, below = config.dim, config.dim * (config.dim + 1) // 2
     width = d if pool is None else 0
-    numbers = standard_normal(normal_key, count * (below + width))
+    numbers = random.normal(normal_key, count * (below + width))
     tasks = _tasks(task_key, numbers[: count * width].reshape(count, width), config, pool)
     normals = numbers[count * width :].reshape(count, below)
     scales = jnp.sqrt(eigenvalues(config)[0])

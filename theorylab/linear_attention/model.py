@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.linear_attention.data import Prompts, Statistics, standard_normal
+from theorylab.linear_attention.data import Prompts, Statistics
+from theorylab.numerics import random
 
 
 class Layer(NamedTuple):
@@ -31,7 +32,7 @@ class EffectiveLayer(NamedTuple):
 def init_layer(key: jax.Array, dim: int, scale: ArrayLike) -> Layer:
     """Independent N(0, scale²/(d+1)) entries. Zero would be a stationary point."""
     token = dim + 1
-    numbers = standard_normal(key, token + 3 * token**2) * scale / jnp.sqrt(1.0 * token)
+    numbers = random.normal(key, token + 3 * token**2) * scale / jnp.sqrt(1.0 * token)
     square = numbers[token:].reshape(3, token, token)
     return Layer(numbers[:token], square[0], square[1], square[2])
 

@@ -20,12 +20,12 @@ from theorylab.linear_attention.data import (
     sample_pool,
     sample_prompts,
     sample_statistics,
-    standard_normal,
 )
 from theorylab.linear_attention.problem import best_preconditioner, normaliser, prior, training_problem
 from theorylab.linear_attention.theory.baselines import gradient_step_sizes
 from theorylab.linear_attention.theory.dynamics import structured_start
 from theorylab.linear_attention.theory.risk import label_power_second_moment, population_loss
+from theorylab.numerics import random
 from theorylab.training import gradient_descent, iterate, log_spaced_steps
 
 #: Test context lengths, relative to the training one.
@@ -176,7 +176,7 @@ def _train_preconditioned(
     import optax
 
     layers, d, scale = config.num_layers, config.dim, normaliser(config)
-    numbers = standard_normal(init_key, layers * d * d).reshape(layers, d, d)
+    numbers = random.normal(init_key, layers, d, d)
     params = config.initial_scale * numbers / jnp.sqrt(1.0 * d)
     covariance = eigenvalues(config)[0]
 
@@ -372,14 +372,14 @@ def pool_regression(key: jax.Array, config: Config, *, ridge: float = 1e-6) -> O
     d, n, count = config.dim, config.context_length, round(config.prompt_ratio * config.dim**2)
     pool_key, train_key, choice_key, fresh_key, test_key, pool_test_key = jax.random.split(key, 6)
     sphere = lambda w: w * jnp.sqrt(1.0 * d) / jnp.linalg.norm(w, axis=1, keepdims=True)  # noqa: E731
-    pool = sphere(standard_normal(pool_key, int(config.num_tasks) * d).reshape(-1, d))
+    pool = sphere(random.normal(pool_key, int(config.num_tasks), d))
     noise_scale = jnp.sqrt(1.0 * jnp.asarray(config.noise_variance))
 
     def contexts(key: jax.Array, tasks: Array) -> tuple[Array, Array, Array]:
         x_key, noise_key = jax.random.split(key)
         size = tasks.shape[0]
-        x = standard_normal(x_key, size * (n + 1) * d).reshape(size, n + 1, d) / math.sqrt(d)
-        noise = standard_normal(noise_key, size * (n + 1)).reshape(size, n + 1)
+        x = random.normal(x_key, size, n + 1, d) / math.sqrt(d)
+        noise = random.normal(noise_key, size, n + 1)
         y = jnp.einsum("bnd,bd->bn", x, tasks) + noise_scale * noise
         b = jnp.einsum("bn,bnd->bd", y[:, :n], x[:, :n]) * d / n
         summary = jnp.concatenate([b, jnp.mean(y[:, :n] ** 2, axis=1, keepdims=True)], axis=1)
@@ -400,6 +400,6 @@ def pool_regression(key: jax.Array, config: Config, *, ridge: float = 1e-6) -> O
         summary, _, _ = contexts(key, tasks)
         return jnp.mean(jnp.sum((summary @ matrix.T - tasks) ** 2, axis=1)) / d + config.noise_variance
 
-    fresh = sphere(standard_normal(fresh_key, config.num_test * d).reshape(config.num_test, d))
+    fresh = sphere(random.normal(fresh_key, config.num_test, d))
     again = pool[jnp.arange(config.num_test) % pool.shape[0]]
     return {"fresh_task_error": error(test_key, fresh), "pool_error": error(pool_test_key, again)}

@@ -188,7 +188,7 @@ MEASURED = dataclasses.replace(
     FAST_ASYMMETRIC, operator="gaussian", num_measurements=600, init_scale=0.6, num_steps=8000, smallest_value=0.7
 )
 PLATEAU = dataclasses.replace(
-    SUBGM, step_schedule="l1", scale_pair=True, init_scale=1e-5, num_measurements=2000, learning_rate=0.4
+    SUBGM, step_schedule="l1", scale_pair=True, init_scale=1e-7, num_measurements=2000, learning_rate=0.4
 )
 BEST_SCALE = math.sqrt(9 / 8 * 0.6 / math.sqrt(2))  # largest rate of a balanced start with init_ratio 3, s_r = 0.6
 
@@ -268,7 +268,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("plateau, l1", PLATEAU, seeds=3),
         Case(
             "plateau, l2",
-            dataclasses.replace(PLATEAU, trainer="gd", learning_rate=0.1, num_steps=1500),
+            dataclasses.replace(PLATEAU, trainer="gd", learning_rate=0.1, num_steps=2000),
             seeds=3,
         ),
         Case(

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.matrix_sensing.config import Config, num_columns
+from theorylab.numerics import random
 
 
 class Instance(NamedTuple):
@@ -66,7 +67,7 @@ def sample(key: jax.Array, config: Config) -> Instance:
     corrupted = m if not asymmetric else 0
     counts = (n * k, n2 * k if asymmetric else 0, m * entries, corrupted, corrupted)
     ends = np.cumsum(counts)
-    normals = jax.random.normal(key, (int(ends[-1]),), dtype=float)
+    normals = random.normal(key, int(ends[-1]))
     left, right, rows, size, which = jnp.split(normals, [int(end) for end in ends[:-1]])
 
     def factor(flat: Any, dim: int, scale: Any) -> Any:

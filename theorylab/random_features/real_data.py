@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from theorylab.numerics import datasets
+from theorylab.numerics import datasets, random
 from theorylab.numerics.kernels import blocked, fully_connected
 from theorylab.numerics.spectra import Spectrum
 from theorylab.random_features.config import Config
@@ -47,7 +47,7 @@ def kernel_matrix(config: Config) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def _kernel_matrix(name: str, population: int, kernel: str, depth: int) -> np.ndarray:
-    inputs = datasets.load(name, population).inputs  # type: ignore[arg-type]
+    inputs = datasets.load(name, population).inputs
 
     def rows(x1: jax.Array, x2: jax.Array | None) -> jax.Array:
         if kernel == "ntk":
@@ -92,7 +92,7 @@ def sample(key: jax.Array, config: Config) -> Problem:
 
     subset_key, features_key, noise_key = jax.random.split(key, 3)
     dtype = jnp.result_type(float)
-    data = datasets.load(config.model, config.population)  # type: ignore[arg-type]
+    data = datasets.load(config.model, config.population)
     targets = jnp.asarray(data.targets, dtype)
     outputs = targets.shape[1]
     order = jax.random.permutation(subset_key, config.population)
@@ -104,7 +104,7 @@ def sample(key: jax.Array, config: Config) -> Problem:
         all_features = random_features(features_key, data.inputs, int(config.num_features))
         train, test = all_features[chosen], all_features[held_out]
     noise_variance = jnp.asarray(config.noise_variance, dtype)
-    noise = jax.random.normal(noise_key, (config.num_samples * outputs,), dtype)
+    noise = random.normal(noise_key, config.num_samples * outputs, dtype=dtype)
     labels = targets[chosen] + jnp.sqrt(noise_variance / outputs) * noise.reshape(config.num_samples, outputs)
     test_weight = jnp.full((), 1 / (config.population - config.num_samples), dtype)
     return Problem(train, labels, test, targets[held_out], test_weight, noise_variance)
@@ -118,7 +118,7 @@ def random_features(key: jax.Array, inputs: np.ndarray, num_features: int) -> ja
     dtype = jnp.result_type(float)
     dim = inputs.shape[1]
     # Feature by feature, so that one key's first features do not depend on their number.
-    weights = jax.random.normal(key, (num_features * dim,), dtype).reshape(num_features, dim)
+    weights = random.normal(key, num_features, dim, dtype=dtype)
     hidden = jnp.asarray(inputs, dtype) @ weights.T / math.sqrt(dim)
     return math.sqrt(2 / num_features) * jax.nn.relu(hidden)
 
@@ -141,7 +141,7 @@ def spectrum(config: Config) -> Spectrum:
 
 @functools.lru_cache(maxsize=16)
 def _spectrum(name: str, population: int, kernel: str, depth: int) -> Spectrum:
-    targets = datasets.load(name, population).targets  # type: ignore[arg-type]
+    targets = datasets.load(name, population).targets
     return eigensystem(_kernel_matrix(name, population, kernel, depth), targets)
 
 

@@ -1,0 +1,58 @@
+"""The fast generator gives JAX's own words; numbers made of them have their laws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from theorylab.numerics import random
+
+COUNT = 200_001
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 + 5])
+def test_words_are_those_of_jax(seed):
+    key = jax.random.key(seed)
+    for count in (1, 2, 1001):
+        np.testing.assert_array_equal(random.bits(key, count), jax.random.bits(key, (count,), jnp.uint32))
+
+
+def test_keys_map_and_other_generators_are_passed_on():
+    keys = jax.random.split(jax.random.key(3), 4)
+    mapped = jax.vmap(lambda key: random.bits(key, 7))(keys)
+    np.testing.assert_array_equal(mapped[2], random.bits(keys[2], 7))
+    other = jax.random.key(1, impl="rbg")
+    np.testing.assert_array_equal(random.bits(other, 9), jax.random.bits(other, (9,), jnp.uint32))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_numbers_have_their_laws(dtype):
+    key = jax.random.key(2)
+    normal = np.asarray(random.normal(key, COUNT, dtype=dtype))
+    uniform = np.asarray(random.uniform(key, COUNT, dtype=dtype))
+    assert normal.dtype == uniform.dtype == dtype
+    for values, law in ((normal, stats.norm), (uniform, stats.uniform)):
+        assert stats.kstest(values.astype(float), law.cdf).pvalue > 1e-3
+        assert abs(np.corrcoef(values[:-1], values[1:])[0, 1]) < 4 / np.sqrt(COUNT)
+        # Negative control: a scale that is 2% too large.
+        assert stats.kstest(1.02 * values.astype(float), law.cdf).pvalue < 1e-3
+    assert np.abs(normal).max() > 4
+    assert 0 < uniform.min() < uniform.max() < 1
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_extreme_words_stay_finite(dtype, monkeypatch):
+    extremes = jnp.array([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF], jnp.uint32)
+    monkeypatch.setattr(random, "bits", lambda key, count: extremes)
+    key = jax.random.key(0)
+    normal = np.asarray(random.normal(key, 5, dtype=dtype))
+    uniform = np.asarray(random.uniform(key, 5, dtype=dtype))
+    assert np.all(np.isfinite(normal))
+    assert np.all((uniform > 0) & (uniform < 1))
+    assert 5 < np.abs(normal).max() < 6.5
+
+
+def test_a_smaller_array_is_the_beginning_of_a_larger_one():
+    key = jax.random.key(5)
+    np.testing.assert_array_equal(random.normal(key, 3, 4), random.normal(key, 7, 4)[:3])

@@ -14,8 +14,9 @@ from theorylab.matrix_sensing import SETTING, Config
 from theorylab.matrix_sensing.config import ASYMMETRIC, SUBGM, TINY, TINY_ASYMMETRIC
 from theorylab.matrix_sensing.data import Instance, normal_map, sample, sign_map, svec, unsvec
 from theorylab.matrix_sensing.model import fit_slope, limit_rates, rebalance
-from theorylab.matrix_sensing.theory import asymmetric, diagnose_schedule, plan_horizon, predict_rate, predict_tail
-from theorylab.matrix_sensing.theory.subgradient import budget_constant
+from theorylab.matrix_sensing.planning import plan_horizon, predict_rate, predict_tail
+from theorylab.matrix_sensing.theory import asymmetric
+from theorylab.matrix_sensing.theory.subgradient import budget_constant, diagnose_schedule
 from theorylab.matrix_sensing.train import descent_step, simulate, subgradient_step, sweep_ranks
 
 RNG = np.random.default_rng(0)

@@ -89,7 +89,7 @@ def largest_stable_rate(config: Config) -> float:
 
     Curvature of the population loss: max spec(F Fᵀ) + max spec(G Gᵀ), which is 2 s_1 when balanced,
     sqrt(d² + 4 s_1²) with imbalance d, and β² + s_1²/β² after the modified step. Finite measurements lower the
-    bound further, by an amount that depends on the instance: see ``theory.planning.predict_rate``.
+    bound further, by an amount that depends on the instance: see ``planning.predict_rate``.
     """
     s = config.largest_value
     curvature = 2 * s
@@ -152,7 +152,7 @@ def _check_subgm(config: Config) -> None:
                 "does not vanish at the target; use 'geometric'"
             )
         return
-    from theorylab.matrix_sensing.theory.planning import diagnose_schedule
+    from theorylab.matrix_sensing.theory.subgradient import diagnose_schedule
 
     report = diagnose_schedule(
         config.learning_rate,

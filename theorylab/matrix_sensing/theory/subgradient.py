@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -127,3 +127,31 @@ def corrupted_limit(noise: Float[Numbers, "n n"], spectrum: Float[Numbers, " ran
 def noise_norm(dim: int, num_measurements: int, outlier_prob: float, outlier_scale: float) -> float:
     """|N|_op ~ sqrt(2 n p τ²/m) of the corruption N = (1/m) Σ c_i A_i."""
     return outlier_scale * math.sqrt(2 * dim * outlier_prob / num_measurements)
+
+
+class ScheduleReport(NamedTuple):
+    """Whether geometric steps sum to enough.
+
+    Attributes
+    ----------
+    fraction
+        Sum of the steps over what recovery needs; below 1 a matrix of lower rank comes out.
+    smallest_step
+        First step at which ``fraction`` is 1.
+    slowest_decay
+        Decay at which ``fraction`` is 1 with the given first step.
+    """
+
+    fraction: float
+    smallest_step: float
+    slowest_decay: float
+
+
+def diagnose_schedule(
+    first_step: float, decay: float, init_scale: float, target: Sequence[float], outlier_prob: float = 0.0
+) -> ScheduleReport:
+    """Check the steps η_0 ρ^t of the subgradient method against the budget law φ η_0/(1 − ρ) >= c ln(1/α)."""
+    if init_scale >= 1:
+        return ScheduleReport(math.inf, 0.0, 0.0)
+    fraction = budget_fraction(first_step, decay, init_scale, target, outlier_prob)
+    return ScheduleReport(fraction, first_step / fraction, max(0.0, 1 - (1 - decay) * fraction))

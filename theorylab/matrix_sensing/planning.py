@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from theorylab.matrix_sensing.config import Config, effective_rate, spectrum
+from theorylab.matrix_sensing.data import sample
 from theorylab.matrix_sensing.theory import asymmetric, measurements, subgradient, symmetric
 from theorylab.matrix_sensing.theory.arrays import Numbers
 
@@ -58,34 +59,6 @@ def predict_tail(init: Float[Numbers, "n k"], target: Sequence[float], steps: An
     return symmetric.descent_tail_expansion(symmetric.tail_scales(init, len(target)), rate, steps)
 
 
-class ScheduleReport(NamedTuple):
-    """Whether geometric steps sum to enough.
-
-    Attributes
-    ----------
-    fraction
-        Sum of the steps over what recovery needs; below 1 a matrix of lower rank comes out.
-    smallest_step
-        First step at which ``fraction`` is 1.
-    slowest_decay
-        Decay at which ``fraction`` is 1 with the given first step.
-    """
-
-    fraction: float
-    smallest_step: float
-    slowest_decay: float
-
-
-def diagnose_schedule(
-    first_step: float, decay: float, init_scale: float, target: Sequence[float], outlier_prob: float = 0.0
-) -> ScheduleReport:
-    """Check the steps η_0 ρ^t of the subgradient method against the budget law φ η_0/(1 − ρ) >= c ln(1/α)."""
-    if init_scale >= 1:
-        return ScheduleReport(math.inf, 0.0, 0.0)
-    fraction = subgradient.budget_fraction(first_step, decay, init_scale, target, outlier_prob)
-    return ScheduleReport(fraction, first_step / fraction, max(0.0, 1 - (1 - decay) * fraction))
-
-
 def plan_horizon(config: Config, key: jax.Array | None = None, *, seeds: int = 4) -> int:
     """Steps that a run needs, from theory: until the slope can be fitted, or until the 1/t tail is universal.
 
@@ -93,8 +66,6 @@ def plan_horizon(config: Config, key: jax.Array | None = None, *, seeds: int = 4
     m). Symmetric, k > r: 20/(2 rate ζ²) with the smallest ζ; k = r: 30/(rate s_r). Rebalanced: 30/(rate λ(β)).
     Subgradient: ln(max(1e-9, 30 α²/(φ η_0)))/ln ρ, or 200 + 14 ln(1/α) steps scaled by 0.4/η for ``l1``.
     """
-    from theorylab.matrix_sensing.data import sample
-
     rate, s = effective_rate(config), spectrum(config)
     rank, k = config.target_rank, config.model_rank
     escape = max(20.0, 7 + 3 * math.log(1 / config.init_scale)) / (rate * s[-1])

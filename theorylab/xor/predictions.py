@@ -10,30 +10,51 @@ import jax.numpy as jnp
 
 from theorylab.lab.setting import Observables, Theory, rounding_error
 from theorylab.xor.config import Config, cluster_coupling, fits_reduced, leaves_small_outputs, snr, step_init_ratio
-from theorylab.xor.data import project, sample, sample_labels
+from theorylab.xor.data import Instance, project, sample, sample_labels
+from theorylab.xor.model import State, output, own_and_other
 from theorylab.xor.theory import cell_model, first_step, late, memorisation
-from theorylab.xor.theory.network_error import network, test_error
-from theorylab.xor.train import final_weights, recorded_steps, run, train
+from theorylab.xor.theory.network_error import Network, network, test_error
+from theorylab.xor.train import final_weights, recorded_steps, train
 
 PAPER = "Xu, Wang, Frei, Vardi and Hu 2024, arXiv 2310.02541"
+
+
+# Shared by all host-side theories of the instance, so that the sampler is compiled once for each choice of sizes.
+draw = jax.jit(sample)
+
+
+@jax.jit
+def final_network(instance: Instance, config: Config) -> Network:
+    """Train, and return the law of the trained network's pre-activations."""
+    state, _ = train(instance, config, lambda state: {}, (config.num_steps,))
+    return network(instance, final_weights(instance, config, state), config)
 
 
 # --- exact reduction ----------------------------------------------------------------------------------------------
 
 
+@jax.jit
+def _by_the_other_trainer(instance: Instance, config: Config) -> Observables:
+    other = dataclasses.replace(config, trainer="gram" if config.trainer == "direct" else "direct")
+    labels = instance.labels.observed
+
+    def record(state: State) -> dict[str, jax.Array]:
+        own, other = own_and_other(instance.signs, state.alignment)
+        margin = jnp.mean(labels * output(instance.signs, state.train))
+        return {"train_margin": margin, "own_alignment": own, "other_alignment": other}
+
+    return train(instance, other, record, recorded_steps(config))[1]
+
+
 def predict_reduction(key: jax.Array, config: Config) -> Observables:
-    """The same instance by the other trainer: W itself instead of its coefficients, or the reverse.
+    """The same instance by the other trainer: W itself instead of its coefficients in the data, or the reverse.
 
     Whole input vectors are first projected on the n + 2 coordinates of [μ_1, μ_2, X].
     """
-    instance = sample(key, config)
-    if config.sampler == "full" or not fits_reduced(config):
-        if not fits_reduced(config):
-            return {}
+    instance = draw(key, config)
+    if config.sampler == "full" and fits_reduced(config):
         instance = project(instance)
-    other = dataclasses.replace(config, trainer="gram" if config.trainer == "direct" else "direct")
-    observables = run(instance, other)
-    return {name: observables[name] for name in ("train_margin", "own_alignment", "other_alignment", "even_part")}
+    return _by_the_other_trainer(instance, config)
 
 
 def reduction_holds(config: Config) -> str | None:
@@ -135,11 +156,14 @@ def late_rates_hold(config: Config) -> str | None:
     """Say why the late rates are not reached; None where they are, roughly."""
     if step_init_ratio(config) < 5:
         return f"step_init_ratio κ = {step_init_ratio(config):.3g} is below 5: for large steps only"
-    if config.num_steps < 15:
-        return f"num_steps = {config.num_steps} is below 15: not late"
+    if config.num_steps < 15 or config.num_train < 100:
+        return f"num_steps = {config.num_steps}, num_train = {config.num_train}: not late (15) or too few samples (100)"
     if cluster_coupling(config) > 8 or snr(config) < 10:
         return f"for cluster_coupling <= 8 ({cluster_coupling(config):.3g}) and snr >= 10 ({snr(config):.3g})"
     return leaves_small_outputs(config)
+
+
+sampled_error = jax.jit(test_error)
 
 
 # --- test error of the trained network ------------------------------------------------------------------------------
@@ -147,10 +171,7 @@ def late_rates_hold(config: Config) -> str | None:
 
 def predict_importance_sampling(key: jax.Array, config: Config) -> Observables:
     """Test error of the same trained network from its weights, without a test set."""
-    instance = sample(key, config)
-    state, _ = train(instance, config, lambda state: {}, (config.num_steps,))
-    net = network(instance, final_weights(instance, config, state), config)
-    estimate = test_error(jax.random.fold_in(key, 3), net)
+    estimate = sampled_error(jax.random.fold_in(key, 3), final_network(draw(key, config), config))
     return {"final_test_error": jnp.mean(estimate.error)}
 
 
@@ -161,6 +182,8 @@ REDUCTION = Theory(
     "W − W_0 stays in the span of the data: n + 2 coordinates, or an m x n matrix of coefficients",
     valid=reduction_holds,
     finite_size=rounding_error,
+    traceable=False,
+    predicts=("train_margin", "own_alignment", "other_alignment"),
 )
 FIRST_STEP = Theory(
     "first_step",
@@ -199,6 +222,8 @@ IMPORTANCE_SAMPLING = Theory(
     predict_importance_sampling,
     "instance",
     "importance sampling around the first-order design point (Hasofer and Lind 1974; theory/network_error.py)",
+    traceable=False,
+    predicts=("final_test_error",),
 )
 THEORIES = (REDUCTION, FIRST_STEP, MEMORISATION, CELL_MODEL, LATE_RATES, IMPORTANCE_SAMPLING)
 

@@ -25,7 +25,9 @@ class Config:
     input_dim: int = size(default=40_000, help="input dimension", symbol="p", at_least=2)
     width: int = size(default=300, help="hidden neurons", symbol="m", at_least=1)
     num_steps: int = size(default=15, help="gradient steps", symbol="T", at_least=1)
-    num_test: int = size(default=400, help="test points with clean labels, a quarter of them in each cluster", at_least=4)
+    num_test: int = size(
+        default=400, help="test points with clean labels, a quarter of them in each cluster", at_least=4
+    )
     sampler: Literal["reduced", "full"] = size(
         default="reduced", help="draw the n + 2 coordinates that matter (any input_dim), or whole input vectors"
     )

@@ -58,7 +58,7 @@ def sample_labels(key: jax.Array, config: Config) -> Labels:
     return Labels((1 - clean) / 2, side, clean, observed)
 
 
-def test_clusters(count: int) -> tuple[Float[Array, " tests"], Float[Array, " tests"]]:
+def cluster_order(count: int) -> tuple[Float[Array, " tests"], Float[Array, " tests"]]:
     """Pair (0 or 1) and side (±1) of the test points: equally many of each cluster (k, σ), in the order of
     (1, +), (1, −), (2, +), (2, −)."""
     index = jnp.arange(4).repeat(count // 4, total_repeat_length=count)
@@ -118,7 +118,7 @@ def sample(key: jax.Array, config: Config) -> Instance:
     else:
         features = parts[3].reshape(n, p)
         outside, variance = jnp.zeros((m, tests), flat.dtype), 0 * scale
-    pair, side = test_clusters(tests)
+    pair, side = cluster_order(tests)
     features = features.at[:, :2].add(signal(labels.pair, labels.side, config.mean_norm))
     test_features = test_features.at[:, :2].add(signal(pair, side, config.mean_norm))
     return Instance(labels, features, signs, weights, test_features, outside, variance)

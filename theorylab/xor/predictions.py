@@ -13,7 +13,7 @@ from theorylab.xor.config import Config, cluster_coupling, fits_reduced, leaves_
 from theorylab.xor.data import Instance, project, sample, sample_labels
 from theorylab.xor.model import State, output, own_and_other
 from theorylab.xor.theory import cell_model, first_step, late, memorisation
-from theorylab.xor.theory.network_error import Network, network, test_error
+from theorylab.xor.theory.network_error import Network, network, sample_error
 from theorylab.xor.train import final_weights, recorded_steps, train
 
 PAPER = "Xu, Wang, Frei, Vardi and Hu 2024, arXiv 2310.02541"
@@ -163,7 +163,7 @@ def late_rates_hold(config: Config) -> str | None:
     return leaves_small_outputs(config)
 
 
-sampled_error = jax.jit(test_error)
+sampled_error = jax.jit(sample_error)
 
 
 # --- test error of the trained network ------------------------------------------------------------------------------
@@ -226,4 +226,3 @@ IMPORTANCE_SAMPLING = Theory(
     predicts=("final_test_error",),
 )
 THEORIES = (REDUCTION, FIRST_STEP, MEMORISATION, CELL_MODEL, LATE_RATES, IMPORTANCE_SAMPLING)
-

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtr
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.training.iterate import iterate
@@ -59,7 +60,7 @@ def cell_of(labels: Labels) -> Array:
     return bits.astype(jnp.int32)
 
 
-def draw(key: jax.Array, labels: Labels, config: Config, *, nodes: int = NODES, arcsine: float = 1.0) -> Cells:
+def draw(key: jax.Array, labels: Labels, config: Config, *, nodes: int = NODES, arcsine: ArrayLike = 1.0) -> Cells:
     """Draw signs, initial alignments and initially active counts of every neuron; the cells are the given labels'.
 
     v_k(0) = g_k √(n/λ)/κ with g_k ~ N(0, 1), and a sample of side σ is active with probability
@@ -76,7 +77,7 @@ def draw(key: jax.Array, labels: Labels, config: Config, *, nodes: int = NODES, 
     pair = labels.pair.astype(jnp.int32)
     # A sum of n independent activations is the binomial count.
     odds = config.mean_norm / math.sqrt(config.input_dim)
-    active = jnp.where(own + arcsine * odds * labels.side[None] * g[:, pair] > 0, 1.0, 0.0)
+    active = jnp.where(own + jnp.asarray(arcsine) * odds * labels.side[None] * g[:, pair] > 0, 1.0, 0.0)
     member = jnp.where(cells[:, None] == jnp.arange(8)[None], 1.0, 0.0)
     kappa = jnp.asarray(step_init_ratio(config), flat.dtype)
     start, zeta = _nodes(nodes)
@@ -105,12 +106,10 @@ def class_counts(cells: Cells) -> Float[Array, "width cells 2"]:
 def initial_state(cells: Cells) -> State:
     """State before the first step."""
     shape = (*cells.active.shape, *cells.start.shape)
-    return State(
-        jnp.zeros(shape, cells.start.dtype), jnp.broadcast_to(cells.start[None, None], shape), cells.alignment
-    )
+    return State(jnp.zeros(shape, cells.start.dtype), jnp.broadcast_to(cells.start[None, None], shape), cells.alignment)
 
 
-def step(state: State, cells: Cells, config: Config, *, feedback: float = 1.0) -> State:
+def step(state: State, cells: Cells, config: Config, *, feedback: ArrayLike = 1.0) -> State:
     """One step: s = 1[u > 0]; D_k = Σ_c σ b n_c <s>; R += s; v_k += D_k; then, with b = y sgn(a),
 
     u = u_0 + b R + (λ/n) σ (v_k − v_k(0)) + ζ √(Σ_c n_c <R²>/p).
@@ -124,7 +123,7 @@ def step(state: State, cells: Cells, config: Config, *, feedback: float = 1.0) -
     alignment = state.alignment + pushed @ jnp.asarray(MEMBER.T)
     activations = state.activations + active
     noise = jnp.sqrt(jnp.sum(counts * jnp.mean(activations**2, axis=-1), axis=(1, 2)) / config.input_dim)
-    coupling = feedback * config.mean_norm**2 / config.input_dim
+    coupling = jnp.asarray(feedback) * config.mean_norm**2 / config.input_dim
     shift = coupling * jnp.asarray(SIDE)[None] * (alignment - cells.alignment)[:, PAIR]
     preactivations = (
         cells.start[None, None]
@@ -204,8 +203,8 @@ def trajectory(
     *,
     nodes: int = NODES,
     draws: int = DRAWS,
-    arcsine: float = 1.0,
-    feedback: float = 1.0,
+    arcsine: ArrayLike = 1.0,
+    feedback: ArrayLike = 1.0,
 ) -> dict[str, Array]:
     """Run the cell model on given labels: accuracies, margin, own and other alignments at the recorded steps.
 

@@ -62,11 +62,11 @@ def alignment_law(
 def mean_alignment(config: Config, *, arcsine: bool = True) -> Any:
     """Mean |<w_j, μ_k>| after one step in units of α|μ|²/(n√m): ½ √(2/π) √(E V_k + E e_k²), over data and neurons.
 
-    With E e_k² = n/8 and E (Σ b)² − N_pair = (n/2)² (1 − 2η)² up to O(1).
+    With E e_k² = n/8 and E (Σ b)² − N_pair = (n (n − 1)/4) (1 − 2η)².
     """
     n, size = config.num_train, config.mean_norm**2
     correlation = math.asin(size / (config.input_dim + size)) / (2 * math.pi)
-    extra = correlation * (n / 2 * (1 - 2 * config.label_noise)) ** 2 if arcsine else 0.0
+    extra = correlation * n * (n - 1) / 4 * (1 - 2 * config.label_noise) ** 2 if arcsine else 0.0
     return 0.5 * math.sqrt(2 / math.pi) * math.sqrt(n / 8 + extra + n / 8)
 
 

@@ -45,7 +45,7 @@ def training_accuracy(steps: Any, config: Config) -> Float[Array, " steps"]:
     return ndtr(mean / jnp.sqrt(variance))
 
 
-def memorisation_time(width: float, accuracy: float = 0.99) -> float:
+def memorisation_time(width: int, accuracy: float = 0.99) -> float:
     """Rescaled time τ = κ t of a training accuracy above 1/2, z √(2/m) with z = Φ⁻¹(accuracy): 3.29/√m at 99%.
 
     To leading order in κ t: then the mean margin is (√m/2) δt and its deviation s/√2.

@@ -29,6 +29,7 @@ NODES, DRAWS = 16, 256
 # The eight cells, in the order of bits (pair, side, label).
 CELLS = np.array([(k, s, y) for k in (0, 1) for s in (1.0, -1.0) for y in (1.0, -1.0)])
 PAIR, SIDE, LABEL = CELLS[:, 0].astype(int), CELLS[:, 1], CELLS[:, 2]
+FLIPPED = LABEL != np.where(PAIR == 0, 1.0, -1.0)
 MEMBER = np.stack([PAIR == 0, PAIR == 1]).astype(float)  # [2, cells]
 
 
@@ -134,8 +135,8 @@ def step(state: State, cells: Cells, config: Config, *, feedback: ArrayLike = 1.
     return State(activations, preactivations, alignment)
 
 
-def read_train(state: State, cells: Cells) -> tuple[Array, Array]:
-    """Training accuracy, and mean training margin in units of α p/8n.
+def read_train(state: State, cells: Cells) -> tuple[Array, Array, Array]:
+    """Training accuracy, the same on flipped labels (NaN without any), and mean training margin in units of α p/8n.
 
     y f / δ of a sample in cell c has mean (y/√m) Σ_j sgn(a_j) E_j and variance (1/m) Σ_j Var_j, with the moments of
     relu(u) over classes (s0 = 1 with probability A_j/N_c) and nodes; accuracy Σ_c (N_c/n) Φ(mean/√variance).
@@ -148,7 +149,9 @@ def read_train(state: State, cells: Cells) -> tuple[Array, Array]:
     deviation = jnp.sqrt(jnp.sum(second - first**2, axis=0))
     weight = cells.counts / jnp.sum(cells.counts)
     accuracy = ndtr(mean / jnp.where(deviation > 0, deviation, 1.0))
-    return weight @ accuracy, (4 / cells.signs.shape[0]) * (weight @ mean)
+    flipped = jnp.where(jnp.asarray(FLIPPED), cells.counts, 0.0)
+    on_flipped = flipped @ accuracy / jnp.sum(flipped)
+    return weight @ accuracy, on_flipped, (4 / cells.signs.shape[0]) * (weight @ mean)
 
 
 def _common_factors(draws: int) -> np.ndarray:
@@ -215,10 +218,11 @@ def trajectory(
     cells = draw(key, labels, config, nodes=nodes, arcsine=arcsine)
 
     def record(state: State) -> dict[str, Array]:
-        train_accuracy, train_margin = read_train(state, cells)
+        train_accuracy, flipped_accuracy, train_margin = read_train(state, cells)
         own, other = own_and_other(cells.signs, state.alignment)
         return {
             "train_accuracy": train_accuracy,
+            "flipped_accuracy": flipped_accuracy,
             "train_margin": train_margin,
             "test_accuracy": jnp.mean(read_test(state, cells, config, draws=draws)),
             "own_alignment": own,

@@ -30,7 +30,7 @@ class Network(NamedTuple):
 
 class Error(NamedTuple):
     """Test error per cluster: importance sampling with its standard error, the first-order estimate, and the design
-    point's distance with the sign of the margin at the centre. ``converged``: a point on f = 0 was found."""
+    point's distance with the sign of the margin at the centre. ``converged``: a point on f = 0 was found; else ``form`` is NaN."""
 
     error: Float[Array, " 4"]
     standard_error: Float[Array, " 4"]
@@ -132,7 +132,8 @@ def sample_error(key: jax.Array, net: Network, *, draws: int = 4000, starts: int
         safe = truth * margins(net, mean, jnp.zeros((1, m)))[0] > 0
         signed = jnp.where(safe, distance, -distance)
         error = jnp.mean(value) * jnp.exp(top)
-        return error, jnp.sqrt(variance) * jnp.exp(top), jnp.exp(log_ndtr(-signed)), signed, found
+        form = jnp.where(found > 0, jnp.exp(log_ndtr(-signed)), jnp.nan)
+        return error, jnp.sqrt(variance) * jnp.exp(top), form, signed, found
 
     return Error(*jax.lax.map(one, (net.mean, jnp.array(TRUTH))))
 

@@ -51,9 +51,7 @@ def cases(preset: str) -> dict[str, Case]:
     found = {"large": Case("", large, {}, 2 if tiny else 16), "small": Case("", slow, {}, 2 if tiny else 4)}
     for ratio in RATIOS:
         steps = 20 if tiny else max(30, round(20 / ratio))
-        config = at_ratio(
-            ratio, cluster_coupling=4.0, label_noise=0.1, num_steps=steps, loss_slope="half", **plain
-        )
+        config = at_ratio(ratio, cluster_coupling=4.0, label_noise=0.1, num_steps=steps, loss_slope="half", **plain)
         found[f"ratio_{ratio:g}"] = Case("", config, {}, seeds)
     memorising = at_ratio(
         0.01, cluster_coupling=0.2, label_noise=0.1, num_steps=40 if tiny else 150,

@@ -29,7 +29,7 @@ NODES, DRAWS = 16, 256
 # The eight cells, in the order of bits (pair, side, label).
 CELLS = np.array([(k, s, y) for k in (0, 1) for s in (1.0, -1.0) for y in (1.0, -1.0)])
 PAIR, SIDE, LABEL = CELLS[:, 0].astype(int), CELLS[:, 1], CELLS[:, 2]
-FLIPPED = LABEL != np.where(PAIR == 0, 1.0, -1.0)
+FLIPPED = np.where(PAIR == 0, 1.0, -1.0) != LABEL
 MEMBER = np.stack([PAIR == 0, PAIR == 1]).astype(float)  # [2, cells]
 
 

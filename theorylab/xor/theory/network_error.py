@@ -29,8 +29,11 @@ class Network(NamedTuple):
 
 
 class Error(NamedTuple):
-    """Test error per cluster: importance sampling with its standard error, the first-order estimate, and the design
-    point's distance with the sign of the margin at the centre. ``converged``: a point on f = 0 was found; else ``form`` is NaN."""
+    """Test error per cluster: by importance sampling with its standard error, and by the first-order estimate.
+
+    ``distance`` is that of the design point, with the sign of the margin at the centre. ``converged`` is 1 where a
+    point on f = 0 was found, else 0 and ``form`` is NaN.
+    """
 
     error: Float[Array, " 4"]
     standard_error: Float[Array, " 4"]

@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-from shared import slow_but
 
 from theorylab.lab import plotting
 from theorylab.lab.grid import make_plan
@@ -27,7 +26,8 @@ def test_sweeps_are_valid(preset):
             make_plan(SETTING, case.config, case.grid)
 
 
-@pytest.mark.parametrize("script", slow_but("5_flipped_labels", FIGURES))
+@pytest.mark.slow
+@pytest.mark.parametrize("script", FIGURES)
 def test_figure_is_drawn_at_the_tiny_preset(script, tmp_path):
     module = importlib.import_module(f"paper_figures.{script}")
     with plotting.style():

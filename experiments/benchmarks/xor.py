@@ -230,10 +230,13 @@ def input_dimension(rounds: int) -> float:
         ready[p] = (jax.jit(run), arguments)
         jax.block_until_ready(ready[p][0](*arguments))
     ratios = []
+
+    def wall(p: int) -> float:
+        run, arguments = ready[p]
+        return min(timed(lambda: jax.block_until_ready(run(*arguments)))[0] for _ in range(5))
+
     for _ in range(2 * rounds + 1):
-        walls = {
-            p: min(timed(lambda: jax.block_until_ready(f(*a)))[0] for _ in range(5)) for p, (f, a) in ready.items()
-        }
+        walls = {p: wall(p) for p in ready}
         ratios.append(walls[32_000] / walls[2000])
     print(f"200 steps at p = 32,000 over p = 2000: {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     return float(np.median(ratios))

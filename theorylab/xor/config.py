@@ -167,7 +167,7 @@ def slope_of_loss(config: Config, margins: Any) -> Any:
 
 # The cases of a preset share their sizes, and so their compiled programs.
 SMALL: dict[str, Any] = {
-    "num_train": 60, "input_dim": 60_000, "width": 200, "num_steps": 60, "label_noise": 0.1,
+    "num_train": 60, "input_dim": 60_000, "width": 200, "num_steps": 40, "label_noise": 0.1,
 }  # fmt: skip
 SLOW: dict[str, Any] = {
     "num_train": 100, "input_dim": 200_000, "width": 200, "num_steps": 200, "label_noise": 0.1,

@@ -12,6 +12,7 @@ SETTINGS = {
     "random_features": "Random-feature ridge regression: more is better",
     "linear_attention": "Linear attention: one layer, one step of gradient descent",
     "matrix_sensing": "Matrix sensing: how over-parameterisation slows gradient descent",
+    "xor": "XOR clusters: benign overfitting and grokking in a ReLU network",
 }
 
 

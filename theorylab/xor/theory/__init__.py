@@ -1,0 +1,1 @@
+"""Theories of XOR clusters: first step, memorisation, whole trajectories by cells, late rates, a network's error."""

@@ -128,6 +128,106 @@ class _State(NamedTuple):
     seed_kick: Array  # [n, n]
 
 
+def dmft(
+    key: jax.Array,
+    *,
+    num_steps: int,
+    num_particles: int,
+    output_scale: ArrayLike,
+    quadratic_coeff: ArrayLike,
+    scaled_learning_rate: ArrayLike,
+    sample_ratio: ArrayLike,
+    spike_overlap: ArrayLike,
+    init_scale: ArrayLike = 1.0,
+    cutoff: ArrayLike = 6.0,
+    centred: ArrayLike = 0.0,
+    field_reaction: ArrayLike = 1.0,
+    bulk_reaction: ArrayLike = 1.0,
+) -> Dynamics:
+    """Curves of the infinite network with a planted spike, M(0) = σ² [(I - ββᵀ/D) + ρ₀ ββᵀ], in the limit D -> ∞.
+
+    See the module's docstring for the equations and :func:`march` for the numerical parameters. At ``spike_overlap``
+    = 0 the teacher's direction is a saddle that is never left: the network memorises and never learns.
+    """
+    overlap = jnp.reshape(jnp.asarray(spike_overlap, jnp.result_type(float)) * jnp.asarray(init_scale) ** 2, (1,))
+    start = jnp.ones_like(overlap)
+    kernels = march(
+        key, num_steps=num_steps, num_particles=num_particles, output_scale=output_scale,
+        quadratic_coeff=quadratic_coeff, scaled_learning_rate=scaled_learning_rate, sample_ratio=sample_ratio,
+        overlaps=overlap, starts=start, kicks=jnp.zeros((1, num_steps + 1), overlap.dtype), init_scale=init_scale,
+        cutoff=cutoff, centred=centred, field_reaction=field_reaction, bulk_reaction=bulk_reaction,
+    )  # fmt: skip
+    return losses(
+        kernels, output_scale=output_scale, quadratic_coeff=quadratic_coeff, overlaps=overlap, starts=start,
+        init_scale=init_scale, centred=centred,
+    )  # fmt: skip
+
+
+def average(
+    key: jax.Array, num_runs: int, solve: Callable[[jax.Array], Dynamics]
+) -> tuple[Dynamics, Dynamics]:
+    """Mean of ``solve(key)`` over independent runs, one after the other, and its standard error.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two runs: one has no error bar.
+    """
+    if num_runs < 2:
+        raise ValueError(f"num_runs = {num_runs} is not allowed: a standard error needs at least 2 runs")
+    runs = jax.lax.map(solve, jax.random.split(key, num_runs))
+    return (
+        jax.tree.map(lambda x: jnp.mean(x, axis=0), runs),
+        jax.tree.map(lambda x: jnp.std(x, axis=0, ddof=1) / num_runs**0.5, runs),
+    )
+
+
+def losses(
+    kernels: Kernels,
+    *,
+    output_scale: ArrayLike,
+    quadratic_coeff: ArrayLike,
+    overlaps: Float[Array, " spikes"],
+    starts: Float[Array, " spikes"],
+    init_scale: ArrayLike = 1.0,
+    centred: ArrayLike = 0.0,
+) -> Dynamics:
+    """Losses and overlaps from the order parameters of :func:`march`, given the same arguments.
+
+    With A = ββᵀ - κ (M - z M(0)), z = ``centred``, the test error is (1/4)(tr A/D)² + |A|²/(2D²) + α²|w̄|²/D; only the
+    spikes and w̄ w̄ᵀ have a Frobenius norm of order D.
+    """
+    kappa = output_scale * jnp.asarray(quadratic_coeff)
+    growth = kernels.growth[:, :-1]
+    variances = jnp.diagonal(kernels.covariance, axis1=2, axis2=3)  # [fields, fields, step]
+    mean_power, spread = variances[0, 0], variances[1:, 1:]
+    bulk = jnp.diagonal(kernels.bulk_covariance)
+    overlap = overlaps @ growth**2
+    norm = mean_power + overlap + jnp.einsum("a,aat->t", overlaps, spread) + bulk
+    initial = centred * jnp.sum(overlaps * starts**2)
+    variance_error = 0.25 * (1 - kappa * (norm - centred * jnp.asarray(init_scale) ** 2 - initial)) ** 2
+    # |ββᵀ (1 + κ z ρ(0)) - κ Σ_a ρ_a v_a v_aᵀ|²/D², with v_a·v_b/D = G_a G_b + C_ab.
+    teacher = 1 + kappa * initial
+    products = growth[:, None] * growth[None, :] + spread
+    spikes = jnp.einsum("a,b,abt->t", overlaps, overlaps, products**2)
+    misalignment = 0.5 * (teacher**2 - 2 * teacher * kappa * overlap + kappa**2 * (spikes + mean_power**2))
+    linear_power = jnp.asarray(output_scale) ** 2 * mean_power
+    return Dynamics(
+        train_loss=kernels.residual_power,
+        test_loss=variance_error + misalignment + linear_power,
+        variance_error=variance_error,
+        misalignment_error=misalignment,
+        linear_power=linear_power,
+        spike_overlap=overlap,
+        mean_weight_power=mean_power,
+        spike_noise=spread[0, 0],
+        bulk_power=bulk,
+        teacher_growth=growth[0],
+        weight_norm=norm,
+        seed_noise=jnp.diagonal(kernels.seed_covariance),
+    )
+
+
 def march(
     key: jax.Array,
     *,
@@ -140,6 +240,7 @@ def march(
     overlaps: Float[Array, " spikes"],
     starts: Float[Array, " spikes"],
     kicks: Float[Array, "spikes steps"],
+    init_scale: ArrayLike = 1.0,
     cutoff: ArrayLike = 6.0,
     centred: ArrayLike = 0.0,
     field_reaction: ArrayLike = 1.0,
@@ -147,7 +248,7 @@ def march(
 ) -> Kernels:
     """Solve the mean-field equations of this module for any number of spikes.
 
-    M(0) + noise = bulk + Σ_a ρ_a v_a v_aᵀ, with G_a(0) = starts[a] and G_a(t+1) = G_a(t) + cν<g_a(t) h*> +
+    M = bulk + Σ_a ρ_a v_a v_aᵀ, with bulk = σ² I at the start (σ = ``init_scale``), G_a(0) = starts[a] and G_a(t+1) = G_a(t) + cν<g_a(t) h*> +
     kicks[a, t]; the network's spike term is Σ_a ρ_a h_a², and the R, Rg, C of the spikes are matrices in (a, b).
     One planted spike has starts = 1 and kicks = 0 (see :func:`dmft`).
 
@@ -178,7 +279,8 @@ def march(
     linear = jnp.concatenate([jnp.ones(1, dtype), jnp.zeros(spikes, dtype)])  # h_b also enters linearly
     even = linear[:, None]
     same_parity = even * even.T + (1 - even) * (1 - even.T)
-    label = 0.5 * nodes**2 + centred * 0.5 * kappa * (1 + jnp.sum(overlaps * starts**2) * nodes**2)
+    init_scale = jnp.asarray(init_scale, dtype)
+    label = 0.5 * nodes**2 + centred * 0.5 * kappa * (init_scale**2 + jnp.sum(overlaps * starts**2) * nodes**2)
     fresh = jax.random.normal(key, (fields * n * num,), dtype).reshape(fields, n, num)
 
     def by_parity(values: Array) -> Array:
@@ -201,7 +303,7 @@ def march(
             response=zeros(fields, fields, n + 1, n),
             field_response=zeros(fields, fields, n, n),
             bulk_response=zeros(n + 1, n),
-            bulk_mean=zeros(n + 1).at[0].set(1.0),
+            bulk_mean=zeros(n + 1).at[0].set(init_scale),
             bulk_field_response=zeros(n, n),
             bulk_force=zeros(n, n),
             growth=zeros(spikes, n + 1).at[:, 0].set(starts),

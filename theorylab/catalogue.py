@@ -12,6 +12,7 @@ SETTINGS = {
     "random_features": "Random-feature ridge regression: more is better",
     "linear_attention": "Linear attention: one layer, one step of gradient descent",
     "matrix_sensing": "Matrix sensing: how over-parameterisation slows gradient descent",
+    "grokking": "Grokking: from lazy to rich training",
 }
 
 

@@ -8,7 +8,7 @@ are plain arrays here; ``activation`` is any elementwise function.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +52,8 @@ def network_output(
     activation: Activation,
 ) -> Float[Array, " samples"]:
     """f(x) = (α/N) Σ_i φ(w_i·x)."""
-    return output_scale * jnp.mean(activation(inputs @ weights.T), axis=1)
+    output: Any = output_scale * jnp.mean(activation(inputs @ weights.T), axis=1)
+    return output
 
 
 def activation_and_slope(
@@ -89,7 +90,8 @@ def moments_output(
 ) -> Float[Array, " samples"]:
     """f(x) = α w̄·x + (α ε/2) xᵀ M x: what the network of these moments returns."""
     quadratic = jnp.sum((inputs @ moments.second) * inputs, axis=1)
-    return output_scale * (inputs @ moments.mean + quadratic_coeff / 2 * quadratic)
+    output: Any = output_scale * (inputs @ moments.mean + quadratic_coeff / 2 * quadratic)
+    return output
 
 
 def transform(moments: Moments, affine: AffineMap) -> Moments:
@@ -108,8 +110,9 @@ def descent_map(
 ) -> AffineMap:
     """One step of gradient descent as a map of each neuron: L = I + c ε Xᵀ diag(Δ) X, s = c XᵀΔ, c = γ/α."""
     weighted = residual[:, None] * inputs
-    linear = jnp.eye(inputs.shape[1], dtype=inputs.dtype) + rate * quadratic_coeff * (weighted.T @ inputs)
-    return AffineMap(linear, rate * jnp.sum(weighted, axis=0))
+    form: Any = rate * quadratic_coeff * (weighted.T @ inputs)
+    shift: Any = rate * jnp.sum(weighted, axis=0)
+    return AffineMap(form + jnp.eye(inputs.shape[1], dtype=inputs.dtype), shift)
 
 
 def linearised_moments(moments: Moments, change: AffineMap) -> Moments:

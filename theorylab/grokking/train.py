@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -33,6 +32,9 @@ from theorylab.grokking.theory.times import grokking_times
 from theorylab.lab.setting import Observables
 from theorylab.training.iterate import iterate, log_spaced_steps
 
+#: Above so many samples no kernel matrix is formed, and its observables are left out.
+LARGEST_KERNEL = 4000
+
 
 def recorded_steps(config: Config) -> tuple[int, ...]:
     """Steps at which :func:`simulate` records: twenty per decade."""
@@ -45,7 +47,7 @@ def scaled_times(config: Config) -> Float[Array, " records"]:
 
 
 class MomentState(NamedTuple):
-    """Moments of the weights, and ``spike``: what the maps of all steps so far make of the vector β, v = … L_1 L_0 β."""
+    """Moments of the weights, and ``spike``: what all maps so far make of the target, v = L_t … L_1 L_0 β."""
 
     moments: Moments
     spike: Float[Array, " dim"]
@@ -131,9 +133,11 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     dict
         At :func:`recorded_steps`: ``train_loss``; ``test_loss``, exact, and its parts ``variance_error``,
         ``misalignment_error`` and ``linear_power``; ``target_overlap`` βᵀMβ/D²; ``weight_norm`` sqrt(tr M/D);
-        ``kernel_target_alignment`` and ``kernel_trace`` tr K/P; ``spike_gain`` β·v/D and ``spike_spread``
-        |v|²/D − gain² (``moments`` only); ``sampled_test_loss`` (``num_test`` > 0); ``relative_train_loss`` and
-        ``relative_linear_power``, over twice the initial train loss (``linearised`` and centred).
+        ``kernel_target_alignment`` and ``kernel_trace`` tr K/P (up to ``LARGEST_KERNEL`` samples);
+        ``closed_kernel_alignment`` and ``closed_kernel_trace``, from w̄ and M (``network``);
+        ``spike_gain`` β·v/D and ``spike_spread`` |v|²/D − gain² (``moments``); ``sampled_test_loss``
+        (``num_test`` > 0); ``relative_train_loss`` and ``relative_linear_power``, over twice the initial train
+        loss (``linearised``).
         ``train_time``, ``test_time`` and ``grokking_gap``, NaN if not reached; ``train_reached``, ``test_reached``.
     """
     return run(sample(key, config), config)
@@ -148,7 +152,7 @@ def run(instance: Instance, config: Config) -> Observables:
     reference = moments_output(start, inputs, alpha, eps) if config.centred else jnp.zeros_like(y)
     goal = y + reference  # a centred network f − f_0 fits y where f fits y + f_0
 
-    def measure(visible: Moments, actual: Moments, kernel: Array) -> dict[str, Any]:
+    def measure(visible: Moments, actual: Moments, kernel: Array | None) -> dict[str, Any]:
         """Observables of the function that ``visible`` represents and of weights with moments ``actual``."""
         change = visible
         if config.centred:
@@ -160,28 +164,30 @@ def run(instance: Instance, config: Config) -> Observables:
             **risk._asdict(),
             "target_overlap": target @ actual.second @ target / dim**2,
             "weight_norm": jnp.sqrt(jnp.trace(actual.second) / dim),
-            "kernel_target_alignment": alignment(kernel, y),
-            "kernel_trace": jnp.trace(kernel) / inputs.shape[0],
         }
+        if kernel is not None:
+            values["kernel_target_alignment"] = alignment(kernel, y)
+            values["kernel_trace"] = jnp.trace(kernel) / inputs.shape[0]
         if test_inputs is not None:
             error = labels(test_inputs, target) - moments_output(change, test_inputs, alpha, eps)
             values["sampled_test_loss"] = jnp.mean(error**2)
         return values
 
+    kernels = inputs.shape[0] <= LARGEST_KERNEL
     options: dict[str, Any] = {"num_steps": config.num_steps, "record_at": recorded_steps(config)}
     if config.trainer == "moments":
 
         def record(state: MomentState) -> dict[str, Any]:
             moments, spike = state
             gain = target @ spike / dim
-            values = measure(moments, moments, tangent_kernel(moments, inputs, eps))
+            values = measure(moments, moments, tangent_kernel(moments, inputs, eps) if kernels else None)
             return values | {"spike_gain": gain, "spike_spread": spike @ spike / dim - gain**2}
 
         orbit = iterate(
             moment_step(inputs, goal, alpha, eps, gamma), MomentState(start, target), record=record, **options
         )
     elif config.trainer == "linearised":
-        kernel = tangent_kernel(start, inputs, eps)
+        kernel = tangent_kernel(start, inputs, eps) if kernels else None
         none = AffineMap(jnp.zeros_like(start.second), jnp.zeros_like(start.mean))
 
         def record_linearised(state: AffineMap) -> dict[str, Any]:
@@ -197,7 +203,11 @@ def run(instance: Instance, config: Config) -> Observables:
 
         def record_network(now: Array) -> dict[str, Any]:
             moments = moments_of(now)
-            values = measure(moments, moments, network_kernel(now, inputs, activation))
+            values = measure(moments, moments, network_kernel(now, inputs, activation) if kernels else None)
+            if kernels:
+                closed = tangent_kernel(moments, inputs, eps)
+                values["closed_kernel_alignment"] = alignment(closed, y)
+                values["closed_kernel_trace"] = jnp.trace(closed) / inputs.shape[0]
             # The losses come from the neurons themselves, not from their moments.
             output = network_output(now, inputs, alpha, activation) - reference
             values["train_loss"] = jnp.mean((y - output) ** 2)
@@ -213,7 +223,7 @@ def run(instance: Instance, config: Config) -> Observables:
             record=record_network, **options,
         )  # fmt: skip
     observables: Observables = dict(orbit.observables)
-    if config.trainer == "linearised" and config.centred:
+    if config.trainer == "linearised":
         twice = 2 * observables["train_loss"][0]
         observables["relative_train_loss"] = observables["train_loss"] / twice
         observables["relative_linear_power"] = observables["linear_power"] / twice
@@ -234,31 +244,3 @@ def crossing_times(
         "train_reached": jnp.isfinite(train).astype(train.dtype),
         "test_reached": jnp.isfinite(test).astype(test.dtype),
     }
-
-
-def sweep_moments(
-    inputs: Float[Array, "runs samples dim"],
-    targets: Float[Array, "runs samples"],
-    starts: Moments,
-    output_scales: Float[Array | np.ndarray, " runs"],
-    *,
-    quadratic_coeff: ArrayLike,
-    scaled_learning_rate: ArrayLike,
-    num_steps: int,
-    record: Callable[[Moments, Array, Array, Array], dict[str, Any]],
-    record_at: Sequence[int],
-) -> dict[str, Array]:
-    """Many runs in one program, for labels of any origin: ``record(moments, inputs, labels, α)`` of each."""
-
-    def one(x: Array, y: Array, start: Moments, alpha: Array) -> dict[str, Array]:
-        rate = scaled_learning_rate / alpha
-
-        def step(moments: Moments, t: Any) -> Moments:
-            residual = y - moments_output(moments, x, alpha, quadratic_coeff)
-            return transform(moments, descent_map(x, residual, rate, quadratic_coeff))
-
-        return iterate(
-            step, start, num_steps=num_steps, record=lambda m: record(m, x, y, alpha), record_at=record_at
-        ).observables
-
-    return jax.vmap(one)(inputs, targets, starts, jnp.asarray(output_scales))

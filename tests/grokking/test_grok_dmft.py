@@ -1,5 +1,6 @@
 """The mean-field theory of grokking against exact numbers and simulation, with theories that must be rejected."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from theorylab.grokking.theory import dmft
+from theorylab.grokking import mean_field
+from theorylab.grokking.config import Config
+from theorylab.grokking.theory import dmft, dmft_seed
 from theorylab.grokking.theory.dmft_sampling import orthogonalise, teacher_nodes
 
 STEPS = 16
@@ -27,7 +30,7 @@ def solve(key, overlap, cutoff, *, field=1.0, bulk=1.0, num_steps=STEPS, num_par
 
 @pytest.fixture(scope="module")
 def solution():
-    """``f(overlap, cutoff, **controls) -> (kernels, curves)`` averaged over four runs, cached."""
+    """``f(overlap, cutoff, **controls) -> (kernels, curves)``, cached; the average of four runs for an open tail."""
     known = {}
 
     def call(overlap, cutoff, field=1.0, bulk=1.0):
@@ -36,7 +39,7 @@ def solution():
             arguments = [jnp.asarray(value, float) for value in name]
             runs = [
                 jax.tree.map(np.asarray, solve(key, *arguments[:2], field=arguments[2], bulk=arguments[3]))
-                for key in jax.random.split(jax.random.key(0), 4)
+                for key in jax.random.split(jax.random.key(0), 4)[: 4 if cutoff > 5 else 1]
             ]
             known[name] = jax.tree.map(lambda *values: np.mean(values, axis=0), *runs)
         return known[name]
@@ -165,6 +168,9 @@ def _measure(residual, linear, shift, overlap, dim):
         "bulk_power": bulk,
         "variance_error": variance,
         "weight_norm": norm,
+        "seed_noise": np.sum(rest[0] ** 2),
+        "total_overlap": second[0, 0] / dim,
+        "squared_growth": spike[0] ** 2,
     }
 
 
@@ -185,11 +191,13 @@ def extrapolated(overlap, num_steps, sizes):
     }
 
 
-def disagreements(curves, measured, curvature, steps=(1, 2, 4, 8, STEPS)):
+def disagreements(curves, measured, curvature, *, steps=(1, 2, 4, 8, STEPS), planted=True):
     """Observables that differ by more than 3 standard errors and ``curvature`` (relative; what 1/D² leaves)."""
     apart = {}
     for name, (mean, error) in measured.items():
-        predicted = getattr(curves, name)
+        predicted = getattr(curves, name, None)
+        if predicted is None or (planted and name == "seed_noise"):
+            continue  # a planted spike acts on the residual, which the noise's theory freezes
         for step in steps:
             allowed = 3 * error[step] + curvature * abs(predicted[step])
             if abs(mean[step] - predicted[step]) > allowed:
@@ -199,7 +207,7 @@ def disagreements(curves, measured, curvature, steps=(1, 2, 4, 8, STEPS)):
 
 @pytest.fixture(scope="module")
 def planted():
-    return extrapolated(0.1, STEPS, {40: 160, 80: 100})
+    return extrapolated(0.1, STEPS, {40: 80, 80: 40})
 
 
 def test_planted_theory_agrees_with_simulation(solution, planted):
@@ -219,13 +227,104 @@ def test_planted_simulation_rejects_wrong_theories(solution, planted, overlap, c
 
 
 def test_without_a_spike_the_network_memorises_and_never_learns(solution):
-    measured = extrapolated(0.0, STEPS, {40: 160, 80: 100})
+    measured = extrapolated(0.0, STEPS, {40: 60, 80: 30})
     curves = solution(0.0, 4.0)[1]
     compared = {name: measured[name] for name in ("train_loss", "mean_weight_power", "bulk_power", "weight_norm")}
     assert not disagreements(curves, compared, 0.02)
-    assert curves.train_loss[-1] < 0.05 * curves.train_loss[0] * 2
+    assert curves.train_loss[-1] < 0.1 * curves.train_loss[0]
     np.testing.assert_allclose(curves.misalignment_error, 0.5 + 0.125 * curves.mean_weight_power**2)
     assert "mean_weight_power" in disagreements(solution(0.0, 4.0, bulk=0.0)[1], compared, 0.02)
+
+
+# --- the seed of an isotropic start ---------------------------------------------------------------------------------
+
+
+def test_data_noise_seeds_the_spike(solution):
+    curves = solution(0.0, 4.0)[1]
+    ratio = curves.seed_noise / curves.teacher_growth**2
+    np.testing.assert_allclose(ratio[[4, 8, 16]], [0.215, 0.393, 0.503], rtol=0.02)
+    np.testing.assert_allclose(curves.seed_noise[[1, 2, 4, 8]], [0.0428, 0.2211, 1.306, 6.94], rtol=0.02)
+    measured = extrapolated(0.0, 4, {40: 80, 80: 40})
+    compared = {"seed_noise": measured["seed_noise"]}
+    options = {"steps": (1, 2, 4), "planted": False}
+    assert not disagreements(curves, compared, 0.02, **options)
+    # Without the factor h*² in the noise: <Δ²> in place of <Δ²h*²> at the first step.
+    unweighted = curves._replace(seed_noise=0.18 * curves.seed_noise)
+    assert disagreements(unweighted, compared, 0.02, **options)
+    # (1 + χ) G²/D passes 0.1 between steps 4 and 8 at D = 200.
+    arrays = jax.tree.map(jnp.asarray, curves)
+    assert float(dmft_seed.seed_ratio(arrays, 200.0)) == pytest.approx(0.37, abs=0.01)
+    assert float(dmft_seed.seed_ratio(arrays, 1e6)) == pytest.approx(ratio[-1])
+
+
+def test_dominant_mode_of_a_covariance():
+    generator = np.random.default_rng(0)
+    vectors = np.linalg.qr(generator.standard_normal((9, 9)))[0]
+    vectors *= np.sign(vectors[0])
+    covariance = (vectors * [1.0, 0.2, 0.05, 0, 0, 0, 0, 0, 0]) @ vectors.T
+    mode = np.asarray(jax.jit(dmft_seed.dominant_mode)(jnp.asarray(covariance)))
+    np.testing.assert_allclose(np.abs(mode), np.abs(vectors[:, 0]), atol=1e-10)
+    assert not np.any(np.asarray(jax.jit(dmft_seed.dominant_mode)(jnp.zeros((9, 9)))))
+
+
+@pytest.mark.slow
+def test_noise_driven_theory_follows_the_isotropic_start():
+    dim, steps, seeds = 200, 20, 60
+    generator = np.random.default_rng(dim)
+    runs = [simulate(generator, dim, 1 / dim, steps)["total_overlap"] / dim for _ in range(seeds)]
+    mean, error = np.mean(runs, axis=0), np.std(runs, axis=0, ddof=1) / np.sqrt(seeds)
+    options = {
+        "num_steps": steps, "num_particles": 2000, "output_scale": 1.0, "quadratic_coeff": 0.5,
+        "scaled_learning_rate": 0.12, "sample_ratio": 4.0, "cutoff": 4.0,
+    }  # fmt: skip
+    key = jax.random.key(0)
+    driven = jax.jit(lambda key: dmft_seed.noise_driven_dmft(key, input_dim=dim, **options).spike_overlap)(key)
+    seeded = jax.jit(lambda key: dmft_seed.seeded_dmft(key, input_dim=dim, **options).spike_overlap)(key)
+    chance = jax.jit(lambda key: dmft.dmft(key, spike_overlap=1 / dim, **options).spike_overlap)(key)
+
+    def worst(predicted):
+        excess = np.abs(np.asarray(predicted) - mean) - 3 * error
+        return float(np.max((excess / mean)[[2, 4, 8, 16, 20]]))
+
+    assert worst(driven) < 0.02
+    assert 0.02 < worst(seeded) < 0.15  # its seed acts too early
+    assert worst(chance) > 0.1  # no noise
+
+
+@pytest.mark.slow
+def test_planted_theory_at_larger_sizes_and_later_times():
+    options = {
+        "num_steps": 40, "num_particles": 3000, "output_scale": 1.0, "quadratic_coeff": 0.5,
+        "scaled_learning_rate": 0.12, "sample_ratio": 4.0, "cutoff": 4.0,
+    }  # fmt: skip
+    measured = extrapolated(0.1, 40, {100: 120, 200: 60})
+
+    @jax.jit
+    def solved(key, overlap):
+        return dmft.average(key, 3, lambda key: dmft.dmft(key, spike_overlap=overlap, **options))
+
+    curves, errors = solved(jax.random.key(0), 0.1)
+    steps = (1, 2, 4, 8, 16, 30, 40)
+    assert not disagreements(curves, measured, 0.01, steps=steps)
+    assert float(jnp.max(errors.test_loss[1:] / curves.test_loss[1:])) < 0.01
+    assert "spike_overlap" in disagreements(solved(jax.random.key(0), 0.105)[0], measured, 0.01, steps=steps)
+
+
+# --- the theories as the laboratory sees them -----------------------------------------------------------------------
+
+
+def test_theories_say_where_they_do_not_apply():
+    planted = Config(planted=True, num_steps=20)
+    assert mean_field.has_planted_spike(planted) is None
+    reason = mean_field.has_planted_spike(dataclasses.replace(planted, spike_overlap=0.0))
+    assert "no seed" in reason
+    assert "planted = True" in mean_field.has_planted_spike(Config(num_steps=20))
+    assert "at most 100 steps" in mean_field.has_planted_spike(dataclasses.replace(planted, num_steps=1000))
+    assert "infinite width" in mean_field.has_planted_spike(dataclasses.replace(planted, width=50.0))
+    assert mean_field.starts_isotropic(planted) and mean_field.starts_isotropic(Config(num_steps=20)) is None
+    key = jax.random.key(0)
+    assert mean_field.predict_planted(key, Config(num_steps=20)) == {}
+    assert mean_field.predict_isotropic(key, planted) == {}
 
 
 # --- the sampler ----------------------------------------------------------------------------------------------------

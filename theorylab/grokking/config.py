@@ -136,6 +136,10 @@ MANY_SAMPLES = Config(
     input_dim=12, num_samples=5000, quadratic_coeff=0.5, scaled_learning_rate=2.4e-4, num_steps=160,
     train_threshold=0.15,
 )  # fmt: skip
+#: Few steps, which is what the mean-field theory is solved for.
+MEAN_FIELD = Config(
+    input_dim=100, num_samples=400, quadratic_coeff=0.5, scaled_learning_rate=0.12, num_steps=20, planted=True
+)  # fmt: skip
 #: The published setting: D = 100, P = 550.
 PUBLISHED = Config(input_dim=100, num_samples=550, num_steps=1500)
 
@@ -145,6 +149,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("network", NETWORK, seeds=3),
         Case("memorisation", MEMORISATION, seeds=16),
         Case("many samples", MANY_SAMPLES, seeds=3),
+        Case("planted", MEAN_FIELD, seeds=8),
     ),
     "default": (
         Case("grokking", dataclasses.replace(PUBLISHED, num_test=4000), seeds=4),
@@ -171,6 +176,13 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=16,
         ),
         Case("many samples", MANY_SAMPLES, {"quadratic_coeff": (0.25, 0.5)}, seeds=6),
+        Case(
+            "planted",
+            dataclasses.replace(MEAN_FIELD, num_steps=40),
+            {"spike_overlap": (0.05, 0.1), "output_scale": (1.0, 2.0)},
+            seeds=12,
+        ),
+        Case("isotropic", dataclasses.replace(MEAN_FIELD, input_dim=200, num_samples=800, planted=False), seeds=8),
     ),
     "paper": (
         Case(

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from theorylab.grokking.config import Config, initial_overlap, sample_ratio
 from theorylab.grokking.data import sample
+from theorylab.grokking.mean_field import MEAN_FIELD_THEORIES
 from theorylab.grokking.model import Moments, labels, moments_output
 from theorylab.grokking.theory.lazy import lazy_curves
 from theorylab.grokking.theory.marchenko_pastur import memorisation
@@ -220,4 +221,5 @@ THEORIES: tuple[Theory, ...] = (
         valid=sees_the_population,
         finite_size=lambda config, observable: 0.05,
     ),
+    *MEAN_FIELD_THEORIES,
 )

@@ -7,7 +7,7 @@ coefficients mix fresh normals.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def orthogonalise(
     -------
     unit, coefficients, length
     """
-    def project(_: int, split: tuple[Array, Array]) -> tuple[Array, Array]:
+    def project(_: Any, split: tuple[Array, Array]) -> tuple[Array, Array]:
         rest, total = split
         coefficients = basis @ (weights * rest)
         return rest - coefficients @ basis, total + coefficients

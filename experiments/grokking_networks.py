@@ -146,9 +146,9 @@ def results(name: str, preset: Preset = "default", folder: str | Path = "results
     if not store.exists():
         data = train(runs(preset)[name])
         unfinished = store.with_suffix(".part")
-        data.to_zarr(unfinished, mode="w")
+        data.to_zarr(unfinished, mode="w", consolidated=False)
         unfinished.rename(store)
-    return xarray.open_zarr(store).load()
+    return xarray.open_zarr(store, consolidated=False).load()
 
 
 def main(preset: Preset = "default", folder: Path = Path("results")) -> None:

@@ -46,6 +46,8 @@ def predict_reduction(key: jax.Array, config: Config) -> Prediction:
         return {}
     instance = sample(key, config)
     values = run(instance._replace(test_inputs=None), dataclasses.replace(config, trainer="moments", num_test=0))
+    # At the start a centred network has C = 0 up to rounding: nothing to compare relatively.
+    values["linear_power"] = jnp.where(values["linear_power"] > 1e-20, values["linear_power"], jnp.nan)
     return {name: above_rounding(values[name], values["train_loss"]) for name in REDUCED}
 
 

@@ -124,9 +124,7 @@ def train(run: Run) -> xarray.Dataset:
     def one(key: jax.Array, value: jax.Array) -> Any:
         split, initial = jax.random.split(key)
         options = {**run.options, run.swept: value}
-        curves = train_classifier(
-            initial, module, run.task(split), num_steps=run.num_steps, record_at=steps, **options
-        )
+        curves = train_classifier(initial, module, run.task(split), num_steps=run.num_steps, record_at=steps, **options)
         return curves._asdict()
 
     keys = jax.random.split(jax.random.key(0), run.seeds)

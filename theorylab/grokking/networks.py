@@ -61,7 +61,7 @@ class MLP(nn.Module):
 
 
 class Transformer(nn.Module):
-    """One layer of causal attention and a ReLU MLP with residual connections and no normalisation; reads the last token.
+    """One layer of attention and a ReLU MLP, with residual connections and no normalisation; reads the last token.
 
     The architecture of Nanda et al., arXiv 2301.05217: token and position embeddings of ``dim``, ``heads`` heads, a
     hidden layer of 4 ``dim``, no biases in the unembedding.
@@ -165,9 +165,7 @@ def train_classifier(
             weight_norm=optax.tree.norm(params),
         )._asdict()
 
-    descent: Any = optax.adamw(
-        learning_rate, b1=0.9, b2=second_moment_decay, eps=epsilon, weight_decay=weight_decay
-    )
+    descent: Any = optax.adamw(learning_rate, b1=0.9, b2=second_moment_decay, eps=epsilon, weight_decay=weight_decay)
     if optimizer == "perpendicular_adamw":
         descent = optax.chain(perpendicular_gradients(), descent)
     run = gradient_descent(objective, initial, descent, num_steps=num_steps, record=record, record_at=record_at)

@@ -26,7 +26,7 @@ def softmax_cross_entropy(
     return jnp.log(jnp.sum(jnp.exp(shifted), axis=1)) - _at(shifted, labels)
 
 
-def stablemax_weights(logits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:  # noqa: UP037
+def stablemax_weights(logits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """s(z) = z + 1 for z >= 0 and 1/(1 - z) below: positive, and linear where exp is exponential."""
     # Each branch sees only its own half line, or its gradient would be infinite at z = 1.
     return jnp.where(logits >= 0, jnp.maximum(logits, 0) + 1, 1 / (1 - jnp.minimum(logits, 0)))
@@ -68,7 +68,7 @@ def perpendicular_gradients() -> optax.GradientTransformation:
 
 
 def perpendicular(gradient: Array, weights: Array) -> Array:
-    """Component of ``gradient`` perpendicular to ``weights``, rescaled to the gradient's length (0 if there is none)."""
+    """Component of ``gradient`` perpendicular to ``weights``, rescaled to its own length (0 if there is none)."""
     inner = jnp.sum(weights * gradient) / (jnp.sum(weights**2) + 1e-30)
     rest = gradient - inner * weights
     length = jnp.sqrt(jnp.sum(rest**2))

@@ -18,8 +18,8 @@ M(0) = (I - ββᵀ/D) + ρ₀ ββᵀ. With w_i = b + μ_i v + bulk_i, the netw
 Everything at step t depends on steps before t alone, so one pass solves it: no iteration, no damping.
 
 Derived here, for the model of Kumar, Bordelon, Gershman and Pehlevan, arXiv 2310.06110; their own equations may be
-parametrised differently. Against simulations extrapolated to D = ∞ it was within 0.8 % on train loss, test loss and
-overlap up to γ·step = 7.2.
+parametrised differently. Simulations at finite D differ by O(1/D): at D = 100 and γ·step = 4.8, about 10 % on the train
+loss and 4 % on test loss and overlap.
 """
 
 from __future__ import annotations
@@ -163,9 +163,7 @@ def dmft(
     )  # fmt: skip
 
 
-def average(
-    key: jax.Array, num_runs: int, solve: Callable[[jax.Array], Dynamics]
-) -> tuple[Dynamics, Dynamics]:
+def average(key: jax.Array, num_runs: int, solve: Callable[[jax.Array], Dynamics]) -> tuple[Dynamics, Dynamics]:
     """Mean of ``solve(key)`` over independent runs, one after the other, and its standard error.
 
     Raises
@@ -248,9 +246,9 @@ def march(
 ) -> Kernels:
     """Solve the mean-field equations of this module for any number of spikes.
 
-    M = bulk + Σ_a ρ_a v_a v_aᵀ, with bulk = σ² I at the start (σ = ``init_scale``), G_a(0) = starts[a] and G_a(t+1) = G_a(t) + cν<g_a(t) h*> +
-    kicks[a, t]; the network's spike term is Σ_a ρ_a h_a², and the R, Rg, C of the spikes are matrices in (a, b).
-    One planted spike has starts = 1 and kicks = 0 (see :func:`dmft`).
+    M = bulk + Σ_a ρ_a v_a v_aᵀ, with bulk = σ² I at the start (σ = ``init_scale``), G_a(0) = starts[a] and
+    G_a(t+1) = G_a(t) + cν <g_a(t) h*> + kicks[a, t]. The network's spike term is Σ_a ρ_a h_a², and the R, Rg, C of the
+    spikes are matrices in (a, b). One planted spike has starts = 1 and kicks = 0 (see :func:`dmft`).
 
     Memory is num_particles · num_steps² · (fields² + fields + 1) · 4 bytes, work that times num_steps.
 
@@ -323,7 +321,7 @@ def march(
         teacher = jnp.concatenate([jnp.zeros(1, dtype), state.growth[:, t]])
         field = teacher[:, None] * nodes[None, :] + noise_field + reaction
         echo = (eps * state.bulk_response[t][:, None] * state.residual).astype(TANGENT_DTYPE)
-        kept = (field_reaction * memory).astype(TANGENT_DTYPE)
+        kept = jnp.asarray(field_reaction * memory, TANGENT_DTYPE)
         row, tangent = _recall(t, echo, kept, state, now)
         bulk = state.bulk.at[t].set(row)
         mixed = _bulk_covariance(state, nu)[:n, :n].astype(TANGENT_DTYPE) @ row
@@ -442,4 +440,3 @@ def _bulk_covariance(state: _State, nu: Array) -> Array:
     """C_d = m mᵀ + ν R_d Cg_d R_dᵀ; entries of later steps are not yet meaningful."""
     noise = nu * state.bulk_response @ state.bulk_force @ state.bulk_response.T
     return state.bulk_mean[:, None] * state.bulk_mean[None, :] + noise
-

@@ -46,6 +46,7 @@ def orthogonalise(
     -------
     unit, coefficients, length
     """
+
     def project(_: Any, split: tuple[Array, Array]) -> tuple[Array, Array]:
         rest, total = split
         coefficients = basis @ (weights * rest)

@@ -55,7 +55,7 @@ def _scale_runs(preset: Preset) -> dict[str, Run]:
     width, dim = (16, 8) if tiny else (500, 128) if large else (256, 32)
     images = (20, 50) if tiny else (1000, 4000) if large else (200, 1000)
     hidden = 16 if tiny else 200 if large else 100
-    steps = 20 if tiny else 30_000 if large else 2000
+    steps = 150 if tiny else 30_000 if large else 2000
     seeds = 2 if not large else 5
     return {
         "addition_mlp": Run(

@@ -1,5 +1,7 @@
 """The moments follow the network exactly, for any step size and width; independent loops in NumPy."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from theorylab.grokking.config import Config
 from theorylab.grokking.data import Instance, initial_moments, sample
-from theorylab.grokking.model import Moments, labels, moments_of, moments_output
+from theorylab.grokking.model import Moments, labels, moments_output
 from theorylab.grokking.train import recorded_steps, run, train_network
 
 RNG = np.random.default_rng(0)
@@ -15,6 +17,9 @@ CONFIG = Config(
     input_dim=30, num_samples=90, width=50, quadratic_coeff=0.5, scaled_learning_rate=0.05, num_steps=300,
     output_scale=1.5,
 )  # fmt: skip
+
+
+RUN = jax.jit(run)
 
 
 def neurons(inputs, y, weights, alpha, gamma, slope, value, steps):
@@ -28,14 +33,18 @@ def neurons(inputs, y, weights, alpha, gamma, slope, value, steps):
     return np.array(outputs), weights
 
 
+def instance_of(inputs, target, weights):
+    moments = Moments(jnp.asarray(weights.mean(0)), jnp.asarray(weights.T @ weights / len(weights)))
+    return Instance(jnp.asarray(inputs), jnp.asarray(target), moments, None, None)
+
+
 @pytest.fixture(scope="module")
 def moment_run():
     inputs = RNG.standard_normal((90, 30)) / np.sqrt(30)
     weights = RNG.standard_normal((50, 30))
     target = np.zeros(30)
     target[0] = np.sqrt(30)
-    instance = Instance(jnp.asarray(inputs), jnp.asarray(target), moments_of(jnp.asarray(weights)), None, None)
-    values = {name: np.asarray(value) for name, value in jax.jit(run)(instance, CONFIG).items()}
+    values = {name: np.asarray(value) for name, value in RUN(instance_of(inputs, target, weights), CONFIG).items()}
     return inputs, weights, target, values
 
 
@@ -68,6 +77,16 @@ def test_only_two_parameters_matter(moment_run):
     assert values["linear_power"][-1] == pytest.approx(b @ b / 30, rel=1e-10)
     delta = y - inputs @ b - kappa / 2 * np.einsum("pd,de,pe->p", inputs, m, inputs)
     assert values["train_loss"][-1] == pytest.approx((delta**2).mean(), rel=1e-10)
+
+
+def test_initial_scale_acts_through_kappa_alone(moment_run):
+    """Weights σ w at (α, ε) are weights w at (σα, σε): κ = αεσ², and r = ε/α stays."""
+    inputs, weights, target, values = moment_run
+    config = dataclasses.replace(CONFIG, output_scale=CONFIG.output_scale / 2, quadratic_coeff=0.25)
+    same = RUN(instance_of(inputs, target, 2 * weights), config)
+    np.testing.assert_allclose(same["train_loss"], values["train_loss"], rtol=1e-10)
+    np.testing.assert_allclose(same["test_loss"], values["test_loss"], rtol=1e-10)
+    np.testing.assert_allclose(same["weight_norm"], 2 * values["weight_norm"], rtol=1e-10)
 
 
 def test_spike_is_the_image_of_the_target(moment_run):

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from theorylab.grokking import mean_field
-from theorylab.grokking.config import Config
+from theorylab.grokking import SETTING, mean_field
+from theorylab.grokking.config import Config, initial_overlap
 from theorylab.grokking.theory import dmft, dmft_seed
 from theorylab.grokking.theory.dmft_sampling import orthogonalise, teacher_nodes
+from theorylab.lab.compare import check
 
 STEPS = 16
 
@@ -327,6 +328,24 @@ def test_theories_say_where_they_do_not_apply():
     key = jax.random.key(0)
     assert mean_field.predict_planted(key, Config(num_steps=20)) == {}
     assert mean_field.predict_isotropic(key, planted) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("preset", "name"), [("tiny", "planted"), ("default", "isotropic")])
+def test_presets_agree_and_reject_wrong_theories(preset, name):
+    (case,) = (case for case in SETTING.presets[preset] if case.name == name)
+    right = {"planted": "mean_field", "isotropic": "noise_driven_mean_field"}[name]
+
+    def no_responses(key, config):
+        options = mean_field._options(config) | {"spike_overlap": initial_overlap(config)}
+        curves = dmft.dmft(jax.random.key(0), field_reaction=0.0, **options)
+        return mean_field._observables(curves, config)
+
+    wrong = dataclasses.replace(SETTING.theory(right), name="wrong", predict=no_responses)
+    ((_, _, rows),) = check(SETTING, [case], theories=[right, wrong])
+    assert {row.status for row in rows if row.theory == right} == {"agrees"}
+    rejected = {row.observable for row in rows if row.theory == "wrong" and row.status == "disagrees"}
+    assert rejected >= {"train_loss", "target_overlap"}
 
 
 # --- the sampler ----------------------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ PUBLISHED = Config(input_dim=100, num_samples=550, num_steps=1500)
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("grokking", TINY, seeds=8),
+        Case("grokking", TINY, {"output_scale": (0.5, 1.0, 2.0)}, seeds=8),
         Case("network", NETWORK, seeds=3),
         Case("memorisation", MEMORISATION, seeds=16),
         Case("many samples", MANY_SAMPLES, seeds=3),

@@ -89,8 +89,9 @@ def moments_output(
     moments: Moments, inputs: Float[Array, "samples dim"], output_scale: ArrayLike, quadratic_coeff: ArrayLike
 ) -> Float[Array, " samples"]:
     """f(x) = α w̄·x + (α ε/2) xᵀ M x: what the network of these moments returns."""
-    quadratic = jnp.sum((inputs @ moments.second) * inputs, axis=1)
-    output: Any = output_scale * (inputs @ moments.mean + quadratic_coeff / 2 * quadratic)
+    # One matrix product and one pass: w̄ is added before the inner product with x.
+    field: Any = inputs @ (quadratic_coeff / 2 * moments.second) + moments.mean[None, :]
+    output: Any = output_scale * jnp.sum(field * inputs, axis=1)
     return output
 
 

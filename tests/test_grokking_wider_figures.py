@@ -25,7 +25,7 @@ def test_an_experiment_is_trained_once_and_then_read(folder, monkeypatch):
     assert data.test_accuracy.dims == ("seed", "output_scale", "step")
     assert np.isfinite(data.train_loss).all()
     np.testing.assert_allclose(data.train_loss.isel(step=0), 1)  # centred: the network starts at 0
-    assert data.train_accuracy.isel(step=-1).min() == 1
+    assert data.train_accuracy.isel(step=-1).min() > 0.999
     norm = data.weight_norm.isel(step=-1) / data.weight_norm.isel(step=0)
     moved = np.abs(norm - 1).mean("seed").values
     assert moved[0] > 3 * moved[1]  # a small output scale needs large changes

@@ -152,8 +152,12 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("planted", MEAN_FIELD, seeds=8),
     ),
     "default": (
-        Case("grokking", dataclasses.replace(PUBLISHED, num_steps=1000, num_test=4000), seeds=3),
-        Case("output scale", TINY, {"output_scale": (0.5, 1.0, 2.0, 4.0)}, seeds=8),
+        Case(
+            "grokking",
+            dataclasses.replace(PUBLISHED, num_steps=600, num_test=1000),
+            {"output_scale": (1.0, 4.0)},
+            seeds=3,
+        ),
         Case("network", NETWORK, {"output_scale": (0.5, 1.0, 2.0)}, seeds=4),
         Case(
             "network, centred and planted",

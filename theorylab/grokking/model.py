@@ -103,19 +103,6 @@ def transform(moments: Moments, affine: AffineMap) -> Moments:
     return Moments(moved + shift, linear @ moments.second @ linear.T + cross + cross.T)
 
 
-def descent_map(
-    inputs: Float[Array, "samples dim"],
-    residual: Float[Array, " samples"],
-    rate: ArrayLike,
-    quadratic_coeff: ArrayLike,
-) -> AffineMap:
-    """One step of gradient descent as a map of each neuron: L = I + c ε Xᵀ diag(Δ) X, s = c XᵀΔ, c = γ/α."""
-    weighted = residual[:, None] * inputs
-    form: Any = rate * quadratic_coeff * (weighted.T @ inputs)
-    shift: Any = rate * jnp.sum(weighted, axis=0)
-    return AffineMap(form + jnp.eye(inputs.shape[1], dtype=inputs.dtype), shift)
-
-
 def linearised_moments(moments: Moments, change: AffineMap) -> Moments:
     """Moments that give the output of the model linearised at ``moments`` after w_i → w_i + Q w_i + p.
 

@@ -168,8 +168,8 @@ def sees_the_population(config: Config) -> str | None:
         return "for trainer = 'moments' at infinite width"
     if not config.normalise_target:
         return "for a normalised target"
-    if config.num_samples < 10 * config.input_dim**2:
-        return f"for num_samples far above input_dim² (at least {10 * config.input_dim**2})"
+    if config.num_samples < 30 * config.input_dim**2:
+        return f"for num_samples far above input_dim² (at least {30 * config.input_dim**2})"
     return None
 
 

@@ -13,7 +13,7 @@ from jaxtyping import install_import_hook
 # Shapes in annotations are checked in the tests. Config modules are left out: JAX builds configs of tracers.
 CHECKED = ["theorylab.numerics", "theorylab.training"] + [
     f"theorylab.{setting}.{room}"
-    for setting in ("random_features", "linear_attention", "matrix_sensing", "xor")
+    for setting in ("random_features", "linear_attention", "matrix_sensing", "xor", "grokking")
     for room in ("data", "model", "train", "theory")
 ]
 install_import_hook(CHECKED, "beartype.beartype")

@@ -13,6 +13,7 @@ SETTINGS = {
     "linear_attention": "Linear attention: one layer, one step of gradient descent",
     "matrix_sensing": "Matrix sensing: how over-parameterisation slows gradient descent",
     "xor": "XOR clusters: benign overfitting and grokking in a ReLU network",
+    "grokking": "Grokking: from lazy to rich training",
 }
 
 

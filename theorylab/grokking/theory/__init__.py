@@ -1,0 +1,1 @@
+"""Theories of the grokking model, one file each."""

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from theorylab.grokking.config import Config
 from theorylab.grokking.model import Moments, moments_of
+from theorylab.numerics import random
 
 
 class Instance(NamedTuple):
@@ -63,7 +64,7 @@ def sample(key: jax.Array, config: Config) -> Instance:
     dim, width = config.input_dim, 0 if math.isinf(config.width) else int(config.width)
     counts = (config.num_samples * dim, width * dim, config.num_test * dim, 0 if config.normalise_target else dim)
     ends = np.cumsum(counts)
-    normals = jax.random.normal(key, (int(ends[-1]),), dtype=float)
+    normals = random.normal(key, int(ends[-1]))
     inputs, weights, test, direction = jnp.split(normals, [int(end) for end in ends[:-1]])
     length = np.sqrt(dim) if config.normalise_target else jnp.sqrt(jnp.sum(direction**2))
     target = jnp.zeros(dim, normals.dtype).at[0].set(length)

@@ -45,8 +45,7 @@ def chi_square(
     shape = degrees.astype(dtype) / 2
     # The sampler wants a shape of at least 1: one degree of freedom (shape 1/2) gains two and loses them below.
     small = shape < 1
-    d = jnp.where(small, shape + 1, shape) - 1 / 3
-    c = 1 / jnp.sqrt(9 * d)
+    enough = jnp.where(small, 2 * shape + 2, 2 * shape)
     entries = degrees.shape[0]
 
     def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -54,10 +53,8 @@ def chi_square(
         normal_key, uniform_key = jax.random.split(jax.random.fold_in(key, round_))
         z = random.normal(normal_key, count, entries, dtype=dtype)
         u = random.uniform(uniform_key, count, entries, dtype=dtype)
-        v = (1 + c[None] * z) ** 3
-        safe = jnp.where(v > 0, v, 1.0)
-        accept = (v > 0) & (jnp.log(u) < 0.5 * z**2 + d[None] * (1 - safe + jnp.log(safe)))
-        return round_ + 1, jnp.where(done | ~accept, value, 2 * d[None] * v), done | accept
+        proposed, accepted = random.chi_square_proposal(z, u, enough[None])
+        return round_ + 1, jnp.where(done | ~accepted, value, proposed), done | accepted
 
     start = (jnp.int32(0), jnp.zeros((count, entries), dtype), jnp.zeros((count, entries), bool))
     _, value, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), attempt, start)

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Bool, Float, UInt32
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = np.uint32(0x1BD11BDA)
@@ -70,3 +70,18 @@ def normal(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, ...]:
     else:
         centred = (words.astype(dtype) + 0.5) * np.asarray(2.0**-31, dtype)
     return (jax.lax.erf_inv(centred) * np.asarray(math.sqrt(2), dtype)).reshape(shape)
+
+
+def chi_square_proposal(
+    z: Float[Array, "*shape"], u: Float[Array, "*shape"], degrees: Float[Array, ...]
+) -> tuple[Float[Array, "*shape"], Bool[Array, "*shape"]]:
+    """Proposed chi-square numbers with ``degrees`` >= 2 of freedom, and whether each is accepted.
+
+    One round of Marsaglia and Tsang's (2000) rejection sampler of the gamma law, from standard normal ``z`` and uniform
+    ``u``; more than 95% are accepted.
+    """
+    d = degrees / 2 - 1 / 3
+    v = (1 + z / jnp.sqrt(9 * d)) ** 3
+    safe = jnp.where(v > 0, v, 1.0)
+    accepted = (v > 0) & (jnp.log(u) < 0.5 * z**2 + d * (1 - safe + jnp.log(safe)))
+    return 2 * d * safe, accepted

@@ -177,13 +177,13 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         Case("large steps", at_ratio(10.0, cluster_coupling=4.0, **SMALL), seeds=8),
         Case("small steps", at_ratio(0.1, cluster_coupling=4.0, **SMALL), seeds=8),
-        Case("memorisation", at_ratio(0.02, cluster_coupling=0.2, **SMALL), seeds=8),
+        Case("memorisation", at_ratio(0.02, cluster_coupling=0.2, **SMALL), seeds=8, show="train_accuracy"),
     ),
     "default": (
         Case("large steps", Config(), seeds=8, note="the paper's experiment at a third of its width, half the steps"),
         Case("little signal", at_ratio(100.0, snr=10.0), seeds=8),
         Case("small steps", at_ratio(0.05, cluster_coupling=4.0, **SLOW), seeds=8),
-        Case("memorisation", at_ratio(0.01, cluster_coupling=0.2, **SLOW), seeds=8),
+        Case("memorisation", at_ratio(0.01, cluster_coupling=0.2, **SLOW), seeds=8, show="train_accuracy"),
     ),
     "paper": (
         Case("large steps", Config(width=1000, num_steps=30), seeds=100),

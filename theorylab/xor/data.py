@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from theorylab.numerics import random
 from theorylab.xor.config import Config, fits_reduced, step_init_ratio
 
 #: Proposals of the chi-square sampler; each is accepted with probability > 0.95, so all fail in 1 of 10^10 draws.
@@ -76,12 +77,9 @@ def chi(z: Float[Array, "proposals entries"], degrees: Array, u: Array) -> Float
     Marsaglia and Tsang's (2000) rejection sampler, from normal numbers ``z`` and uniform numbers ``u``: the first
     accepted proposal of each entry.
     """
-    d = degrees / 2 - 1 / 3
-    v = (1 + z / jnp.sqrt(9 * d)[None]) ** 3
-    safe = jnp.where(v > 0, v, 1.0)
-    accept = (v > 0) & (jnp.log(u) < 0.5 * z**2 + d[None] * (1 - safe + jnp.log(safe)))
-    first = jnp.argmax(accept, axis=0)
-    return jnp.sqrt(2 * d * jnp.take_along_axis(safe, first[None], axis=0)[0])
+    proposed, accepted = random.chi_square_proposal(z, u, degrees[None])
+    first = jnp.argmax(accepted, axis=0)
+    return jnp.sqrt(jnp.take_along_axis(proposed, first[None], axis=0)[0])
 
 
 def sample(key: jax.Array, config: Config) -> Instance:
@@ -100,7 +98,7 @@ def sample(key: jax.Array, config: Config) -> Instance:
     sizes = [m, m * coords, tests * coords]
     sizes += [2 * n, n * n, 2 * PROPOSALS * n, m * tests] if reduced else [n * p]
     # One call of the generator: each one costs compile time.
-    flat = jax.random.normal(jax.random.fold_in(key, 1), (sum(sizes),))
+    flat = random.normal(jax.random.fold_in(key, 1), sum(sizes))
     parts = jnp.split(flat, [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)])
     signs = jnp.where(parts[0] < 0, -1.0, 1.0)
     scale = 1 / jnp.asarray(step_init_ratio(config), flat.dtype)

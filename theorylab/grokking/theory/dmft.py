@@ -33,6 +33,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.grokking.theory.dmft_sampling import Noise, extend_noise, start_noise, teacher_nodes
+from theorylab.numerics import random
 
 TANGENT_DTYPE = jnp.float32  # derivatives of one datum, only ever averaged: their rounding is below the sampling error
 
@@ -279,7 +280,7 @@ def march(
     same_parity = even * even.T + (1 - even) * (1 - even.T)
     init_scale = jnp.asarray(init_scale, dtype)
     label = 0.5 * nodes**2 + centred * 0.5 * kappa * (init_scale**2 + jnp.sum(overlaps * starts**2) * nodes**2)
-    fresh = jax.random.normal(key, (fields * n * num,), dtype).reshape(fields, n, num)
+    fresh = random.normal(key, fields, n, num, dtype=dtype)
 
     def by_parity(values: Array) -> Array:
         """Lay [fields, ...] out as [parity, slot, ...]."""

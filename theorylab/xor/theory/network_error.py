@@ -16,6 +16,7 @@ from jax.scipy.special import log_ndtr, ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab.numerics import random
 from theorylab.xor.config import Config
 from theorylab.xor.data import Instance
 
@@ -111,7 +112,7 @@ def sample_error(key: jax.Array, net: Network, *, draws: int = 4000, starts: int
     proposal: two proposals must agree.
     """
     m = net.signs.shape[0]
-    flat = jax.random.normal(key, ((starts + draws) * m,))
+    flat = random.normal(key, (starts + draws) * m)
     begin = flat[: starts * m].reshape(starts, m).at[0].set(0.0)
     noise = flat[starts * m :].reshape(draws, m)
     shifted = jnp.where(jnp.arange(draws) < draws // 2, 1.0, 0.0)

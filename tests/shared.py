@@ -1,6 +1,4 @@
-"""What several test files need: published numbers, and which figures every run of the suite draws."""
-
-import pytest
+"""What several test files need: published numbers."""
 
 # Test errors at n = 256, 1e4 modes, α = β = 1.5, σ² = 0.5.
 TABLE_RIDGES = (4.64e-3, 0.1, 2.154, 21.54)
@@ -12,8 +10,3 @@ TABLE = {
     2048: (1.0722, 0.9180, 0.8951, 1.2168),
     8192: (1.0014, 0.8924, 0.8903, 1.2148),
 }
-
-
-def slow_but(quick, figures):
-    """Draw one figure in every run of the suite, the others in the slow one (compilation is what costs)."""
-    return [name if name.endswith(quick) else pytest.param(name, marks=pytest.mark.slow) for name in figures]

@@ -1,6 +1,8 @@
 """Networks that grok, and the losses and the optimiser at the edge of numerical stability."""
 
+import importlib
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -156,3 +158,18 @@ def test_perpendicular_gradients_stop_naive_loss_minimisation():
     assert plain.test_accuracy[-1] < 0.1
     assert plain.weight_norm[-1] > 1.3 * perpendicular.weight_norm[-1]
     assert perpendicular.test_accuracy[-1] > 0.2  # measured 0.25 to 0.55 on three seeds; chance is 0.04
+
+
+def test_an_experiment_is_trained_once_and_then_read(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))  # the scripts are run from the root
+    experiment = importlib.import_module("experiments.grokking_networks")
+    data = experiment.results("addition_mlp", "tiny", tmp_path)
+    assert data.test_accuracy.dims == ("seed", "output_scale", "step")
+    assert np.isfinite(data.train_loss).all()
+    np.testing.assert_allclose(data.train_loss.isel(step=0), 1)  # centred: the network starts at 0
+    assert data.train_accuracy.isel(step=-1).min() > 0.999
+    norm = data.weight_norm.isel(step=-1) / data.weight_norm.isel(step=0)
+    moved = np.abs(norm - 1).mean("seed").values
+    assert moved[0] > 3 * moved[1]  # a small output scale needs large changes
+    monkeypatch.setattr(experiment, "train", None)
+    assert experiment.results("addition_mlp", "tiny", tmp_path).identical(data)

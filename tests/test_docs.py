@@ -1,0 +1,143 @@
+"""The documentation: what a reader can run is run, files of the tutorial make a setting, links lead somewhere."""
+
+import importlib
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import theorylab
+from theorylab.catalogue import SETTINGS
+from theorylab.cli import COMMANDS, main
+
+ROOT = Path(theorylab.__file__).parents[1]
+PAGES = ROOT / "theorylab" / "docs" / "pages"
+# A page may be written before its setting is merged; it is read from then on.
+ALL = sorted(p for p in PAGES.rglob("*.md") if p.parent.name != "settings" or p.stem in SETTINGS)
+NAMES = [str(p.relative_to(PAGES)) for p in ALL]
+FENCE = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+TITLE = re.compile(r'title="([^"]+)"')
+
+
+def blocks(page):
+    """(language, title or None, text) of every fenced block, in order."""
+    for _, language, options, text in FENCE.findall((PAGES / page).read_text(encoding="utf-8")):
+        title = TITLE.search(options)
+        yield language, title and title[1], text
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Run in an empty folder from which packages can be imported, and forget them afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    # Applications choose their own cache; tests keep theirs.
+    monkeypatch.setattr("theorylab.runtime.start_application", lambda **options: None)
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "") or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def test_every_page_is_in_the_navigation_and_every_setting_has_one():
+    listed = set(re.findall(r"[\w/]+\.md", (PAGES.parent / "mkdocs.yml").read_text(encoding="utf-8")))
+    # The gallery is made from paper_figures/ when the site is built.
+    assert listed == {"gallery.md"} | {str(p.relative_to(PAGES)) for p in PAGES.rglob("*.md")}
+    assert {f"settings/{name}.md" for name in SETTINGS} <= listed
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_blocks_run(page, here, capsys):
+    """Files are written, Python is run in one namespace, ``theorylab`` commands go through its main.
+
+    Python blocks marked ``title`` are files; shell lines are run if they begin with ``theorylab``, and a ``text`` block
+    is one that a reader need not run.
+    """
+    namespace = {}
+    for language, title, text in blocks(page):
+        assert language in ("python", "sh", "text"), f"{page}: a block of {language or 'no language'}"
+        if title and language == "python":
+            (here / title).parent.mkdir(parents=True, exist_ok=True)
+            (here / title).write_text(text, encoding="utf-8")
+        elif language == "python":
+            exec(compile(text, page, "exec"), namespace)
+        elif language == "sh":
+            for line in text.splitlines():
+                words = shlex.split(line, comments=True)
+                if words:
+                    assert words[0] == "theorylab", f"{page}: {line} is not run by this test: make it a text block"
+                    assert main(words[1:]) == 0, line
+
+
+def test_tutorial_tests(here):
+    for _, title, text in blocks("adding_a_setting.md"):
+        if title:
+            (here / title).parent.mkdir(parents=True, exist_ok=True)
+            (here / title).write_text(text, encoding="utf-8")
+    module = importlib.import_module("test_sgd_noise")
+    tests = [function for name, function in vars(module).items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_setting_page_lists_every_theory_and_paper(name):
+    text = (PAGES / "settings" / f"{name}.md").read_text(encoding="utf-8")
+    setting = theorylab.get(name)
+    for theory in setting.theories:
+        assert re.search(rf"^\| *`{theory.name}`", text, re.MULTILINE), f"{theory.name} is not in the table"
+    for row in re.findall(r"^\| *`(\w+)`", text, re.MULTILINE):
+        assert row in [t.name for t in setting.theories] + [o.name for o in setting.observables], row
+    for paper in setting.papers:
+        assert f"arxiv.org/abs/{paper.arxiv}" in text
+
+
+def test_commands_named_are_there():
+    for page in ALL:
+        for command in re.findall(r"`theorylab (\w+)", page.read_text(encoding="utf-8")):
+            assert command in COMMANDS, f"{page.name}: theorylab {command}"
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def anchor(heading):
+    """The id that MkDocs gives a heading."""
+    text = re.sub(r"[^\w\s-]", "", heading.replace("`", "").strip().lower(), flags=re.ASCII)
+    return re.sub(r"[-\s]+", "-", text)
+
+
+def targets(text):
+    """Link targets outside code."""
+    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", FENCE.sub("", text)))
+
+
+DOCUMENTS = [*ALL, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "paper_figures" / "README.md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links(document):
+    for target in targets(document.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        goal = (document.parent / path).resolve() if path else document
+        assert goal.exists(), f"{target} leads nowhere"
+        if fragment:
+            headings = re.findall(r"^#+ (.*)$", FENCE.sub("", goal.read_text(encoding="utf-8")), re.MULTILINE)
+            assert fragment in [anchor(heading) for heading in headings], f"{target}: no such heading"
+
+
+def test_the_link_check_finds_broken_links(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One two\n[a](#one-two) [b](other.md) `[c](code.md)`\n")
+    with pytest.raises(AssertionError, match=r"other\.md leads nowhere"):
+        test_links(page)
+    (tmp_path / "other.md").write_text("# x\n")
+    test_links(page)
+    page.write_text("# One two\n[a](#one-three)\n")
+    with pytest.raises(AssertionError, match="no such heading"):
+        test_links(page)

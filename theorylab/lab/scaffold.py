@@ -160,7 +160,9 @@ def main(preset: str = "tiny") -> int:
 
     start_application()
     rows = [row for _, _, part in check(SETTING, SETTING.presets[preset]) for row in part]
-    Console().print(terminal_table(SETTING, rows, every_row=True))
+    # A table in a file or a pipe must not be folded to 80 columns.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(terminal_table(SETTING, rows, every_row=True))
     return 1 if any(row.failed for row in rows) else 0
 
 

@@ -19,6 +19,7 @@ _PUBLIC = {
     "predict": "theorylab.lab.sweep",
     "open_results": "theorylab.lab.store",
     "compare": "theorylab.lab.compare",
+    "cite": "theorylab.lab.citation",
     "gradient_descent": "theorylab.training",
 }
 

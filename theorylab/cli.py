@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "evaluate the theories, without simulating",
     "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged",
     "reproduce": "check every setting, draw a figure each, write one HTML report",
+    "new": "write a setting of your own to fill in: `theorylab new NAME --folder FOLDER`",
 }
 
 HELP = """usage: theorylab COMMAND [SETTING] [options]
@@ -101,6 +102,8 @@ def _run(command: str, rest: list[str]) -> int:
         return _list(_parse(ListOptions, rest, "list", COMMANDS["list"]))
     if command == "reproduce":
         return _reproduce(_parse(ReproduceOptions, rest, "reproduce", COMMANDS["reproduce"]))
+    if command == "new":
+        return _new(_parse(_new_options(), rest, "new", COMMANDS["new"]))
     if not rest or rest[0] in ("-h", "--help"):
         print(f"usage: theorylab {command} SETTING [options]\n\n{COMMANDS[command]}\n\nsettings: {', '.join(SETTINGS)}")
         return 0 if rest else 2
@@ -136,6 +139,14 @@ class ReproduceOptions:
     """Only these settings (all if empty)."""
     output: str = "reports"
     """Folder of the report and the figures."""
+
+
+def _new_options() -> type:
+    """Build what ``new`` understands."""
+    import tyro
+
+    name = ("name", tyro.conf.Positional[str])
+    return dataclasses.make_dataclass("NewOptions", [name, ("folder", str, dataclasses.field(default="."))])
 
 
 def _options_class(setting: Setting, command: str) -> type:
@@ -281,6 +292,15 @@ def _list(options: ListOptions) -> int:
             print(f"  theory {t.name} ({t.kind}): {t.source}")
         for name, cases in s.presets.items():
             print(f"  preset {name}: {'; '.join(f'{case.name} ({case.seeds} seeds)' for case in cases)}")
+    return 0
+
+
+def _new(options: Any) -> int:
+    from theorylab.lab.scaffold import new_setting
+
+    for path in new_setting(options.name, options.folder):
+        print(path)
+    print(f"Fill in {options.name}/predictions.py; in {options.folder}: python -m {options.name}, and pytest")
     return 0
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from theorylab.lab.compare import check, compare
+from theorylab.lab.grid import seed_keys
 from theorylab.lab.sweep import sweep
 from theorylab.xor import PRESETS, SETTING, predictions
 from theorylab.xor.data import sample_labels
@@ -45,7 +46,7 @@ def cells(keys, config, steps, arcsine, feedback, wrong_reference=False):
 
 
 def keys_of(seeds):
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), np.arange(seeds, dtype=np.uint32))
+    return seed_keys(0, np.arange(seeds))
 
 
 def differences(data, config, seeds, arcsine=1.0, feedback=1.0, **wrong):

@@ -102,3 +102,30 @@ def test_check_runs_the_cases_of_a_preset():
     assert data.sizes["seed"] == 20
     assert {row.case for row in rows} == {"toy"}
     assert not any(row.failed for row in rows)
+
+
+def test_seeds_without_a_value_have_no_pair():
+    """A slope that is not reached in some seeds leaves the paired mean of the others, and no ensemble mean at all."""
+    import jax.numpy as jnp
+
+    def sometimes(key, config):
+        mean = toy.sample(key, config).mean()
+        return {"sample_mean": jnp.where(mean > config.mean, mean, jnp.nan)}
+
+    def biased(key, config):
+        return {"sample_mean": 1.01 * toy.sample(key, config).mean()}
+
+    right = dataclasses.replace(toy.EXACT, predict=toy.exact, kind="instance")
+    wrong = dataclasses.replace(toy.EXACT, name="wrong", predict=biased, kind="instance", finite_size=lambda c, o: 0.0)
+    setting = dataclasses.replace(
+        toy.SETTING,
+        simulate=sometimes,
+        theories=(right, wrong, toy.ENSEMBLE),
+        observables=(dataclasses.replace(toy.SETTING.observables[0], allow_nan=True), *toy.SETTING.observables[1:]),
+    )
+    data = sweep(setting, seeds=12)
+    assert 2 <= np.isfinite(data["sample_mean"]).sum() < 12
+    rows = {row.theory: row for row in compare(setting, data)}
+    assert rows["exact"].verdict == "agrees"
+    assert rows["wrong"].verdict == "disagrees"
+    assert rows["ensemble"].verdict.startswith("not applicable: a standard error needs at least two seeds (")

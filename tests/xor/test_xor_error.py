@@ -66,16 +66,19 @@ def test_importance_sampling_is_brute_force(trained):
 
 
 def test_two_proposals_agree_down_to_the_smallest_errors(trained):
-    errors = []
+    errors, first_order = [], []
     for _, found, again, *_ in trained:
         columns = (found.error, again.error, found.standard_error, again.standard_error, found.form, found.converged)
         for one, two, s1, s2, form, converged in np.stack([np.asarray(c) for c in columns], axis=1):
             assert abs(one - two) < 4 * np.hypot(s1, s2)
             assert converged or one > 0.9  # a cluster that is wrong through and through
             if one < 0.1:
-                assert form == pytest.approx(one, rel=0.15)
+                first_order.append(abs(form / one - 1))
             errors.append(one)
     assert min(errors) < 1e-8
+    # Linear at the design point: a kink nearby costs a fifth in single clusters.
+    assert np.median(first_order) < 0.1
+    assert max(first_order) < 0.3
 
 
 def test_lipschitz_bound_holds_and_is_not_vacuous(trained):

@@ -133,7 +133,7 @@ MEMORISATION = Config(
     scaled_learning_rate=0.08,
 )  # fmt: skip
 MANY_SAMPLES = Config(
-    input_dim=12, num_samples=5000, quadratic_coeff=0.5, scaled_learning_rate=2.4e-4, num_steps=160,
+    input_dim=12, num_samples=20_000, quadratic_coeff=0.5, scaled_learning_rate=6e-5, num_steps=160,
     train_threshold=0.15,
 )  # fmt: skip
 #: Few steps, which is what the mean-field theory is solved for.
@@ -148,7 +148,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("grokking", TINY, {"output_scale": (0.5, 1.0, 2.0)}, seeds=8),
         Case("network", NETWORK, seeds=3),
         Case("memorisation", MEMORISATION, seeds=16),
-        Case("many samples", MANY_SAMPLES, seeds=3),
+        Case("many samples", MANY_SAMPLES, seeds=4),
         Case("planted", MEAN_FIELD, seeds=8),
     ),
     "default": (

@@ -168,8 +168,8 @@ def sees_the_population(config: Config) -> str | None:
         return "for trainer = 'moments' at infinite width"
     if not config.normalise_target:
         return "for a normalised target"
-    if config.num_samples < 30 * config.input_dim**2:
-        return f"for num_samples far above input_dim² (at least {30 * config.input_dim**2})"
+    if config.num_samples < 100 * config.input_dim**2:
+        return f"for num_samples far above input_dim² (at least {100 * config.input_dim**2})"
     return None
 
 
@@ -221,7 +221,7 @@ THEORIES: tuple[Theory, ...] = (
         kind="ensemble",
         source=f"{KUMAR}, test loss in (w̄, M); gradient descent on it in two order parameters",
         valid=sees_the_population,
-        finite_size=lambda config, observable: 0.05,
+        finite_size=lambda config, observable: 0.6 * config.input_dim / math.sqrt(config.num_samples),
     ),
     *MEAN_FIELD_THEORIES,
 )

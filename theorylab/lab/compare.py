@@ -163,8 +163,16 @@ def _row(
             mean, target, error = kept[worst], paired[worst], 0.0
             allowed, gap = tolerance[worst], difference[worst]
         elif count:
-            means, targets = kept.mean(0), paired.mean(0)
-            errors = (kept - paired).std(0, ddof=1) / np.sqrt(count) if count > 1 else np.full(means.shape, np.nan)
+            if theory.kind == "instance":
+                # A seed without a value ("never reached") has no pair and is left out; an ensemble's mean would be
+                # biased by that, and stays NaN.
+                both = np.isfinite(kept) & np.isfinite(paired)
+                kept, paired = np.where(both, kept, np.nan), np.where(both, paired, np.nan)
+                means, targets = _mean(kept), _mean(paired)
+                errors = _standard_error(kept - paired)
+            else:
+                means, targets = kept.mean(0), paired.mean(0)
+                errors = kept.std(0, ddof=1) / np.sqrt(count) if count > 1 else np.full(means.shape, np.nan)
             tolerance = z_max * errors + finite_size * np.abs(targets)
             position = _worst(np.abs(means - targets), tolerance)
             mean, target, error = means[position], targets[position], errors[position]
@@ -189,10 +197,25 @@ def _row(
     elif not np.isfinite(target):
         row["verdict"] = f"{NOT_APPLICABLE}: the prediction is {target}"
     elif theory.kind != "exact" and not np.isfinite(error):
-        row["verdict"] = f"{NOT_APPLICABLE}: a standard error needs at least two seeds"
+        missing = int((~np.isfinite(empirical[(slice(None), *position)])).sum())
+        why = f" ({missing} of {len(empirical)} have no value)" if missing else ""
+        row["verdict"] = f"{NOT_APPLICABLE}: a standard error needs at least two seeds{why}"
     else:
         row["verdict"] = AGREES if gap <= allowed else DISAGREES
     return row
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over seeds of the finite values; NaN where there are none."""
+    count = np.isfinite(values).sum(0)
+    return np.where(count > 0, np.nansum(values, 0) / np.maximum(count, 1), np.nan)
+
+
+def _standard_error(values: np.ndarray) -> np.ndarray:
+    """Standard error over seeds of the mean of the finite values; NaN where there are fewer than two."""
+    count = np.isfinite(values).sum(0)
+    squares = np.nansum((values - _mean(values)) ** 2, 0)
+    return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)
 
 
 def _worst(difference: np.ndarray, tolerance: np.ndarray) -> tuple[int, ...]:

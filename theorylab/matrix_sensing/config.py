@@ -208,7 +208,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             {"rebalance_scale": (0.4, math.sqrt(0.6), 1.0)},
             seeds=3,
         ),
-        Case("asymmetric, measured", MEASURED, seeds=3),
+        Case("asymmetric, measured", MEASURED, seeds=5),
         Case("subgradient, outliers", dataclasses.replace(SUBGM, outlier_prob=0.3, learning_rate=1.3), seeds=3),
     ),
     "default": (

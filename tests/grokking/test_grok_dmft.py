@@ -99,10 +99,13 @@ def named(kernels):
 
 
 def misses(kernels):
-    """Names of the exact numbers that a solution misses (1e-3; 2e-3 for the loss and the averaged derivatives)."""
+    """Names of the exact numbers that a solution misses (1e-3; 2e-3 for averages over the data at the last step).
+
+    The spread over runs, 1.4e-3 for the drive at step 2, is halved by averaging four.
+    """
     values, missed = named(kernels), set()
     for name, entries in EXACT.items():
-        relative = 2e-3 if name == "residual_power" or name.endswith("field_response") else 1e-3
+        relative = 2e-3 if name in ("residual_power", "drive") or name.endswith("field_response") else 1e-3
         absolute = 1e-4 if name.endswith("field_response") else 1e-6
         for at, exact in entries.items():
             if abs(values[name][at] - exact) > relative * abs(exact) + absolute:

@@ -135,7 +135,8 @@ def check_config(config: Config) -> None:
 LAYER = Config()
 #: From an exponent of about 0.9 a third of the initialisations end in a local minimum: several starts.
 GAPPED = dataclasses.replace(LAYER, covariate_exponent=1.0, num_starts=12)
-MINIBATCHES = dataclasses.replace(LAYER, training="statistics", num_steps=1000, batch_size=256, initial_scale=0.1)
+# From weights of scale 0.1 one of 24 seeds is still at the rank-one saddle after 800 steps, of scale 0.3 none.
+MINIBATCHES = dataclasses.replace(LAYER, training="statistics", num_steps=1000, batch_size=256, initial_scale=0.3)
 PROMPTS = dataclasses.replace(LAYER, training="prompts", num_steps=1500, batch_size=512, initial_scale=0.5)
 RELU = dataclasses.replace(PROMPTS, target="relu", num_test=4000)
 FLOW = dataclasses.replace(

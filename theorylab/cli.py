@@ -369,6 +369,8 @@ def _processes(options: Any) -> tuple[int, int]:
         raise UsageError("--process-id and --num-processes go together: give both, or leave both to Slurm or MPI")
     if index is None:
         index, count = find_processes()
+    if count < 1:
+        raise UsageError(f"--num-processes {count} is not allowed: must be >= 1")
     if not 0 <= index < count:
         raise UsageError(
             f"--process-id {index} is not allowed: must be from 0 to {count - 1} (--num-processes {count})"

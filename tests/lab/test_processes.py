@@ -21,7 +21,7 @@ from theorylab.runtime import find_processes, own_gpus
 GRID = {"num_samples": (10, 20), "mean": (0.0, 1.0, 2.0)}
 VARIABLES = ("sample_mean", "second_moment", "path", "first_bad_step")
 # One cell per block, so that each chunk of the store is rewritten for each of its cells.
-CELLWISE = {"grid": GRID, "seeds": 4, "memory_budget": 1}
+CELLWISE = {"grid": {"num_samples": (10,), "mean": (0.0, 1.0, 2.0)}, "seeds": 8, "memory_budget": 1}
 
 
 @pytest.fixture(scope="module")

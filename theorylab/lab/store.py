@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 FINISHED = "finished"
 FIRST_BAD_STEP = "first_bad_step"
+# When one of Zarr's writes fails, its threads that write other chunks go on: seconds until they are surely done.
+_STRAGGLERS = 0.2
 
 
 class StoreError(RuntimeError):
@@ -155,6 +157,7 @@ def create(
         os.chmod(scratch, 0o755)
         os.rename(scratch, target)
     except OSError as error:
+        time.sleep(_STRAGGLERS)
         if not target.is_dir():
             raise _cannot_write(target, error) from error
     finally:
@@ -197,6 +200,7 @@ def write_block(path: str | os.PathLike[str], index: Mapping[str, slice], values
             _assign(group, name, index, value)
         _assign(group, FINISHED, index, True)
     except OSError as error:
+        time.sleep(_STRAGGLERS)
         raise _cannot_write(path, error) from error
 
 

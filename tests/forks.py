@@ -27,11 +27,15 @@ class Forks:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
 
-    def start(self, store, delays, indices=None, count=None, **options):
-        """Start one process per delay (seconds until its SIGKILL, or None); ``answer`` then waits for them."""
-        indices = list(range(len(delays))) if indices is None else indices
-        count = len(delays) if count is None else count
-        job = {"store": str(store), "delays": delays, "indices": indices, "count": count, **options}
+    def start(self, store, delays, processes=None, **options):
+        """Start one process per delay (seconds until its SIGKILL, or None); ``answer`` then waits for them.
+
+        ``processes`` are their (index, count), by default those of one run. With ``stall``, a process stops after its
+        first block, and dies by SIGKILL that many seconds later. With ``slow_disk``, every tenth write takes that many
+        seconds.
+        """
+        processes = [(index, len(delays)) for index in range(len(delays))] if processes is None else processes
+        job = {"store": str(store), "delays": delays, "processes": processes, **options}
         print(json.dumps(job), file=self.process.stdin, flush=True)
 
     def answer(self):
@@ -49,22 +53,40 @@ class Forks:
         self.process.stdout.close()
 
 
-def _child(job, index):
+def _slow_down(seconds):
+    import asyncio
+    import random
+
+    from zarr.storage import LocalStore
+
+    write = LocalStore.set
+
+    async def slow_write(self, *arguments, **keywords):
+        await asyncio.sleep(seconds if random.random() < 0.1 else 0.0)
+        return await write(self, *arguments, **keywords)
+
+    LocalStore.set = slow_write
+
+
+def _child(job, processes):
     import toy
 
     from theorylab.lab.sweep import sweep
 
     def stall(done, total):
         time.sleep(job["stall"])
+        os.kill(os.getpid(), signal.SIGKILL)
 
     try:
+        if "slow_disk" in job:
+            _slow_down(job["slow_disk"])
         grid = {name: tuple(values) for name, values in job["grid"].items()}
         sweep(
             toy.SETTING,
             grid=grid,
             seeds=job["seeds"],
             store=job["store"],
-            processes=(index, job["count"]),
+            processes=tuple(processes),
             memory_budget=job.get("memory_budget", 2**30),
             progress=stall if "stall" in job else False,
             store_timeout=30,
@@ -80,10 +102,10 @@ def _serve():
         job = json.loads(line)
         start = time.perf_counter()
         children = []
-        for index in job["indices"]:
+        for processes in job["processes"]:
             child = os.fork()
             if child == 0:
-                _child(job, index)
+                _child(job, processes)
             children.append(child)
         delays = zip(job["delays"], children, strict=True)
         for delay, child in sorted((delay, child) for delay, child in delays if delay is not None):

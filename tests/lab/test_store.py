@@ -7,8 +7,8 @@ import pytest
 import toy
 import xarray
 
-from theorylab.lab.store import StoreError, open_results
-from theorylab.lab.sweep import sweep
+from theorylab.lab.store import StoreError, open_results, set_attributes
+from theorylab.lab.sweep import create_store, sweep
 
 GRID = {"num_samples": (10, 20, 40), "mean": (0.0, 1.0)}
 
@@ -76,6 +76,25 @@ def test_another_sweep_is_refused_and_nothing_touched(tmp_path, change, message)
     with pytest.raises(StoreError, match="holds another sweep") as error:
         sweep(toy.SETTING, **{"grid": GRID, "seeds": 4, "store": path, **change})
     assert message in str(error.value)
+    assert snapshot(path) == before
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("theorylab_version", "0.0.1", "its theorylab_version is '0.0.1'"),
+        ("precision", "float32", "its precision is 'float32'"),
+        ("theorylab_schema", 0, "was not written by this version of theorylab"),
+    ],
+)
+def test_a_store_of_another_version_is_refused_and_not_touched(tmp_path, attribute, value, message):
+    path = tmp_path / "a.zarr"
+    create_store(toy.SETTING, seeds=2, store=path)
+    set_attributes(path, **{attribute: value})
+    before = snapshot(path)
+    for processes in ((0, 1), (1, 2)):
+        with pytest.raises(StoreError, match=message):
+            sweep(toy.SETTING, seeds=2, store=path, processes=processes)
     assert snapshot(path) == before
 
 

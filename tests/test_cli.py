@@ -124,9 +124,46 @@ def test_sweep_stores_and_continues(capsys, tmp_path):
     assert "holds another sweep: its config is" in err
 
 
+def test_two_processes_share_a_sweep(capsys, tmp_path, monkeypatch):
+    arguments = ["sweep", "random_features", *SMALL[:-2], "--ridge", "0.1", "1", "--store", tmp_path / "r.zarr"]
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    code, _, err = run(capsys, *arguments, "--store-timeout", "0.1")
+    assert code == 2
+    assert "process 0 has not created" in err
+    code, out, _ = run(capsys, *arguments, "--process-id", "0", "--num-processes", "2")
+    assert code == 0
+    assert "process 0 of 2, ridge 2 x seed 8 in" in out
+    assert "8 of 16 cells finished so far" in out
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert "process 1 of 2" in out
+    assert "so far" not in out
+    assert xarray.open_zarr(tmp_path / "r.zarr")["finished"].all()
+
+
+@pytest.mark.slow
+def test_two_processes_with_a_coordinator(tmp_path):
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "theorylab.cli", "sweep", "random_features", *SMALL[:-2], "--ridge", "0.1", "1"]
+    command += ["--store", str(tmp_path / "r.zarr"), "--coordinator", f"127.0.0.1:{port}", "--num-processes", "2"]
+    processes = [subprocess.Popen([*command, "--process-id", str(index)]) for index in range(2)]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    data = xarray.open_zarr(tmp_path / "r.zarr")
+    assert data["finished"].all()
+    assert data.attrs["device"].startswith("1 x cpu")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("sweep random_features --process-id 1", "--process-id and --num-processes go together"),
+        ("sweep random_features --process-id 2 --num-processes 2", "--process-id 2 is not allowed: must be from 0 to 1"),
+        ("sweep random_features --process-id 0 --num-processes 0", "--num-processes 0 is not allowed: must be >= 1"),
         ("run random_features --ridge -1", "ridge = -1.0 is not allowed: must be a finite number >= 0"),
         ("run random_features --num-samples 0", "num_samples = 0 is not allowed: must be a whole number >= 1"),
         ("run random_features --num-samples 2.5", "num_samples = 2.5 is not allowed: must be a whole number >= 1"),

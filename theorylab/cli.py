@@ -180,6 +180,17 @@ def _options_class(setting: Setting, command: str) -> type:
         where = "in memory" if command == "check" else f"results/{setting.name}-CASE.zarr"
         text = "folder of the results (Zarr); an existing one is continued"
         common.append(("store", option(str | None, text, "FOLDER", where), None))
+    if command == "sweep":
+        common.append(
+            ("process_id", option(int | None, "number of this process, from 0", "I", "Slurm's, MPI's, or 0"), None)
+        )
+        common.append(
+            ("num_processes", option(int | None, "processes that share the store", "N", "Slurm's, MPI's, or 1"), None)
+        )
+        text = "also join jax.distributed there (not needed: the processes share the store alone)"
+        common.append(("coordinator", option(str | None, text, "HOST:PORT", "none"), None))
+        text = "how long the other processes wait for process 0 to create the store"
+        common.append(("store_timeout", option(float, text, "SECONDS", 600), 600.0))
     if command != "predict":
         common.append(("memory_budget", option(float, "GB that one compiled batch may take", "GB", 4), 4.0))
         common.append(("progress", flag("show a progress bar", True), True))
@@ -338,19 +349,53 @@ def _report_divergence(data: Any) -> int:
 
 
 def _sweep(setting: Setting, cases: list[Case], options: Any) -> int:
-    from theorylab.lab.sweep import sweep
+    from theorylab.lab.sweep import create_store, sweep
+    from theorylab.runtime import start_processes
 
+    index, count = processes = _processes(options)
+    start_processes(options.coordinator, processes)
     _start()
+    shared = _sweep_options(options)
+    stores = []
     for case in cases:
         store = options.store or f"results/{setting.name}-{case.name}.zarr"
         if options.store and len(cases) > 1:
             store = f"{options.store.removesuffix('.zarr')}-{case.name}.zarr"
+        stores.append(store)
+    if index == 0 and count > 1 and len(cases) > 1:  # before the first sweep, since the others wait for them
+        limits = {"base_seed": options.base_seed, "memory_budget": shared["memory_budget"], "processes": processes}
+        for case, store in zip(cases, stores, strict=True):
+            create_store(setting, case.config, case.grid, seeds=case.seeds, store=store, **limits)
+    shared |= {"processes": processes, "store_timeout": options.store_timeout}
+    for case, store in zip(cases, stores, strict=True):
         start = time.perf_counter()
-        data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **_sweep_options(options))
+        data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **shared)
         cells = " x ".join(f"{name} {size}" for name, size in data["finished"].sizes.items())
-        print(f"{store}: {cells} in {time.perf_counter() - start:.1f} s")
-        _report_divergence(data)
+        who = f"process {index} of {count}, " if count > 1 else ""
+        finished = data["finished"].values
+        missing = "" if finished.all() else f", {finished.sum()} of {finished.size} cells finished so far"
+        print(f"{store}: {who}{cells} in {time.perf_counter() - start:.1f} s{missing}")
+        if finished.all():
+            _report_divergence(data)
     return 0
+
+
+def _processes(options: Any) -> tuple[int, int]:
+    """Index and number of the processes: those given, else the launcher's."""
+    from theorylab.runtime import find_processes
+
+    index, count = options.process_id, options.num_processes
+    if (index is None) != (count is None):
+        raise UsageError("--process-id and --num-processes go together: give both, or leave both to Slurm or MPI")
+    if index is None:
+        index, count = find_processes()
+    if count < 1:
+        raise UsageError(f"--num-processes {count} is not allowed: must be >= 1")
+    if not 0 <= index < count:
+        raise UsageError(
+            f"--process-id {index} is not allowed: must be from 0 to {count - 1} (--num-processes {count})"
+        )
+    return index, count
 
 
 def _predict(setting: Setting, cases: list[Case], options: Any) -> int:

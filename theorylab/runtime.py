@@ -3,7 +3,94 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+# Variables of a process's number and of the number of processes. MPI comes first: its launcher may itself run under
+# Slurm, whose variables then count the launcher's helpers. Slurm's count is the step's: a batch script without srun
+# has the job's count too, but is one process.
+_LAUNCHERS = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+)
+_ON_THIS_NODE = (
+    ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+    ("SLURM_LOCALID", ""),
+)
+
+
+def find_processes(environment: Mapping[str, str] | None = None) -> tuple[int, int]:
+    """Return the index and number of the processes that a launcher started: Open MPI, MPICH (PMI) or Slurm's srun.
+
+    ``(0, 1)`` where there is no launcher, or only one process. The result is for ``sweep(..., processes=...)``.
+    """
+    environment = os.environ if environment is None else environment
+    for index, count in _LAUNCHERS:
+        if environment.get(index, "").isdigit() and environment.get(count, "").isdigit():
+            return int(environment[index]), int(environment[count])
+    return 0, 1
+
+
+def _processes_on_this_node(environment: Mapping[str, str]) -> tuple[int, int]:
+    for index, count in _ON_THIS_NODE:
+        if environment.get(index, "").isdigit():
+            if environment.get(count, "").isdigit():
+                return int(environment[index]), int(environment[count])
+            counts: list[int] = []  # Slurm: "4(x2),3" is 4 on each of two nodes, 3 on the next
+            for number, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", "")):
+                counts += [int(number)] * int(times or 1)
+            node = int(environment.get("SLURM_NODEID", "0"))
+            return int(environment[index]), counts[node] if node < len(counts) else 1
+    return 0, 1
+
+
+def own_gpus(environment: Mapping[str, str], num_gpus: int) -> str | None:
+    """Return the value of ``CUDA_VISIBLE_DEVICES`` that shares a node's GPUs among its processes.
+
+    ``None`` where there is nothing to share: one process on this node, or a launcher that gave each process one GPU.
+    With more processes than GPUs, some share one. ``num_gpus`` counts where the variable is not set.
+    """
+    index, count = _processes_on_this_node(environment)
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    gpus = [str(n) for n in range(num_gpus)] if visible is None else [name for name in visible.split(",") if name]
+    if count == 1 or len(gpus) < 2:
+        return None
+    return ",".join(gpus[index::count] or [gpus[index % len(gpus)]])
+
+
+def start_processes(coordinator: str | None = None, processes: tuple[int, int] = (0, 1)) -> None:
+    """Give this process its own GPUs of the node and, where a coordinator is named, join ``jax.distributed`` there.
+
+    Call it before anything runs on JAX. A sweep's cells are independent and its processes meet in the store alone, so
+    that a coordinator is not needed: without one, JAX knows the local devices only, and a process that dies leaves
+    the others running. With one, all processes must start within JAX's time limit and end together.
+
+    Parameters
+    ----------
+    coordinator
+        ``"host:port"`` of process 0.
+    processes
+        ``(index, count)`` of this process, for the coordinator.
+    """
+    gpus = own_gpus(os.environ, len([p for p in Path("/dev").glob("nvidia*") if p.name[6:].isdigit()]))
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
+    if coordinator is not None:
+        import inspect
+
+        import jax
+
+        # A process that is done first waits for the others at the end, however long their shares take.
+        known = inspect.signature(jax.distributed.initialize).parameters
+        patience: dict[str, Any] = (
+            {"shutdown_timeout_seconds": 7 * 24 * 3600} if "shutdown_timeout_seconds" in known else {}
+        )
+        index, count = processes
+        jax.distributed.initialize(coordinator, num_processes=count, process_id=index, **patience)
 
 
 def cache_directory() -> Path:

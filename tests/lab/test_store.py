@@ -1,23 +1,15 @@
 """Results on disk: readable without us, resumable after a kill, never overwritten by another sweep."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import toy
 import xarray
 
-from theorylab.lab.store import StoreError, open_results
-from theorylab.lab.sweep import sweep
+from theorylab.lab.store import StoreError, open_results, set_attributes
+from theorylab.lab.sweep import create_store, sweep
 
-ROOT = Path(__file__).parents[2]
 GRID = {"num_samples": (10, 20, 40), "mean": (0.0, 1.0)}
 
 
@@ -64,48 +56,6 @@ def test_a_failed_run_is_continued(tmp_path):
     np.testing.assert_array_equal(resumed["path"], sweep(toy.SETTING, grid=GRID, seeds=4)["path"])
 
 
-SLOW = """
-import sys, time, jax; jax.config.update('jax_enable_x64', True)
-jax.config.update('jax_compilation_cache_dir', sys.argv[2])
-import toy
-from theorylab.lab.sweep import sweep
-sizes = tuple(range(10, 22))
-sweep(toy.SETTING, grid={'num_samples': tuple(s for s in sizes if s != 13), 'mean': (0.0, 1.0)}, seeds=3,
-      store=sys.argv[1], progress=lambda done, total: print(done, flush=True))
-"""
-
-
-@pytest.mark.parametrize(
-    "cells_before_kill", [1, pytest.param(30, marks=pytest.mark.slow), pytest.param(48, marks=pytest.mark.slow)]
-)
-def test_killed_and_restarted_gives_the_same_array(tmp_path, cells_before_kill):
-    path = tmp_path / "killed.zarr"
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "JAX_PLATFORMS": "cpu"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(path), jax.config.jax_compilation_cache_dir],
-        stdout=subprocess.PIPE,
-        env=env,
-        text=True,
-    )
-    for line in process.stdout:
-        if int(line) >= cells_before_kill:
-            break
-    time.sleep(0.003 * (cells_before_kill % 7))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    sizes = tuple(s for s in range(10, 22) if s != 13)
-    grid = {"num_samples": sizes, "mean": (0.0, 1.0)}
-    partial = open_results(path)
-    done = partial["finished"].values
-    assert 0 < done.sum() < done.size
-    assert np.isfinite(partial["path"].values[done]).all()
-    resumed = sweep(toy.SETTING, grid=grid, seeds=3, store=path)
-    unbroken = sweep(toy.SETTING, grid=grid, seeds=3)
-    assert resumed["finished"].all()
-    for name in ("sample_mean", "second_moment", "path", "first_bad_step"):
-        np.testing.assert_array_equal(resumed[name], unbroken[name])
-
-
 def snapshot(folder):
     return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -126,6 +76,25 @@ def test_another_sweep_is_refused_and_nothing_touched(tmp_path, change, message)
     with pytest.raises(StoreError, match="holds another sweep") as error:
         sweep(toy.SETTING, **{"grid": GRID, "seeds": 4, "store": path, **change})
     assert message in str(error.value)
+    assert snapshot(path) == before
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("theorylab_version", "0.0.1", "its theorylab_version is '0.0.1'"),
+        ("precision", "float32", "its precision is 'float32'"),
+        ("theorylab_schema", 0, "was not written by this version of theorylab"),
+    ],
+)
+def test_a_store_of_another_version_is_refused_and_not_touched(tmp_path, attribute, value, message):
+    path = tmp_path / "a.zarr"
+    create_store(toy.SETTING, seeds=2, store=path)
+    set_attributes(path, **{attribute: value})
+    before = snapshot(path)
+    for processes in ((0, 1), (1, 2)):
+        with pytest.raises(StoreError, match=message):
+            sweep(toy.SETTING, seeds=2, store=path, processes=processes)
     assert snapshot(path) == before
 
 

@@ -2,19 +2,29 @@
 
 Every observable is an array over (swept fields, ``seed``, inner dimensions). The arrays are allocated when the
 sweep starts and filled block by block; ``finished`` is written after a block's data, so that a cell is either
-finished or absent, whenever the run is killed. ``first_bad_step`` is -1 for a finite cell.
+finished or absent, whenever the run is killed. A finished cell is never changed again. ``first_bad_step`` is -1 for a
+finite cell.
+
+Several processes may fill one store. A chunk is rewritten whole even where a part of it changes, so that two processes
+must never work on one chunk at a time: a process holds a lock on the chunks that it is filling
+(:func:`chunks_locked`). The locks are the operating system's, on bytes of a file beside the flags; they end with the
+process that holds them, however it ends, and nothing is left to clean up.
 """
 
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 FINISHED = "finished"
 FIRST_BAD_STEP = "first_bad_step"
+# When one of Zarr's writes fails, its threads that write other chunks go on: seconds until they are surely done.
+_STRAGGLERS = 0.2
 
 
 class StoreError(RuntimeError):
@@ -46,12 +58,12 @@ def provenance() -> dict[str, str]:
         ).stdout.strip()  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         revision = "unknown"
-    device = jax.devices()[0]
+    devices = jax.local_devices()
     return {
         "theorylab_version": theorylab.__version__,
         "jax_version": jax.__version__,
         "python_version": platform.python_version(),
-        "device": f"{len(jax.devices())} x {device.device_kind} ({device.platform})",
+        "device": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
         "precision": str(jax.dtypes.canonicalize_dtype(float)),
         "git_revision": revision,
         "started": now(),
@@ -101,6 +113,8 @@ def create(
 ) -> None:
     """Allocate a store: it appears at ``path`` complete, or not at all.
 
+    Where another process has created one in the meantime, that one stays.
+
     Parameters
     ----------
     coords
@@ -119,7 +133,7 @@ def create(
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise StoreError(f"cannot write results to {target}: {error.strerror}") from error
+        raise _cannot_write(target, error) from error
     try:
         group = zarr.create_group(scratch, attributes=dict(attributes))
         for name, values in coords.items():
@@ -143,15 +157,19 @@ def create(
         os.chmod(scratch, 0o755)
         os.rename(scratch, target)
     except OSError as error:
-        raise StoreError(f"cannot write results to {target}: {error.strerror}") from error
+        time.sleep(_STRAGGLERS)
+        if not target.is_dir():
+            raise _cannot_write(target, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _cannot_write(path: str | os.PathLike[str], error: OSError) -> StoreError:
+    return StoreError(f"cannot write results to {path}: {error.strerror or error}")
+
+
 def _consolidate(path: str | os.PathLike[str]) -> None:
     """Gather the metadata in one file, which ``xarray.open_zarr`` looks for first."""
-    import warnings
-
     import zarr
 
     with warnings.catch_warnings():
@@ -162,32 +180,52 @@ def _consolidate(path: str | os.PathLike[str]) -> None:
 def write_block(path: str | os.PathLike[str], index: Mapping[str, slice], values: Mapping[str, np.ndarray]) -> None:
     """Write one block of every variable in ``values``, then mark it finished.
 
-    ``index`` selects along the swept fields and ``seed``; dimensions that it does not name are whole.
+    ``index`` selects along the swept fields and ``seed``; dimensions that it does not name are whole. Cells of the
+    block that are finished already keep their values.
+
+    Raises
+    ------
+    StoreError
+        If the block cannot be written; its unfinished cells then stay unfinished.
     """
     import zarr
 
     try:
         group = zarr.open_group(path, mode="r+")
+        finished = _select(group, FINISHED, index)
         for name, value in values.items():
+            if finished.any():
+                done = finished.reshape(finished.shape + (1,) * (value.ndim - finished.ndim))
+                value = np.where(done, _select(group, name, index), value)
             _assign(group, name, index, value)
         _assign(group, FINISHED, index, True)
     except OSError as error:
-        raise StoreError(f"cannot write results to {path}: {error.strerror or error}") from error
+        time.sleep(_STRAGGLERS)
+        raise _cannot_write(path, error) from error
+
+
+def _selection(array: Any, index: Mapping[str, slice]) -> tuple[slice, ...]:
+    return tuple(index.get(dim, slice(None)) for dim in array.metadata.dimension_names)
+
+
+def _select(group: zarr.Group, name: str, index: Mapping[str, slice]) -> np.ndarray:
+    array: Any = group[name]
+    return np.asarray(array[_selection(array, index)])
 
 
 def _assign(group: zarr.Group, name: str, index: Mapping[str, slice], value: Any) -> None:
     array: Any = group[name]
-    selection = tuple(index.get(dim, slice(None)) for dim in array.metadata.dimension_names)
-    array[selection] = value
+    array[_selection(array, index)] = value
 
 
 def set_attributes(path: str | os.PathLike[str], **attributes: Any) -> None:
     """Add attributes to a store (the end time, once every cell is finished)."""
     import zarr
 
-    group = zarr.open_group(path, mode="r+")
-    group.attrs.update(attributes)
-    _consolidate(path)
+    try:
+        zarr.open_group(path, mode="r+").attrs.update(attributes)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def open_results(path: str | os.PathLike[str]) -> xarray.Dataset:
@@ -198,19 +236,39 @@ def open_results(path: str | os.PathLike[str]) -> xarray.Dataset:
     StoreError
         If there is nothing at ``path``, or it is not a results folder of this library.
     """
+    with _opened(path) as lazy:
+        try:
+            return lazy.load()
+        except Exception as error:
+            raise _not_readable(path, error) from error
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[xarray.Dataset]:
+    """Open a store without loading its arrays; errors as for :func:`open_results`."""
     import xarray
 
     target = Path(path)
     if not target.exists():
         raise StoreError(f"no results at {target}")
     try:
-        with xarray.open_zarr(target) as lazy:
-            dataset = lazy.load()
+        lazy = xarray.open_zarr(target)
     except Exception as error:
-        raise StoreError(f"{target} is not a readable results folder: {type(error).__name__}: {error}") from error
-    if dataset.attrs.get("theorylab_schema") != SCHEMA:
-        raise StoreError(f"{target} was not written by this version of theorylab; nothing in it was touched")
-    return dataset
+        raise _not_readable(path, error) from error
+    with lazy:
+        if lazy.attrs.get("theorylab_schema") != SCHEMA:
+            raise StoreError(f"{target} was not written by this version of theorylab; nothing in it was touched")
+        yield lazy
+
+
+def _not_readable(path: str | os.PathLike[str], error: Exception) -> StoreError:
+    return StoreError(f"{path} is not a readable results folder: {type(error).__name__}: {error}")
+
+
+def attributes_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Attributes of a store, without loading its arrays; errors as for :func:`open_results`."""
+    with _opened(path) as lazy:
+        return dict(lazy.attrs)
 
 
 def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]) -> None:
@@ -221,7 +279,7 @@ def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]
     StoreError
         Naming the first attribute that differs, with both values; the store is left as it was.
     """
-    stored = open_results(path).attrs
+    stored = attributes_of(path)
     for name in ("setting", "config", "grid", "seeds", "base_seed", "precision", "theorylab_version"):
         if stored.get(name) != attributes[name]:
             raise StoreError(
@@ -230,9 +288,81 @@ def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]
             )
 
 
-def finished_cells(path: str | os.PathLike[str]) -> np.ndarray:
-    """Boolean array over (swept fields, seed) of the cells that are finished."""
+def finished_cells(path: str | os.PathLike[str], index: Mapping[str, slice] | None = None) -> np.ndarray:
+    """Boolean array over (swept fields, seed) of the cells that are finished, or of those that ``index`` selects."""
+    import zarr
+
+    return _select(zarr.open_group(path, mode="r"), FINISHED, index or {})
+
+
+def seeds_per_chunk(path: str | os.PathLike[str]) -> int:
+    """Number of seeds in one chunk of a store."""
     import zarr
 
     array: Any = zarr.open_group(path, mode="r")[FINISHED]
-    return np.asarray(array[...])
+    return int(array.chunks[-1])
+
+
+def wait_until_created(path: str | os.PathLike[str], timeout: float) -> None:
+    """Wait until another process has created the store; it then is complete.
+
+    Raises
+    ------
+    StoreError
+        After ``timeout`` seconds.
+    """
+    give_up = time.monotonic() + timeout
+    while not os.path.exists(path):
+        if time.monotonic() > give_up:
+            raise StoreError(
+                f"process 0 has not created {path} within {timeout:g} s: has it failed, "
+                "or is this folder not shared by all processes?"
+            )
+        time.sleep(0.1)
+
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def chunks_locked(path: str | os.PathLike[str], chunks: range, *, wait: bool) -> Iterator[bool]:
+    """Hold the right to write some chunks, numbered by (combination of static fields, seeds), or yield ``False``.
+
+    The lock ends with the process that holds it. It tells processes apart, also those of other nodes where the file
+    system does (NFS and Lustre with locks turned on), but not threads of one process. A system without such locks
+    warns: nothing then stands between two runs on one store at the same time, while the processes of one run never
+    share a chunk anyway.
+
+    Parameters
+    ----------
+    chunks
+        Consecutive numbers.
+    wait
+        Wait for the process that has one of them to finish or to die, instead of yielding ``False``.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        yield True
+        return
+    try:
+        handle = open(Path(path) / FINISHED / ".lock", "ab")  # noqa: SIM115 - closed below, on every path
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    with handle:
+        held = True
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), len(chunks), chunks.start)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                warnings.warn(f"{path} is on a file system without locks: let no other run write to it", stacklevel=3)
+            elif error.errno in (errno.EACCES, errno.EAGAIN):
+                held = False
+            else:
+                raise _cannot_write(path, error) from error
+        yield held

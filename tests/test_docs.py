@@ -132,7 +132,7 @@ DECLARED = [
     ("xor", "late_rates", "other_slope", {}, 0.5, "50% (other)"),
     ("grokking", "lazy", "train_loss", {}, 1e-8, "$10^{-8}$"),
     ("grokking", "memorisation", "relative_train_loss", {"input_dim": 100}, 0.04, "$4/D$"),
-    ("grokking", "population", "test_loss", {}, 0.05, "5%"),
+    ("grokking", "population", "test_loss", {"input_dim": 10, "num_samples": 10_000}, 0.06, "$0.6\\,D/\\sqrt{P}$"),
     ("grokking", "noise_driven_mean_field", "train_loss", {"input_dim": 400}, 0.11, "train loss $40/D$"),
 ]
 

@@ -197,7 +197,7 @@ def _row(
     elif not np.isfinite(target):
         row["verdict"] = f"{NOT_APPLICABLE}: the prediction is {target}"
     elif theory.kind != "exact" and not np.isfinite(error):
-        missing = int((~np.isfinite(empirical[(slice(None), *position)])).sum())
+        missing = sum(not np.isfinite(seed[position]) for seed in empirical)
         why = f" ({missing} of {len(empirical)} have no value)" if missing else ""
         row["verdict"] = f"{NOT_APPLICABLE}: a standard error needs at least two seeds{why}"
     else:

@@ -137,7 +137,7 @@ LAYER = Config()
 GAPPED = dataclasses.replace(LAYER, covariate_exponent=1.0, num_starts=12)
 # From weights of scale 0.1 one of 24 seeds is still at the rank-one saddle after 800 steps, of scale 0.3 none.
 MINIBATCHES = dataclasses.replace(LAYER, training="statistics", num_steps=1000, batch_size=256, initial_scale=0.3)
-PROMPTS = dataclasses.replace(LAYER, training="prompts", num_steps=1500, batch_size=512, initial_scale=0.5)
+PROMPTS = dataclasses.replace(LAYER, training="prompts", num_steps=1500, batch_size=512, initial_scale=0.3)
 RELU = dataclasses.replace(PROMPTS, target="relu", num_test=4000)
 FLOW = dataclasses.replace(
     LAYER, training="flow", covariate_exponent=1.0, num_steps=3000, learning_rate=2e-3, initial_scale=0.01
@@ -158,7 +158,7 @@ REGRESSION = Config(
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         Case("isotropic and anisotropic", LAYER, {"covariate_exponent": (0.0, 0.5)}, seeds=16),
-        Case("relu target", dataclasses.replace(RELU, num_steps=600, batch_size=256), {}, seeds=8),
+        Case("relu target", dataclasses.replace(RELU, num_steps=900, batch_size=256), {}, seeds=8),
         Case("gradient flow", FLOW, {}, seeds=2, show="loss"),
         Case("baselines", BASELINES, {"noise_variance": (0.25, 1.0)}, seeds=8),
     ),
@@ -173,7 +173,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("gapped spectrum, best of 12 starts", GAPPED, {}, seeds=8),
         Case("few tasks", POOL, {}, seeds=6),
         Case("fresh prompts, statistics", MINIBATCHES, {"covariate_exponent": (0.0, 0.5)}, seeds=4),
-        Case("relu target", dataclasses.replace(RELU, num_steps=800, batch_size=256), {}, seeds=8),
+        Case("relu target", dataclasses.replace(RELU, num_steps=1000, batch_size=256), {}, seeds=8),
         Case("two layers", TWO_LAYERS, {}, seeds=4),
         Case("gradient flow", FLOW, {"covariate_exponent": (0.0, 1.0)}, seeds=2, show="loss"),
         Case("gradient flow, separate", SEPARATE, {}, seeds=2, show="loss"),

@@ -154,9 +154,9 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     "default": (
         Case(
             "grokking",
-            dataclasses.replace(PUBLISHED, num_steps=600, num_test=1000),
+            dataclasses.replace(PUBLISHED, num_steps=600, num_test=4000),
             {"output_scale": (1.0, 4.0)},
-            seeds=3,
+            seeds=8,
         ),
         Case("network", NETWORK, {"output_scale": (0.5, 1.0, 2.0)}, seeds=4),
         Case(

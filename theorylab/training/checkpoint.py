@@ -37,6 +37,13 @@ def fingerprint(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
+#: Parameters of operations that say how and where, not what, is computed; some depend on earlier traces.
+NOT_COMPUTED = frozenset(
+    ("name", "in_shardings", "out_shardings", "in_layouts", "out_layouts", "donated_invars", "ctx_mesh", "keep_unused")
+    + ("inline", "compiler_options_kvs", "sharding")
+)
+
+
 def program_identity(closed: ClosedJaxpr) -> str:
     """SHA-256 of what a traced program computes: operations, their wiring and parameters, and all constants.
 
@@ -60,7 +67,7 @@ def program_identity(closed: ClosedJaxpr) -> str:
         for equation in jaxpr.eqns:
             add(equation.primitive.name, *map(token, equation.invars), "->", *map(token, equation.outvars))
             for name, value in sorted(equation.params.items()):
-                if name != "name":
+                if name not in NOT_COMPUTED:
                     add(name)
                     parameter(value)
         add("out", *map(token, jaxpr.outvars))

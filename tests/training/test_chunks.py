@@ -290,3 +290,13 @@ def test_a_programs_identity_does_not_depend_on_what_was_traced_before():
     assert program_identity(traced(2.0, [1.0, 2.0])) == first
     assert program_identity(traced(2.5, [1.0, 2.0])) != first
     assert program_identity(traced(2.0, [1.0, 2.0 + 1e-9])) != first
+
+
+def test_a_programs_identity_holds_the_precision_of_its_products():
+    """What an application sets for its process, such as full precision on a GPU, makes it another program."""
+    from theorylab.training.checkpoint import program_identity
+
+    def identity(precision):
+        return program_identity(jax.jit(lambda x: jnp.matmul(x, x, precision=precision)).trace(jnp.eye(2)).jaxpr)
+
+    assert len({identity(precision) for precision in (None, "high", "highest")}) == 3

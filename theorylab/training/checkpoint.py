@@ -81,10 +81,9 @@ def program_identity(closed: ClosedJaxpr) -> str:
         elif isinstance(value, (tuple, list)):
             for item in value:
                 parameter(item)
-        elif isinstance(value, (str, int, float, bool, np.dtype)) or value is None:
-            add(repr(value))
         else:
-            add(type(value).__name__)  # a function or a layout: its text would hold an address
+            text = repr(value)
+            add(type(value).__name__ if " at 0x" in text else text)  # the text of a function holds its address
 
     def constants(closed: ClosedJaxpr) -> None:
         add(fingerprint([list(closed.consts)]))

@@ -82,7 +82,7 @@ def program_identity(closed: ClosedJaxpr) -> str:
             for item in value:
                 parameter(item)
         else:
-            text = repr(value)
+            text = repr(value.item() if isinstance(value, np.generic) else value)
             add(type(value).__name__ if " at 0x" in text else text)  # the text of a function holds its address
 
     def constants(closed: ClosedJaxpr) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from experiments.grokking_mean_field import cases, results
 from theorylab.grokking import Config
 from theorylab.grokking.config import sample_ratio
-from theorylab.grokking.theory.dmft import Dynamics, dmft
+from theorylab.grokking.theory.dmft import Dynamics, Model, dmft
 from theorylab.grokking.theory.dmft_seed import noise_driven_dmft, seeded_dmft
 from theorylab.lab.plotting import COLOURS, gradient, points, run_script
 
@@ -65,22 +65,23 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     return figure
 
 
-def _options(config: Config, num: int) -> dict[str, Any]:
-    return {"num_steps": config.num_steps, "num_particles": num, "sample_ratio": sample_ratio(config)}
+def _model(config: Config) -> Model:
+    return Model(
+        config.output_scale, config.quadratic_coeff, config.scaled_learning_rate, sample_ratio(config)
+    )  # fmt: skip
 
 
 def _planted(num: int, base: Config) -> Any:
     """One compiled program for all panels."""
 
     @jax.jit
-    def solve(config: Config, reaction: Any) -> Dynamics:
+    def solve(model: Model, overlap: Any, reaction: Any) -> Dynamics:
         return dmft(
-            jax.random.key(0), output_scale=config.output_scale, quadratic_coeff=config.quadratic_coeff,
-            scaled_learning_rate=config.scaled_learning_rate, spike_overlap=config.spike_overlap,
-            field_reaction=reaction, **_options(base, num),
+            jax.random.key(0), model, spike_overlap=overlap, num_steps=base.num_steps, num_particles=num,
+            field_reaction=reaction,
         )  # fmt: skip
 
-    return lambda config, reaction=1.0: jax.tree.map(np.asarray, solve(config, reaction))
+    return lambda config, reaction=1.0: jax.tree.map(np.asarray, solve(_model(config), config.spike_overlap, reaction))
 
 
 def _losses(axes: Axes, config: Config, theory: Dynamics, data: Any, color: Any, label: str) -> None:
@@ -95,16 +96,12 @@ def _losses(axes: Axes, config: Config, theory: Dynamics, data: Any, color: Any,
 
 def _isotropic(axes: Axes, config: Config, data: Any, num: int) -> None:
     """Overlap of a start without a planted spike, and three theories of what seeds it."""
-    options: dict[str, Any] = _options(config, num) | {
-        "output_scale": config.output_scale,
-        "quadratic_coeff": config.quadratic_coeff,
-        "scaled_learning_rate": config.scaled_learning_rate,
-    }
+    model, size = _model(config), {"num_steps": config.num_steps, "num_particles": num}
     dim, key = config.input_dim, jax.random.key(0)
     theories = {
-        "chance and data noise": lambda: noise_driven_dmft(key, input_dim=dim, **options),
-        r"planted $(1 + \chi)/D$": lambda: seeded_dmft(key, input_dim=dim, **options),
-        r"planted $1/D$ (chance only)": lambda: dmft(key, spike_overlap=1 / dim, **options),
+        "chance and data noise": lambda: noise_driven_dmft(key, model, input_dim=dim, **size),
+        r"planted $(1 + \chi)/D$": lambda: seeded_dmft(key, model, input_dim=dim, **size),
+        r"planted $1/D$ (chance only)": lambda: dmft(key, model, spike_overlap=1 / dim, **size),
     }
     times = config.scaled_learning_rate * np.arange(config.num_steps + 1)
     for (name, solve), color, line in zip(theories.items(), COLOURS, ("-", "--", ":"), strict=False):

@@ -16,11 +16,11 @@ from typing import Any
 
 import jax
 
-from theorylab.grokking.theory.dmft import dmft
+from theorylab.grokking.theory.dmft import Model, dmft
 from theorylab.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.runtime import start_application
 
-MODEL = {"output_scale": 1.0, "quadratic_coeff": 0.5, "scaled_learning_rate": 0.12, "sample_ratio": 4.0}
+MODEL = Model(output_scale=1.0, quadratic_coeff=0.5, scaled_learning_rate=0.12, sample_ratio=4.0)
 
 
 def main() -> None:
@@ -30,10 +30,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     arguments = parser.parse_args()
     start_application(cache=False)
-    options: dict[str, Any] = {**MODEL, "num_steps": arguments.steps, "num_particles": arguments.particles}
+    options: dict[str, Any] = {"num_steps": arguments.steps, "num_particles": arguments.particles}
     programs: dict[str, Callable[[jax.Array], Any]] = {
-        "planted": lambda key: dmft(key, spike_overlap=0.1, **options),
-        "isotropic, driven by data noise": lambda key: noise_driven_dmft(key, input_dim=200, **options),
+        "planted": lambda key: dmft(key, MODEL, spike_overlap=0.1, **options),
+        "isotropic, driven by data noise": lambda key: noise_driven_dmft(key, MODEL, input_dim=200, **options),
     }
     compiled = {}
     for name, program in programs.items():

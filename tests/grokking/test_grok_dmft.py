@@ -18,15 +18,18 @@ from theorylab.lab.compare import check
 STEPS = 16
 
 
+MODEL = dmft.Model(output_scale=1.0, quadratic_coeff=0.5, scaled_learning_rate=0.12, sample_ratio=4.0, cutoff=4.0)
+
+
 @partial(jax.jit, static_argnames=("num_steps", "num_particles"))
 def solve(key, overlap, cutoff, *, field=1.0, bulk=1.0, num_steps=STEPS, num_particles=4000):
     """Kernels and curves at α = 1, ε = 1/2, ν = 4, γ = 0.12."""
-    model = {"output_scale": 1.0, "quadratic_coeff": 0.5, "overlaps": overlap[None], "starts": jnp.ones(1)}
+    model = MODEL._replace(cutoff=cutoff)
+    spikes = dmft.Spikes(overlap[None], jnp.ones(1), jnp.zeros((1, num_steps + 1)))
     kernels = dmft.march(
-        key, num_steps=num_steps, num_particles=num_particles, scaled_learning_rate=0.12, sample_ratio=4.0,
-        kicks=jnp.zeros((1, num_steps + 1)), cutoff=cutoff, field_reaction=field, bulk_reaction=bulk, **model,
-    )  # fmt: skip
-    return kernels, dmft.losses(kernels, **model)
+        key, model, spikes, num_steps=num_steps, num_particles=num_particles, field_reaction=field, bulk_reaction=bulk
+    )
+    return kernels, dmft.losses(kernels, model, spikes)
 
 
 @pytest.fixture(scope="module")
@@ -281,14 +284,11 @@ def test_noise_driven_theory_follows_the_isotropic_start():
     generator = np.random.default_rng(dim)
     runs = [simulate(generator, dim, 1 / dim, steps)["total_overlap"] for _ in range(seeds)]
     mean, error = np.mean(runs, axis=0), np.std(runs, axis=0, ddof=1) / np.sqrt(seeds)
-    options = {
-        "num_steps": steps, "num_particles": 2000, "output_scale": 1.0, "quadratic_coeff": 0.5,
-        "scaled_learning_rate": 0.12, "sample_ratio": 4.0, "cutoff": 4.0,
-    }  # fmt: skip
+    options = {"num_steps": steps, "num_particles": 2000}
     key = jax.random.key(0)
-    driven = jax.jit(lambda key: dmft_seed.noise_driven_dmft(key, input_dim=dim, **options).spike_overlap)(key)
-    seeded = jax.jit(lambda key: dmft_seed.seeded_dmft(key, input_dim=dim, **options).spike_overlap)(key)
-    chance = jax.jit(lambda key: dmft.dmft(key, spike_overlap=1 / dim, **options).spike_overlap)(key)
+    driven = jax.jit(lambda key: dmft_seed.noise_driven_dmft(key, MODEL, input_dim=dim, **options).spike_overlap)(key)
+    seeded = jax.jit(lambda key: dmft_seed.seeded_dmft(key, MODEL, input_dim=dim, **options).spike_overlap)(key)
+    chance = jax.jit(lambda key: dmft.dmft(key, MODEL, spike_overlap=1 / dim, **options).spike_overlap)(key)
 
     def worst(predicted):
         excess = np.abs(np.asarray(predicted) - mean) - 3 * error
@@ -301,15 +301,12 @@ def test_noise_driven_theory_follows_the_isotropic_start():
 
 @pytest.mark.slow
 def test_planted_theory_at_larger_sizes_and_later_times():
-    options = {
-        "num_steps": 30, "num_particles": 2000, "output_scale": 1.0, "quadratic_coeff": 0.5,
-        "scaled_learning_rate": 0.12, "sample_ratio": 4.0, "cutoff": 4.0,
-    }  # fmt: skip
+    options = {"num_steps": 30, "num_particles": 2000}
     measured = extrapolated(0.1, 30, {80: 120, 160: 50})
 
     @jax.jit
     def solved(key, overlap):
-        return dmft.average(key, 3, lambda key: dmft.dmft(key, spike_overlap=overlap, **options))
+        return dmft.average(key, 3, lambda key: dmft.dmft(key, MODEL, spike_overlap=overlap, **options))
 
     curves, errors = solved(jax.random.key(0), 0.1)
     steps = (1, 2, 4, 8, 16, 30)
@@ -343,8 +340,8 @@ def test_presets_agree_and_reject_wrong_theories(preset, name):
     right = {"planted": "mean_field", "isotropic": "noise_driven_mean_field"}[name]
 
     def no_responses(key, config):
-        options = mean_field._options(config) | {"spike_overlap": initial_overlap(config)}
-        curves = dmft.dmft(jax.random.key(0), field_reaction=0.0, **options)
+        options = mean_field._size(config) | {"spike_overlap": initial_overlap(config)}
+        curves = dmft.dmft(jax.random.key(0), mean_field._model(config), field_reaction=0.0, **options)
         return mean_field._observables(curves, config)
 
     wrong = dataclasses.replace(SETTING.theory(right), name="wrong", predict=no_responses)

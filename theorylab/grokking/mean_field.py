@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from theorylab.grokking.config import Config, sample_ratio
-from theorylab.grokking.theory.dmft import Dynamics, dmft
+from theorylab.grokking.theory.dmft import Dynamics, Model, dmft
 from theorylab.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.grokking.train import recorded_steps
 from theorylab.lab.setting import Theory
@@ -64,17 +64,19 @@ def starts_isotropic(config: Config) -> str | None:
     return "for an isotropic start (planted = False)" if config.planted else _reason(config)
 
 
-def _options(config: Config) -> dict[str, Any]:
-    return {
-        "num_steps": config.num_steps,
-        "num_particles": num_particles(config.num_steps),
-        "output_scale": config.output_scale,
-        "quadratic_coeff": config.quadratic_coeff,
-        "scaled_learning_rate": config.scaled_learning_rate,
-        "sample_ratio": sample_ratio(config),
-        "init_scale": config.init_scale,
-        "centred": float(config.centred),
-    }
+def _model(config: Config) -> Model:
+    return Model(
+        output_scale=config.output_scale,
+        quadratic_coeff=config.quadratic_coeff,
+        scaled_learning_rate=config.scaled_learning_rate,
+        sample_ratio=sample_ratio(config),
+        init_scale=config.init_scale,
+        centred=float(config.centred),
+    )
+
+
+def _size(config: Config) -> dict[str, int]:
+    return {"num_steps": config.num_steps, "num_particles": num_particles(config.num_steps)}
 
 
 def _observables(curves: Dynamics, config: Config) -> Prediction:
@@ -95,7 +97,7 @@ def predict_planted(key: jax.Array, config: Config) -> Prediction:
     """Curves of the limit D → ∞ with a planted spike, from one solution (the same for every ``key``)."""
     if not config.planted or _reason(config):
         return {}
-    curves = dmft(jax.random.key(0), spike_overlap=config.spike_overlap, **_options(config))
+    curves = dmft(jax.random.key(0), _model(config), spike_overlap=config.spike_overlap, **_size(config))
     steps = jnp.asarray(recorded_steps(config))
     # The spread starts at 0, where a simulation has rounding: not compared.
     spread = jnp.where(steps > 0, curves.spike_noise[steps], jnp.nan)
@@ -107,7 +109,7 @@ def predict_isotropic(key: jax.Array, config: Config) -> Prediction:
     """Curves of large D with the spike driven by chance and by data noise, from one solution."""
     if config.planted or _reason(config):
         return {}
-    curves = noise_driven_dmft(jax.random.key(0), input_dim=config.input_dim, **_options(config))
+    curves = noise_driven_dmft(jax.random.key(0), _model(config), input_dim=config.input_dim, **_size(config))
     return _observables(curves, config)
 
 

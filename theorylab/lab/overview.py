@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
 MOST_CURVES, MOST_PANELS, MOST_POINTS = 6, 6, 16
+
+
+class _Panel(NamedTuple):
+    """Where a panel is drawn, and what is in it; ``styles`` are the lines of the theories drawn so far."""
+
+    axes: Axes
+    setting: Setting
+    case: Case
+    data: xarray.Dataset
+    observable: Observable
+    styles: dict[str, Any]
+    base_seed: int
 
 
 def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, base_seed: int = 0) -> Figure:
@@ -39,8 +51,8 @@ def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, 
         axes.set_visible(False)
     styles: dict[str, Any] = {}
     for axes, (case, data, observable) in zip(panels.flat, drawn, strict=False):
-        panel = _trajectory_panel if "step" in observable.dims else _sweep_panel
-        panel(axes, setting, case, data, observable, styles, base_seed)
+        draw = _trajectory_panel if "step" in observable.dims else _sweep_panel
+        draw(_Panel(axes, setting, case, data, observable, styles, base_seed))
         axes.set_title(case.name)
         axes.set_ylabel(observable.name.replace("_", " ") + (f" ${observable.symbol}$" if observable.symbol else ""))
         if axes.get_legend_handles_labels()[1]:
@@ -82,16 +94,9 @@ def _label(setting: Setting, chosen: dict[str, Any]) -> str | None:
     return ", ".join(texts) or None
 
 
-def _trajectory_panel(
-    axes: Axes,
-    setting: Setting,
-    case: Case,
-    data: xarray.Dataset,
-    observable: Observable,
-    styles: dict[str, Any],
-    base_seed: int,
-) -> None:
+def _trajectory_panel(panel: _Panel) -> None:
     """Draw an observable along training, one colour per cell of the grid."""
+    axes, setting, case, data, observable = panel[:5]
     last = {dim: -1 for dim in observable.dims if dim != "step"}
     curves = _curves(case, list(case.grid))
     lowest, highest = np.inf, -np.inf
@@ -109,9 +114,9 @@ def _trajectory_panel(
         if len(finite):
             lowest, highest = min(lowest, finite.min()), max(highest, finite.max())
         for theory in setting.theories:
-            predicted = _predicted(setting, theory, config, {}, observable, data.sizes["seed"], base_seed)
+            predicted = _predicted(panel, theory, config, {})
             if predicted is not None:
-                line = styles.setdefault(theory.name, LINES[len(styles) % len(LINES)])
+                line = _line(panel, theory)
                 axes.plot(steps, predicted.isel(last), linestyle=line, color=color, zorder=1.5)
     axes.set_xlabel("step")
     if highest > 10 * lowest:
@@ -126,18 +131,11 @@ def _spread(steps: np.ndarray) -> np.ndarray:
     return np.unique(np.abs(steps[:, None] - wanted[None, :]).argmin(axis=0))
 
 
-def _sweep_panel(
-    axes: Axes,
-    setting: Setting,
-    case: Case,
-    data: xarray.Dataset,
-    observable: Observable,
-    styles: dict[str, Any],
-    base_seed: int,
-) -> None:
+def _sweep_panel(panel: _Panel) -> None:
     """Draw an observable against the swept field with most values, one colour per cell of the other fields."""
     from matplotlib.ticker import NullLocator
 
+    axes, setting, case, data, observable = panel[:5]
     # A traced field, where there is a choice: theory can then be drawn as a smooth curve.
     smooth, numeric = scalar_fields(setting.config), _numeric(case)
     along = max(numeric, key=lambda n: (len(numeric[n]), n in smooth))
@@ -158,9 +156,9 @@ def _sweep_panel(
             if fine and theory.kind == "ensemble":
                 values = tuple(np.unique(np.concatenate([np.geomspace(x.min(), x.max(), 60), x])))
             grid = {along: values}
-            predicted = _predicted(setting, theory, config, grid, observable, data.sizes["seed"], base_seed)
+            predicted = _predicted(panel, theory, config, grid)
             if predicted is not None:
-                line = styles.setdefault(theory.name, LINES[len(styles) % len(LINES)])
+                line = _line(panel, theory)
                 applies = [theory.valid(dataclasses.replace(config, **{along: v})) is None for v in values]
                 y = np.where(applies, predicted.isel(last), np.nan)
                 axes.plot(_axis(np.asarray(values, float)), y, linestyle=line, color=color)
@@ -177,20 +175,17 @@ def _sweep_panel(
     axes.set_xlabel(along.replace("_", " ") + (f" ${symbol}$" if symbol else ""))
 
 
-def _predicted(
-    setting: Setting,
-    theory: Theory,
-    config: Any,
-    grid: dict[str, Any],
-    observable: Observable,
-    seeds: int,
-    base_seed: int,
-) -> Any:
+def _line(panel: _Panel, theory: Theory) -> Any:
+    return panel.styles.setdefault(theory.name, LINES[len(panel.styles) % len(LINES)])
+
+
+def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any]) -> Any:
     """Return one observable's prediction, averaged over seeds; None where the theory is silent about it."""
     import jax
 
     from theorylab.lab.sweep import predict
 
+    observable = panel.observable
     cells = [dataclasses.replace(config, **{name: value}) for name, values in grid.items() for value in values] or [
         config
     ]
@@ -202,7 +197,9 @@ def _predicted(
             return None
     elif theory.predicts and observable.name not in theory.predicts:
         return None
-    prediction = predict(setting, config, grid, seeds=seeds, base_seed=base_seed, theory=theory)
+    prediction = predict(
+        panel.setting, config, grid, seeds=panel.data.sizes["seed"], base_seed=panel.base_seed, theory=theory
+    )
     if observable.name not in prediction:
         return None
     value = prediction[observable.name]

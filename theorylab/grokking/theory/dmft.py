@@ -38,6 +38,48 @@ from theorylab.numerics import random
 TANGENT_DTYPE = jnp.float32  # derivatives of one datum, only ever averaged: their rounding is below the sampling error
 
 
+class Model(NamedTuple):
+    """The network and its data in the proportional limit; all entries are real numbers and may be traced.
+
+    Attributes
+    ----------
+    output_scale, quadratic_coeff, scaled_learning_rate, sample_ratio
+        α, ε, γ and ν = P/D.
+    init_scale
+        σ, the standard deviation of an initial weight.
+    centred
+        Whether the network's initial output is subtracted (1 or 0).
+    cutoff
+        Where the law of the teacher's field is cut: :func:`~theorylab.grokking.theory.dmft_sampling.teacher_nodes`.
+    """
+
+    output_scale: ArrayLike
+    quadratic_coeff: ArrayLike
+    scaled_learning_rate: ArrayLike
+    sample_ratio: ArrayLike
+    init_scale: ArrayLike = 1.0
+    centred: ArrayLike = 0.0
+    cutoff: ArrayLike = 6.0
+
+
+class Spikes(NamedTuple):
+    """Directions that M holds beside its bulk, M = bulk + Σ_a ρ_a v_a v_aᵀ.
+
+    Attributes
+    ----------
+    overlaps
+        ρ_a.
+    starts
+        G_a(0), the component of v_a along the teacher.
+    kicks
+        What is added to G_a(t + 1) from outside.
+    """
+
+    overlaps: Float[Array, " spikes"]
+    starts: Float[Array, " spikes"]
+    kicks: Float[Array, "spikes steps"]
+
+
 class Dynamics(NamedTuple):
     """Curves of the limit, each over steps 0, ..., num_steps.
 
@@ -131,17 +173,11 @@ class _State(NamedTuple):
 
 def dmft(
     key: jax.Array,
+    model: Model,
     *,
+    spike_overlap: ArrayLike,
     num_steps: int,
     num_particles: int,
-    output_scale: ArrayLike,
-    quadratic_coeff: ArrayLike,
-    scaled_learning_rate: ArrayLike,
-    sample_ratio: ArrayLike,
-    spike_overlap: ArrayLike,
-    init_scale: ArrayLike = 1.0,
-    cutoff: ArrayLike = 6.0,
-    centred: ArrayLike = 0.0,
     field_reaction: ArrayLike = 1.0,
     bulk_reaction: ArrayLike = 1.0,
 ) -> Dynamics:
@@ -150,18 +186,13 @@ def dmft(
     See the module's docstring for the equations and :func:`march` for the numerical parameters. At ``spike_overlap``
     = 0 the teacher's direction is a saddle that is never left: the network memorises and never learns.
     """
-    overlap = jnp.reshape(jnp.asarray(spike_overlap, jnp.result_type(float)) * jnp.asarray(init_scale) ** 2, (1,))
-    start = jnp.ones_like(overlap)
+    overlap = jnp.reshape(jnp.asarray(spike_overlap, jnp.result_type(float)) * jnp.asarray(model.init_scale) ** 2, (1,))
+    spikes = Spikes(overlap, jnp.ones_like(overlap), jnp.zeros((1, num_steps + 1), overlap.dtype))
     kernels = march(
-        key, num_steps=num_steps, num_particles=num_particles, output_scale=output_scale,
-        quadratic_coeff=quadratic_coeff, scaled_learning_rate=scaled_learning_rate, sample_ratio=sample_ratio,
-        overlaps=overlap, starts=start, kicks=jnp.zeros((1, num_steps + 1), overlap.dtype), init_scale=init_scale,
-        cutoff=cutoff, centred=centred, field_reaction=field_reaction, bulk_reaction=bulk_reaction,
+        key, model, spikes, num_steps=num_steps, num_particles=num_particles, field_reaction=field_reaction,
+        bulk_reaction=bulk_reaction,
     )  # fmt: skip
-    return losses(
-        kernels, output_scale=output_scale, quadratic_coeff=quadratic_coeff, overlaps=overlap, starts=start,
-        init_scale=init_scale, centred=centred,
-    )  # fmt: skip
+    return losses(kernels, model, spikes)
 
 
 def average(key: jax.Array, num_runs: int, solve: Callable[[jax.Array], Dynamics]) -> tuple[Dynamics, Dynamics]:
@@ -181,36 +212,28 @@ def average(key: jax.Array, num_runs: int, solve: Callable[[jax.Array], Dynamics
     )
 
 
-def losses(
-    kernels: Kernels,
-    *,
-    output_scale: ArrayLike,
-    quadratic_coeff: ArrayLike,
-    overlaps: Float[Array, " spikes"],
-    starts: Float[Array, " spikes"],
-    init_scale: ArrayLike = 1.0,
-    centred: ArrayLike = 0.0,
-) -> Dynamics:
+def losses(kernels: Kernels, model: Model, spikes: Spikes) -> Dynamics:
     """Losses and overlaps from the order parameters of :func:`march`, given the same arguments.
 
     With A = ββᵀ - κ (M - z M(0)), z = ``centred``, the test error is (1/4)(tr A/D)² + |A|²/(2D²) + α²|w̄|²/D; only the
     spikes and w̄ w̄ᵀ have a Frobenius norm of order D.
     """
-    kappa = output_scale * jnp.asarray(quadratic_coeff)
+    alpha, eps, sigma = (jnp.asarray(x) for x in (model.output_scale, model.quadratic_coeff, model.init_scale))
+    kappa, centred, overlaps = alpha * eps, model.centred, spikes.overlaps
     growth = kernels.growth[:, :-1]
     variances = jnp.diagonal(kernels.covariance, axis1=2, axis2=3)  # [fields, fields, step]
     mean_power, spread = variances[0, 0], variances[1:, 1:]
     bulk = jnp.diagonal(kernels.bulk_covariance)
     overlap = overlaps @ growth**2
     norm = mean_power + overlap + jnp.einsum("a,aat->t", overlaps, spread) + bulk
-    initial = centred * jnp.sum(overlaps * starts**2)
-    variance_error = 0.25 * (1 - kappa * (norm - centred * jnp.asarray(init_scale) ** 2 - initial)) ** 2
+    initial = centred * jnp.sum(overlaps * spikes.starts**2)
+    variance_error = 0.25 * (1 - kappa * (norm - centred * sigma**2 - initial)) ** 2
     # |ββᵀ (1 + κ z ρ(0)) - κ Σ_a ρ_a v_a v_aᵀ|²/D², with v_a·v_b/D = G_a G_b + C_ab.
     teacher = 1 + kappa * initial
     products = growth[:, None] * growth[None, :] + spread
-    spikes = jnp.einsum("a,b,abt->t", overlaps, overlaps, products**2)
-    misalignment = 0.5 * (teacher**2 - 2 * teacher * kappa * overlap + kappa**2 * (spikes + mean_power**2))
-    linear_power = jnp.asarray(output_scale) ** 2 * mean_power
+    squares = jnp.einsum("a,b,abt->t", overlaps, overlaps, products**2)
+    misalignment = 0.5 * (teacher**2 - 2 * teacher * kappa * overlap + kappa**2 * (squares + mean_power**2))
+    linear_power = alpha**2 * mean_power
     return Dynamics(
         train_loss=kernels.residual_power,
         test_loss=variance_error + misalignment + linear_power,
@@ -229,27 +252,19 @@ def losses(
 
 def march(
     key: jax.Array,
+    model: Model,
+    spikes: Spikes,
     *,
     num_steps: int,
     num_particles: int,
-    output_scale: ArrayLike,
-    quadratic_coeff: ArrayLike,
-    scaled_learning_rate: ArrayLike,
-    sample_ratio: ArrayLike,
-    overlaps: Float[Array, " spikes"],
-    starts: Float[Array, " spikes"],
-    kicks: Float[Array, "spikes steps"],
-    init_scale: ArrayLike = 1.0,
-    cutoff: ArrayLike = 6.0,
-    centred: ArrayLike = 0.0,
     field_reaction: ArrayLike = 1.0,
     bulk_reaction: ArrayLike = 1.0,
 ) -> Kernels:
     """Solve the mean-field equations of this module for any number of spikes.
 
-    M = bulk + Σ_a ρ_a v_a v_aᵀ, with bulk = σ² I at the start (σ = ``init_scale``), G_a(0) = starts[a] and
-    G_a(t+1) = G_a(t) + cν <g_a(t) h*> + kicks[a, t]. The network's spike term is Σ_a ρ_a h_a², and the R, Rg, C of the
-    spikes are matrices in (a, b). One planted spike has starts = 1 and kicks = 0 (see :func:`dmft`).
+    The bulk is σ² I at the start, and G_a(t+1) = G_a(t) + cν <g_a(t) h*> + kicks[a, t]. The network's spike term is
+    Σ_a ρ_a h_a², and the R, Rg, C of the spikes are matrices in (a, b). One planted spike has starts = 1 and kicks = 0
+    (see :func:`dmft`).
 
     Memory is num_particles · num_steps² · (fields² + fields + 1) · 4 bytes, work that times num_steps.
 
@@ -260,25 +275,22 @@ def march(
     num_steps, num_particles
         Static. The noise is projected off about 3 · fields · num_steps directions, so take at least 8 times as many
         particles as that for small bias.
-    cutoff, centred
-        Law of the teacher's field (:func:`~theorylab.grokking.theory.dmft_sampling.teacher_nodes`); whether the
-        network's initial output is subtracted (1 or 0).
     field_reaction, bulk_reaction
         Factors of Σ R g in the fields and of the term in Rg that comes through q. Both are 1; 0 leaves the term out,
         which is wrong and for showing that it matters.
     """
     n, num = num_steps + 1, num_particles
-    spikes = overlaps.shape[0]
-    fields = spikes + 1
+    overlaps, starts, kicks = spikes
+    num_spikes = overlaps.shape[0]
+    fields = num_spikes + 1
     dtype = jnp.result_type(float)
+    alpha, eps, gamma, nu, init_scale, centred, cutoff = (jnp.asarray(value, dtype) for value in model)
     nodes, p = teacher_nodes(num, cutoff)
-    alpha, eps, nu = (jnp.asarray(value, dtype) for value in (output_scale, quadratic_coeff, sample_ratio))
-    kappa, rate = alpha * eps, jnp.asarray(scaled_learning_rate, dtype) / alpha
+    kappa, rate = alpha * eps, gamma / alpha
     power = jnp.concatenate([jnp.ones(1, dtype), overlaps])  # weight of each squared field in the output
-    linear = jnp.concatenate([jnp.ones(1, dtype), jnp.zeros(spikes, dtype)])  # h_b also enters linearly
+    linear = jnp.concatenate([jnp.ones(1, dtype), jnp.zeros(num_spikes, dtype)])  # h_b also enters linearly
     even = linear[:, None]
     same_parity = even * even.T + (1 - even) * (1 - even.T)
-    init_scale = jnp.asarray(init_scale, dtype)
     label = 0.5 * nodes**2 + centred * 0.5 * kappa * (init_scale**2 + jnp.sum(overlaps * starts**2) * nodes**2)
     fresh = random.normal(key, fields, n, num, dtype=dtype)
 
@@ -298,15 +310,15 @@ def march(
             bulk=zeros(n, n, num, dtype=TANGENT_DTYPE),
             residual_tangent=zeros(n, fields, n, num, dtype=TANGENT_DTYPE),
             force_tangent=zeros(fields, n, fields, n, num, dtype=TANGENT_DTYPE),
-            noise=start_noise(nodes, p, n, spikes),
+            noise=start_noise(nodes, p, n, num_spikes),
             response=zeros(fields, fields, n + 1, n),
             field_response=zeros(fields, fields, n, n),
             bulk_response=zeros(n + 1, n),
             bulk_mean=zeros(n + 1).at[0].set(init_scale),
             bulk_field_response=zeros(n, n),
             bulk_force=zeros(n, n),
-            growth=zeros(spikes, n + 1).at[:, 0].set(starts),
-            drive=zeros(spikes, n),
+            growth=zeros(num_spikes, n + 1).at[:, 0].set(starts),
+            drive=zeros(num_spikes, n),
             seed_response=zeros(n + 1, n),
             seed_field_response=zeros(n, n),
             seed_kick=zeros(n, n),

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.grokking.theory.dmft import Dynamics, dmft, losses, march
+from theorylab.grokking.theory.dmft import Dynamics, Model, Spikes, dmft, losses, march
 
 EMERGENCE = 0.1  # spike overlap at which χ is read: before the spike reacts on the residual
 
@@ -38,8 +38,8 @@ def seed_ratio(curves: Dynamics, input_dim: ArrayLike, init_scale: ArrayLike = 1
     return jnp.interp(jnp.log(EMERGENCE), jax.lax.cummax(overlap), ratio)
 
 
-def seeded_dmft(key: jax.Array, *, input_dim: ArrayLike, init_scale: ArrayLike = 1.0, **options: Any) -> Dynamics:
-    """Mean-field curves with the seed (1 + χ)/D, χ from a first run without a spike. Options are those of ``dmft``.
+def seeded_dmft(key: jax.Array, model: Model, *, input_dim: ArrayLike, num_steps: int, num_particles: int) -> Dynamics:
+    """Mean-field curves with the seed (1 + χ)/D, χ from a first run without a spike.
 
     Measured at α = 1, ε = ½, ν = 4, γ = 0.12 up to step 40 against simulations at D = 400 (200): test loss within 2 %
     (2 %), overlap 18 % (12 %) too high at step 4 and 8 % (13 %) too low at the end, train loss up to 10 % (14 %)
@@ -47,8 +47,8 @@ def seeded_dmft(key: jax.Array, *, input_dim: ArrayLike, init_scale: ArrayLike =
     """
 
     def run(overlap: Array, _: Any) -> tuple[Array, Dynamics]:
-        curves = dmft(key, spike_overlap=overlap, init_scale=init_scale, **options)
-        return (1 + seed_ratio(curves, input_dim, init_scale)) / input_dim, curves
+        curves = dmft(key, model, spike_overlap=overlap, num_steps=num_steps, num_particles=num_particles)
+        return (1 + seed_ratio(curves, input_dim, model.init_scale)) / input_dim, curves
 
     # One compiled march for both runs.
     start = jnp.zeros((), jnp.result_type(float))
@@ -56,18 +56,7 @@ def seeded_dmft(key: jax.Array, *, input_dim: ArrayLike, init_scale: ArrayLike =
 
 
 def noise_driven_dmft(
-    key: jax.Array,
-    *,
-    input_dim: ArrayLike,
-    num_steps: int,
-    num_particles: int,
-    output_scale: ArrayLike,
-    quadratic_coeff: ArrayLike,
-    scaled_learning_rate: ArrayLike,
-    sample_ratio: ArrayLike,
-    init_scale: ArrayLike = 1.0,
-    cutoff: ArrayLike = 6.0,
-    centred: ArrayLike = 0.0,
+    key: jax.Array, model: Model, *, input_dim: ArrayLike, num_steps: int, num_particles: int
 ) -> Dynamics:
     """Mean-field curves of an isotropic start, in which data noise drives the spike and acts on the residual.
 
@@ -80,24 +69,19 @@ def noise_driven_dmft(
     3 % (4.5 %) and train loss up to 12 % (18 %) too low; the gaps shrink with D and grow with time.
     """
     dtype = jnp.result_type(float)
-    sigma = jnp.asarray(init_scale, dtype)
-    overlaps = jnp.full(2, sigma**2 / input_dim, dtype)
-    starts = jnp.asarray([1.0, 0.0], dtype)
-    rate = jnp.asarray(scaled_learning_rate, dtype) / output_scale
+    sigma = jnp.asarray(model.init_scale, dtype)
+    rate = jnp.asarray(model.scaled_learning_rate, dtype) / model.output_scale
 
     def run(kick: Array, _: Any) -> tuple[Array, Dynamics]:
-        kernels = march(
-            key, num_steps=num_steps, num_particles=num_particles, output_scale=output_scale,
-            quadratic_coeff=quadratic_coeff, scaled_learning_rate=scaled_learning_rate, sample_ratio=sample_ratio,
-            overlaps=overlaps, starts=starts, kicks=jnp.stack([jnp.zeros_like(kick), kick]), init_scale=sigma,
-            cutoff=cutoff, centred=centred,
-        )  # fmt: skip
-        curves = losses(
-            kernels, output_scale=output_scale, quadratic_coeff=quadratic_coeff, overlaps=overlaps, starts=starts,
-            init_scale=sigma, centred=centred,
-        )  # fmt: skip
+        spikes = Spikes(
+            overlaps=jnp.full(2, sigma**2 / input_dim, dtype),
+            starts=jnp.asarray([1.0, 0.0], dtype),
+            kicks=jnp.stack([jnp.zeros_like(kick), kick]),
+        )
+        kernels = march(key, model, spikes, num_steps=num_steps, num_particles=num_particles)
+        curves = losses(kernels, model, spikes)
         # Spikes carry the overlap σ²/D: kicks are in units of σ.
-        return dominant_mode(rate**2 * sample_ratio * kernels.seed_kick) / sigma, curves
+        return dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / sigma, curves
 
     return jax.tree.map(lambda curve: curve[-1], jax.lax.scan(run, jnp.zeros(num_steps + 1, dtype), length=2)[1])
 

@@ -452,14 +452,17 @@ def _reproduce(options: ReproduceOptions) -> int:
     start = time.perf_counter()
     output = Path(options.output)
     parts = []
+    finished, total = 0, sum(len(setting.presets[options.preset]) for setting in settings)
     for setting in settings:
         rows, done = [], []
-        cases = setting.presets[options.preset]
-        for number, (case, data, part) in enumerate(check(setting, cases, progress=sys.stderr.isatty()), 1):
+        for case, data, part in check(setting, setting.presets[options.preset], progress=sys.stderr.isatty()):
             rows += part
             done.append((case, data))
+            finished += 1
             elapsed = time.perf_counter() - start
-            print(f"{setting.name}: {case.name} done ({number} of {len(cases)}, {elapsed:.0f} s)", file=sys.stderr)
+            left = elapsed / finished * (total - finished)
+            text = f"{finished} of {total}, {elapsed:.0f} s" + (f", about {left:.0f} s left" if left else "")
+            print(f"{setting.name}: {case.name} done ({text})", file=sys.stderr)
         console.print(terminal_table(setting, rows))
         with plotting.style():
             picture = plotting.save(overview(setting, done), output / f"{setting.name}.png")

@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "evaluate the theories, without simulating",
     "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged",
     "reproduce": "check every setting, draw a figure each, write one HTML report",
+    "figures": "draw the gallery's figures from stored results, running what is missing; --check compares their data",
     "new": "write a setting of your own to fill in: `theorylab new NAME --folder FOLDER`",
 }
 
@@ -102,6 +103,8 @@ def _run(command: str, rest: list[str]) -> int:
         return _list(_parse(ListOptions, rest, "list", COMMANDS["list"]))
     if command == "reproduce":
         return _reproduce(_parse(ReproduceOptions, rest, "reproduce", COMMANDS["reproduce"]))
+    if command == "figures":
+        return _figures(_parse(_figures_options(), rest, "figures", COMMANDS["figures"]))
     if command == "new":
         return _new(_parse(_new_options(), rest, "new", COMMANDS["new"]))
     if not rest or rest[0] in ("-h", "--help"):
@@ -147,6 +150,42 @@ def _new_options() -> type:
 
     name = ("name", tyro.conf.Positional[str])
     return dataclasses.make_dataclass("NewOptions", [name, ("folder", str, dataclasses.field(default="."))])
+
+
+def _figures_options() -> type:
+    """Build what ``figures`` understands."""
+    from typing import Annotated, Literal
+
+    import tyro
+
+    def option(kind: Any, default: Any, help: str) -> Any:
+        return Annotated[kind, tyro.conf.arg(help=help)], dataclasses.field(default=default)
+
+    which = Annotated[
+        tuple[str, ...], tyro.conf.arg(help="settings, or single figures such as xor_1_grokking", metavar="SETTING ...")
+    ]
+    preset = option(
+        Literal["tiny", "default", "paper"],
+        "default",
+        "sizes: default has the committed pictures, which are redrawn beside their scripts; pictures of tiny (seconds "
+        "a figure) and paper (wants a GPU) go to FOLDER/PRESET/figures",
+    )
+    check = option(
+        bool,
+        False,
+        "compare the data behind each figure with paper_figures/reference/PRESET.json, write no picture; exit code 1 "
+        "if any drifted",
+    )
+    return dataclasses.make_dataclass(
+        "FiguresOptions",
+        [
+            ("figures", tyro.conf.Positional[which], dataclasses.field(default=())),  # type: ignore[valid-type]
+            ("preset", *preset),
+            ("folder", *option(str, "results", "folder of the results: read, continued, or run where missing")),
+            ("check", *check),
+            ("update", *option(bool, False, "draw, and rewrite the reference values of what was drawn")),
+        ],
+    )
 
 
 def _options_class(setting: Setting, command: str) -> type:
@@ -468,6 +507,46 @@ def _reproduce(options: ReproduceOptions) -> int:
     print(f"report: {write_report(output / 'report.html', parts)}")
     print(f"{time.perf_counter() - start:.0f} s")
     return 1 if any(row.failed for _, rows, _, _ in parts for row in rows) else 0
+
+
+def _figures(options: Any) -> int:
+    from pathlib import Path
+
+    from theorylab.lab import figures, plotting
+
+    if options.check and options.update:
+        raise UsageError("--check and --update exclude each other: compare with the reference, or rewrite it")
+    checkout, folder = figures.find_checkout(), Path(options.folder)
+    names = figures.find_figures(checkout, options.figures, list(SETTINGS))
+    path = figures.reference_path(checkout, options.preset)
+    if options.check and not path.exists():
+        raise UsageError(f"no reference values of the preset {options.preset}: --update would write {path}")
+    reference = figures.read_reference(path) if path.exists() else {"figures": {}}
+    _start()
+    drifted = 0
+    for name in names:
+        start = time.perf_counter()
+        module = figures.load_script(checkout, name)
+        with plotting.style():
+            figure = module.draw(options.preset, folder)
+            data = figures.figure_data(figure, figures.KEPT[options.preset])
+            if options.check:
+                found = figures.check_figure(name, data, reference, module)
+                drifted += bool(found)
+                said = "\n  ".join(["DRIFTED", *found]) if found else "as the reference"
+                plotting.close(figure)
+            else:
+                reference["figures"][name] = data
+                script = checkout / "paper_figures" / f"{name}.py"
+                said = str(plotting.save(figure, figures.picture_path(script, options.preset, folder)))
+        print(f"{name} ({time.perf_counter() - start:.1f} s): {said}", flush=True)
+    if options.update:
+        kept = figures.find_figures(checkout, (), ())
+        figures.write_reference(path, {name: data for name, data in reference["figures"].items() if name in kept})
+        print(f"reference values: {path}")
+    if drifted:
+        print(f"{drifted} of {len(names)} figures drifted: {figures.version_changes(reference)}")
+    return 1 if drifted else 0
 
 
 def _console() -> Any:

@@ -291,12 +291,12 @@ def drifts(data: Data, reference: Data, *, tolerance: float = DRAWN) -> list[str
             continue
         for curve in dict.fromkeys([*then["curves"], *now["curves"]]):
             if curve not in now["curves"]:
-                found.append(f"{place}, {curve!r}: is gone")
+                found.append(f"{place}, '{curve}': is gone")
             elif curve not in then["curves"]:
-                found.append(f"{place}, {curve!r}: is not in the reference")
+                found.append(f"{place}, '{curve}': is not in the reference")
             else:
                 text = _drift(now["curves"][curve], then["curves"][curve], then, tolerance)
-                found += [f"{place}, {curve!r}: {text}"] if text else []
+                found += [f"{place}, '{curve}': {text}"] if text else []
     return found
 
 

@@ -539,9 +539,9 @@ def _figures(options: Any) -> int:
     path = figures.reference_path(checkout, options.preset)
     if options.check and not path.exists():
         raise UsageError(f"no reference values of the preset {options.preset}: --update would write {path}")
-    reference = figures.read_reference(path) if path.exists() else {"figures": {}}
+    reference = figures.read_reference(path) if options.check else {}
     _start()
-    drifted = 0
+    drifted, drawn = 0, {}
     for name in names:
         start = time.perf_counter()
         module = figures.load_script(checkout, name)
@@ -554,13 +554,12 @@ def _figures(options: Any) -> int:
                 said = "\n  ".join(["DRIFTED", *found]) if found else "as the reference"
                 plotting.close(figure)
             else:
-                reference["figures"][name] = data
+                drawn[name] = data
                 script = checkout / "paper_figures" / f"{name}.py"
                 said = str(plotting.save(figure, figures.picture_path(script, options.preset, folder)))
         print(f"{name} ({time.perf_counter() - start:.1f} s): {said}", flush=True)
     if options.update:
-        kept = figures.find_figures(checkout, (), ())
-        figures.write_reference(path, {name: data for name, data in reference["figures"].items() if name in kept})
+        figures.update_reference(path, drawn, keep=figures.find_figures(checkout, (), ()))
         print(f"reference values: {path}")
     if drifted:
         print(f"{drifted} of {len(names)} figures drifted: {figures.version_changes(reference)}")

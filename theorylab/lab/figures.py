@@ -123,6 +123,12 @@ def write_reference(path: Path, figures: Mapping[str, Data]) -> None:
     path.write_text("\n".join([*lines, "}", "}"]) + "\n", encoding="utf-8")
 
 
+def update_reference(path: Path, drawn: Mapping[str, Data], keep: Sequence[str]) -> None:
+    """Put the data of the drawn figures into a reference, which keeps those of the other figures that there are."""
+    before = read_reference(path)["figures"] if path.exists() else {}
+    write_reference(path, {name: data for name, data in {**before, **drawn}.items() if name in keep})
+
+
 def made_with() -> dict[str, str]:
     """Return the versions on which random streams and rounding depend."""
     import jax

@@ -549,7 +549,7 @@ def _figures(options: Any) -> int:
             figure = module.draw(options.preset, folder)
             data = figures.figure_data(figure, figures.KEPT[options.preset])
             if options.check:
-                found = figures.check_figure(name, data, reference, module)
+                found = figures.check_figure(name, data, reference, module, options.preset)
                 drifted += bool(found)
                 said = "\n  ".join(["DRIFTED", *found]) if found else "as the reference"
                 plotting.close(figure)

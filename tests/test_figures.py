@@ -256,3 +256,27 @@ def test_without_a_checkout_the_error_says_where_it_looked(tmp_path, monkeypatch
         ConfigError, match=r"looked for paper_figures/\*\.py and experiments/ in .* and .*site-packages"
     ):
         figures.find_checkout()
+
+
+def test_command_of_experiments(tmp_path, monkeypatch, capsys):
+    import xarray
+
+    common = importlib.import_module("experiments.common")
+
+    def results(name, preset, folder):
+        return xarray.Dataset(
+            {name: ("seed", [1.0, 2.0])}, attrs={"store": common.store_of(folder, preset, "xor", name)}
+        )
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xor", "--folder", str(tmp_path), *arguments])
+        common.command(lambda preset: {"large": None, f"{preset}_flips": None}, results, "Sweeps.\n\nMore.")
+        return capsys.readouterr().out
+
+    assert run("--preset", "tiny").startswith("large: seed 2; 0.0 s\ntiny_flips: seed 2; ")
+    assert run("--only", "large").count("\n") == 1
+    assert results("large", "tiny", tmp_path).attrs["store"] == tmp_path / "tiny" / "xor" / "large.zarr"
+    with pytest.raises(SystemExit) as stop:
+        run("--only", "flup")
+    assert stop.value.code == 2
+    assert "unknown experiment 'flup': choose from large, default_flips" in capsys.readouterr().err

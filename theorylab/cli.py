@@ -23,7 +23,7 @@ COMMANDS = {
     "predict": "evaluate the theories, without simulating",
     "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged",
     "reproduce": "check every setting, draw a figure each, write one HTML report",
-    "figures": "draw the gallery's figures from stored results, running what is missing; --check compares their data",
+    "figures": "redraw the gallery's figures from stored results, or --check the data behind them",
     "new": "write a setting of your own, to fill in",
 }
 
@@ -61,18 +61,18 @@ def help_text() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(help_text())
-        return 0
-    if arguments[0] in ("-V", "--version"):
-        import theorylab
-
-        print(f"theorylab {theorylab.__version__}")
-        return 0
-    command, rest = arguments[0], arguments[1:]
-    if command not in COMMANDS:
-        return _fail(_unknown("command", command, COMMANDS))
     try:
+        if not arguments or arguments[0] in ("-h", "--help", "help"):
+            print(help_text(), flush=True)
+            return 0
+        if arguments[0] in ("-V", "--version"):
+            import theorylab
+
+            print(f"theorylab {theorylab.__version__}")
+            return 0
+        command, rest = arguments[0], arguments[1:]
+        if command not in COMMANDS:
+            return _fail(_unknown("command", command, COMMANDS))
         return _run(command, rest)
     except KeyboardInterrupt:
         print("interrupted; what was finished is stored and the same command continues it", file=sys.stderr)

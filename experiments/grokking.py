@@ -8,24 +8,21 @@ is finished is read. ``paper`` has the published dimension, sample size and numb
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.common import Preset, command, run_case
 from theorylab.grokking import SETTING, Config
 from theorylab.grokking.config import MEMORISATION, PUBLISHED
 from theorylab.lab.setting import Case
-from theorylab.lab.sweep import predict, sweep
+from theorylab.lab.sweep import predict
 
 if TYPE_CHECKING:
     import xarray
 
-PRESETS = ("tiny", "default", "paper")
 
-
-def cases(preset: str) -> dict[str, Case]:
+def cases(preset: Preset) -> dict[str, Case]:
     """Sweeps by name; ``tiny`` has the same shape in seconds."""
     tiny, paper = preset == "tiny", preset == "paper"
     dim, count, longer = (16, 64, 1) if tiny else (100, 550, 6) if paper else (40, 220, 1)
@@ -70,35 +67,17 @@ def cases(preset: str) -> dict[str, Case]:
     }  # fmt: skip
 
 
-def results(name: str, preset: str = "default", folder: str | Path = "results") -> xarray.Dataset:
-    """Run a sweep, or read it."""
-    case = cases(preset)[name]
-    store = Path(folder) / preset / "grokking" / f"{name}.zarr"
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="scaled_learning_rate")  # fast features are part of the picture
-        return sweep(SETTING, case.config, case.grid, seeds=case.seeds, store=str(store)).load()
+def results(name: str, preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
+    """Run a sweep, or read it; features that move fast are part of the picture."""
+    return run_case(SETTING, cases(preset)[name], name, preset, folder, ignore="scaled_learning_rate")
 
 
-def lazy_results(name: str, preset: str = "default") -> xarray.Dataset:
+def lazy_results(name: str, preset: Preset = "default") -> xarray.Dataset:
     """The linearised networks of a sweep's instances, solved."""
     case = cases(preset)[name]
     config: Any = dataclasses.replace(case.config, trainer="linearised")
     return predict(SETTING, config, case.grid, seeds=case.seeds, theory="lazy")
 
 
-def main() -> None:
-    from theorylab.runtime import start_application
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=PRESETS, default="default")
-    parser.add_argument("--folder", default="results")
-    arguments = parser.parse_args()
-    start_application()
-    for name in cases(arguments.preset):
-        data = results(name, arguments.preset, arguments.folder)
-        print(f"{name}: {dict(data.sizes)}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    command(cases, results, __doc__)

@@ -2,9 +2,9 @@
 
     python -m experiments.grokking_networks --preset default
 
-trains all of them into ``results/<preset>/``; a run that is finished is read. Kumar et al., arXiv 2310.06110 (output
-scale); Prieto et al., arXiv 2501.04697 (stability). The default preset takes a few minutes on two cores, ``paper`` has
-the published sizes and wants a GPU.
+trains all of them into ``results/<preset>/grokking/``; a run that is finished is read. Kumar et al., arXiv 2310.06110
+(output scale); Prieto et al., arXiv 2501.04697 (stability). The default preset takes a few minutes on two cores,
+``paper`` has the published sizes and wants a GPU.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.common import Preset, command, store_of
 from theorylab.training.iterate import log_spaced_steps
 
 if TYPE_CHECKING:
     import xarray
-
-Preset = Literal["tiny", "default", "paper"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +139,7 @@ def results(name: str, preset: Preset = "default", folder: str | Path = "results
     """Train an experiment into its store, or read it if it is finished."""
     import xarray
 
-    store = Path(folder) / preset / f"grokking_{name}.zarr"
+    store = store_of(folder, preset, "grokking", name)
     if not store.exists():
         data = train(runs(preset)[name])
         unfinished = store.with_suffix(".part")
@@ -149,20 +148,5 @@ def results(name: str, preset: Preset = "default", folder: str | Path = "results
     return xarray.open_zarr(store, consolidated=False).load()
 
 
-def main(preset: Preset = "default", folder: Path = Path("results")) -> None:
-    """Train every experiment of a preset."""
-    import time
-
-    from theorylab.runtime import start_application
-
-    start_application()
-    for name in runs(preset):
-        start = time.perf_counter()
-        sizes = dict(results(name, preset, folder).sizes)
-        print(name, sizes, f"{time.perf_counter() - start:.1f} s")
-
-
 if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(main)
+    command(runs, results, __doc__)

@@ -2,24 +2,22 @@
 
     python -m experiments.linear_attention --preset default
 
-runs all of them into ``results/<preset>/``; a sweep that is finished is read.
+runs all of them into ``results/<preset>/linear_attention/``; a sweep that is finished is read.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from experiments.common import Preset, command, run_case
 from theorylab.lab.setting import Case
-from theorylab.lab.sweep import sweep
 from theorylab.linear_attention import SETTING, Config
 from theorylab.linear_attention.config import FLOW, LAYER, PRESETS, SEPARATE, TWO_LAYERS
 
 if TYPE_CHECKING:
     import xarray
-
-Preset = Literal["tiny", "default", "paper"]
 
 
 def cases(preset: Preset) -> dict[str, Case]:
@@ -106,22 +104,8 @@ def _pool_cases(preset: Preset, seeds: int) -> dict[str, Case]:
 
 def results(name: str, preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
     """Run a sweep into its store, continue it, or read it if it is finished."""
-    case = cases(preset)[name]
-    store = Path(folder) / preset / f"linear_attention_{name}.zarr"
-    store.parent.mkdir(parents=True, exist_ok=True)
-    return sweep(SETTING, case.config, case.grid, seeds=case.seeds, store=store, progress=True)
-
-
-def main(preset: Preset = "default", folder: Path = Path("results")) -> None:
-    """Run every sweep of a preset."""
-    from theorylab.runtime import start_application
-
-    start_application()
-    for name in cases(preset):
-        print(name, dict(results(name, preset, folder).sizes))
+    return run_case(SETTING, cases(preset)[name], name, preset, folder)
 
 
 if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(main)
+    command(cases, results, __doc__)

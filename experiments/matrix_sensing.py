@@ -3,23 +3,21 @@
     python -m experiments.matrix_sensing --preset default
 
 runs all of them into ``results/<preset>/matrix_sensing/``; a sweep that was interrupted continues where it stopped,
-one that is finished is read.
+one that is finished is read. There are no larger sizes: ``paper`` is ``default`` here.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from experiments.common import Preset, command, run_case
 from theorylab.lab.setting import Case
-from theorylab.lab.sweep import sweep
 from theorylab.matrix_sensing import SETTING, Config
 from theorylab.matrix_sensing.config import ASYMMETRIC, SUBGM
 from theorylab.matrix_sensing.data import Instance
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-def cases(preset: str) -> dict[str, Case]:
+def cases(preset: Preset) -> dict[str, Case]:
     """Sweeps by name; ``tiny`` has the same shape in seconds."""
     tiny = preset == "tiny"
     small: dict[str, Any] = {"dim": 12, "target_rank": 2, "model_rank": 3} if tiny else {}
@@ -86,14 +84,9 @@ def cases(preset: str) -> dict[str, Case]:
     }  # fmt: skip
 
 
-def results(name: str, preset: str = "default", folder: str | Path = "results") -> xarray.Dataset:
-    """Run a sweep, or read it."""
-    case = cases(preset)[name]
-    store = Path(folder) / preset / "matrix_sensing" / f"{name}.zarr"
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="learning_rate")  # the phase diagram fails on purpose
-        return sweep(SETTING, case.config, case.grid, seeds=case.seeds, store=str(store)).load()
+def results(name: str, preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
+    """Run a sweep, or read it; some steps of the phase diagram are too large on purpose."""
+    return run_case(SETTING, cases(preset)[name], name, preset, folder, ignore="learning_rate")
 
 
 def instance(config: Config, seed: int) -> Instance:
@@ -102,18 +95,5 @@ def instance(config: Config, seed: int) -> Instance:
     return Instance(*(None if part is None else np.asarray(part) for part in parts))  # type: ignore[arg-type]
 
 
-def main() -> None:
-    from theorylab.runtime import start_application
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=("tiny", "default"), default="default")
-    parser.add_argument("--folder", default="results")
-    arguments = parser.parse_args()
-    start_application()
-    for name in cases(arguments.preset):
-        data = results(name, arguments.preset, arguments.folder)
-        print(f"{name}: {dict(data.sizes)}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    command(cases, results, __doc__)

@@ -2,9 +2,10 @@
 
     python -m experiments.random_features --preset default
 
-runs all of them into ``results/<preset>/``; a sweep that was interrupted continues where it stopped, one that is
-finished is read. One instance serves all sizes of a sweep: the first n rows and k columns of the largest instance
-are the smaller instances that the same key gives, so that a curve costs one program and one set of random numbers.
+runs all of them into ``results/<preset>/random_features/``; a sweep that was interrupted continues where it stopped,
+one that is finished is read. One instance serves all sizes of a sweep: the first n rows and k columns of the largest
+instance are the smaller instances that the same key gives, so that a curve costs one program and one set of random
+numbers.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import dataclasses
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import sequential_vmap
 
+from experiments.common import Preset, command, run_case
 from theorylab.lab.setting import Case, Observable, Setting
-from theorylab.lab.sweep import sweep
 from theorylab.random_features import SETTING, Config
 from theorylab.random_features.config import REAL_DATA
 from theorylab.random_features.data import Problem, sample
@@ -33,7 +34,6 @@ from theorylab.random_features.theory.optimal_ridge import optimal_envelope
 if TYPE_CHECKING:
     import xarray
 
-Preset = Literal["tiny", "default", "paper"]
 SIZES = ("num_samples", "num_features")
 INFINITE = (math.inf,)
 
@@ -165,9 +165,9 @@ def results(name: str, preset: Preset = "default", folder: str | Path = "results
     sizes = {size: case.grid[size] for size in SIZES}
     others = {field: values for field, values in case.grid.items() if field not in SIZES}
     largest = dataclasses.replace(case.config, **{size: max(values) for size, values in sizes.items()})
-    store = Path(folder) / preset / f"random_features_{name}.zarr"
-    store.parent.mkdir(parents=True, exist_ok=True)
-    return sweep(nested(**sizes), largest, others, seeds=case.seeds, store=store, progress=True)
+    nested_setting = nested(**sizes)
+    case = dataclasses.replace(case, config=largest, grid=others)
+    return run_case(nested_setting, case, name, preset, folder, within=SETTING.name)
 
 
 def nested(num_samples: tuple[int, ...], num_features: tuple[float, ...]) -> Setting:
@@ -294,30 +294,5 @@ def measured_exponents(data: xarray.Dataset, smallest: float) -> tuple[float, fl
     return -slopes[0], 1 - slopes[1]
 
 
-def main(preset: Preset = "default", only: tuple[str, ...] = (), folder: Path = Path("results")) -> None:
-    """Run the sweeps behind the figures.
-
-    Parameters
-    ----------
-    preset
-        "tiny" takes seconds, "default" minutes; "paper" has the paper's sizes and wants a GPU.
-    only
-        Names of sweeps; all if empty.
-    folder
-        Where the results are, and are continued.
-    """
-    import time
-
-    import theorylab
-
-    theorylab.start_application()
-    for name in only or cases(preset):
-        start = time.perf_counter()
-        data = results(name, preset, folder)
-        print(f"{name}: {data.test_error.size} fits, {time.perf_counter() - start:.1f} s")
-
-
 if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(main)
+    command(cases, results, __doc__)

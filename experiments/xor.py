@@ -3,24 +3,22 @@
     python -m experiments.xor --preset default
 
 runs all of them into ``results/<preset>/xor/``; a sweep that was interrupted continues where it stopped, one that is
-finished is read.
+finished is read. There are no larger sizes: ``paper`` is ``default`` here.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from experiments.common import Preset, command, run_case
 from theorylab.lab.grid import seed_keys
 from theorylab.lab.setting import Case
-from theorylab.lab.sweep import sweep
 from theorylab.xor import SETTING, Config, at_ratio
 from theorylab.xor.data import sample, sample_labels
 from theorylab.xor.theory import cell_model
@@ -34,7 +32,7 @@ COUPLINGS = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0)
 STEPS = (0, 1, 15)  # shown of decision boundary and features
 
 
-def cases(preset: str) -> dict[str, Case]:
+def cases(preset: Preset) -> dict[str, Case]:
     """Sweeps by name; ``tiny`` has the same shape in seconds."""
     tiny = preset == "tiny"
     small: dict[str, Any] = {"num_train": 20, "input_dim": 4000, "width": 20, "num_test": 40}
@@ -67,14 +65,9 @@ def cases(preset: str) -> dict[str, Case]:
     return found
 
 
-def results(name: str, preset: str = "default", folder: str | Path = "results") -> xarray.Dataset:
-    """Run a sweep, or read it."""
-    case = cases(preset)[name]
-    store = Path(folder) / preset / "xor" / f"{name}.zarr"
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="cluster_coupling")  # that is what is swept
-        return sweep(SETTING, case.config, case.grid, seeds=case.seeds, store=str(store)).load()
+def results(name: str, preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
+    """Run a sweep, or read it; couplings beyond the theory's range are swept on purpose."""
+    return run_case(SETTING, cases(preset)[name], name, preset, folder, ignore="cluster_coupling")
 
 
 @functools.partial(jax.jit, static_argnames=("steps",))
@@ -91,7 +84,7 @@ def _features(keys: jax.Array, config: Config, steps: tuple[int, ...]) -> dict[s
     return jax.lax.map(one, keys)
 
 
-def features(preset: str, seeds: int) -> dict[str, Any]:
+def features(preset: Preset, seeds: int) -> dict[str, Any]:
     """Alignments v of every neuron at :data:`STEPS` of the large-step run, simulated and by the cell model."""
     return jax.tree.map(np.asarray, _features(seed_keys(0, np.arange(seeds)), cases(preset)["large"].config, STEPS))
 
@@ -111,18 +104,5 @@ def cell_paths(config: Config, seeds: int) -> dict[str, np.ndarray]:
     return {name: np.asarray(path) for name, path in _cell_paths(keys, config, recorded_steps(config)).items()}
 
 
-def main() -> None:
-    from theorylab.runtime import start_application
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=("tiny", "default"), default="default")
-    parser.add_argument("--folder", default="results")
-    arguments = parser.parse_args()
-    start_application()
-    for name in cases(arguments.preset):
-        data = results(name, arguments.preset, arguments.folder)
-        print(f"{name}: {dict(data.sizes)}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    command(cases, results, __doc__)

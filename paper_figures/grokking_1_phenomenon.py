@@ -53,7 +53,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
         right.plot(time, solved[name], "-", color=color, linewidth=1.2)
     right.plot([], [], "-", color="grey", linewidth=1.2, label="linearised (theory)")
     right.set(xscale="log", xlabel=r"$\tau = \gamma\,$step", ylabel="parts of the test loss", ylim=(0, None))
-    right.legend()
+    right.legend(loc="upper right", bbox_to_anchor=(1.0, 0.85), fontsize=7.5, handlelength=1.2)  # between the curves
     config = case.config
     figure.suptitle(
         f"$D = {config.input_dim}$, $P = {config.num_samples}$, infinite width, $\\alpha = {config.output_scale:g}$, "

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+#: The theory is not drawn beyond this step at a small output scale: the Monte-Carlo march is unstable there, and its
+#: train loss leaves for most keys between steps 35 and 60, whatever the particles' number and the tangents' precision.
+STABLE_STEPS = {0.5: 30}
+#: Relative tolerance of the reference values: the march averages derivatives in float32, and amplifies their rounding.
+REFERENCE_TOLERANCE = {"default": 1e-3, "paper": 1e-3}
+
+
 def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     """Draw losses at varied and at fixed ε/α (left, middle) and the overlap of an isotropic start (right)."""
     import matplotlib.pyplot as plt
@@ -39,7 +46,9 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     for scale, color in zip(scales, colours, strict=True):
         config = dataclasses.replace(base, output_scale=scale)
         simulated = varied.sel(output_scale=scale)
-        _losses(left, config, solve(config), simulated, color, rf"$\alpha$ = {scale:g}")
+        shorter = dataclasses.replace(base, num_steps=STABLE_STEPS.get(scale, base.num_steps))
+        predicted = solve(config) if scale not in STABLE_STEPS else _planted(num, shorter)(config)
+        _losses(left, config, predicted, simulated, color, rf"$\alpha$ = {scale:g}")
     config = dataclasses.replace(base, output_scale=1.0)
     wrong = solve(config, reaction=0.0)
     times = config.scaled_learning_rate * np.arange(config.num_steps + 1)
@@ -85,7 +94,7 @@ def _planted(num: int, base: Config) -> Any:
 
 
 def _losses(axes: Axes, config: Config, theory: Dynamics, data: Any, color: Any, label: str) -> None:
-    times = config.scaled_learning_rate * np.arange(config.num_steps + 1)
+    times = config.scaled_learning_rate * np.arange(len(theory.train_loss))
     axes.plot(times[1:], theory.test_loss[1:], color=color, label=label)
     axes.plot(times[1:], theory.train_loss[1:], "--", color=color)
     late = data.isel(step=slice(1, None))

@@ -22,6 +22,9 @@ VARIANTS = {
     "stablemax": "StableMax",
     "stablemax_perpendicular": r"StableMax, $\perp$Grad",
 }
+#: Relative tolerance of the reference values: thousands of steps in float32 amplify rounding. Compiled without AVX, the
+#: last test accuracy of ⊥Grad moves by up to 0.29; nothing moves at the tiny preset.
+REFERENCE_TOLERANCE = {"default": 0.35, "paper": 0.35}
 
 
 def draw(preset: str = "default", folder: str | Path = "results") -> Figure:

@@ -32,7 +32,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
         left.plot(data.step, error, "o", color=f"C{index}", markersize=3.5, label=rf"rebalanced, $\alpha = {scale:g}$")
         if scale in plain.init_scale.values:
             left.plot(plain.step, plain.recovery_error.sel(init_scale=scale).isel(seed=0), "--", color=f"C{index}",
-                      label=rf"plain, $\alpha = {scale:g}$ (twice the step size)")  # fmt: skip
+                      label=rf"plain, $\alpha = {scale:g}$ ($2\eta$)")  # fmt: skip
         measured = -np.expm1(data.error_slope.sel(init_scale=scale).isel(seed=0).values) / rate
         right.plot(betas**2, measured, "osD"[index], color=f"C{index}", label=rf"$\alpha = {scale:g}$",
                    fillstyle="none",
@@ -42,7 +42,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     left.plot(t, 1e-2 * np.exp(slope * t), color="black", linewidth=1, label=r"slope $\ln(1 - \eta s_r)$")
     left.set(yscale="log", ylim=(1e-14, 1), xlim=(0, 1500 if preset == "default" else 300), ylabel=r"$\|E\|_F$",
              xlabel="steps (since the rebalancing)", title=rf"$\beta^2 = s_r = {best**2:.1f}$")  # fmt: skip
-    left.legend()
+    left.legend(loc="center right", bbox_to_anchor=(1.0, 0.32), fontsize=7.5)  # below the plain runs
     boosted = results("boosted", preset, folder)
     right.plot(betas**2, -np.expm1(boosted.error_slope.isel(seed=0).values) / rate, "x", color="C3", label="boost only")
     fine = np.linspace(0.05, 2.1, 300)

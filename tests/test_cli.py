@@ -48,9 +48,10 @@ def test_list(capsys):
     assert code == 0
     settings = {item["setting"]: item for item in json.loads(out)}
     assert {t["name"] for t in settings["random_features"]["theories"]} >= {"effective_ridge", "power_law", "gcv"}
-    code, out, _ = run(capsys, "list")
+    code, out, _ = run(capsys, "list", "random_features")
     assert code == 0
     assert "arXiv 2311.14646" in out
+    assert "arXiv 2310.02541" not in out
 
 
 def test_every_field_is_an_option_with_help(capsys):
@@ -181,7 +182,14 @@ def test_two_processes_with_a_coordinator(tmp_path):
         ("run random_features --ridge 0.1 0.2", "one value per field"),
         ("run random_features --rigde 0.1", "Unrecognized options"),
         ("reproduce --preset huge", "unknown preset 'huge'"),
-        ("reproduce --settings nothing", "unknown setting 'nothing'"),
+        ("reproduce nothing", "unknown setting 'nothing'"),
+        ("list nothing", "unknown setting 'nothing'"),
+        ("figures nothing", "unknown setting 'nothing'"),
+        ("chek xor", "(did you mean check?)"),
+        ("check xr", "(did you mean xor?)"),
+        ("check --preset tiny", "the setting comes first: theorylab check SETTING --preset ..."),
+        ("check", "usage: theorylab check SETTING [options]"),
+        ("new a_name --folder /dev/null", "/dev/null"),
         ("sweep random_features --store {tmp}", "not a readable results folder"),
     ],
 )  # fmt: skip
@@ -225,7 +233,7 @@ def test_reproduce_writes_one_report(capsys, tmp_path, monkeypatch):
     config = Config(num_samples=30, num_modes=60, num_features=45, ridge=1.0)
     case = Case("small", config, {"ridge": (0.5, 1.0, 2.0)}, seeds=8)
     monkeypatch.setattr("theorylab.random_features.SETTING", dataclasses.replace(SETTING, presets={"tiny": (case,)}))
-    code, out, _ = run(capsys, "reproduce", "--settings", "random_features", "--output", tmp_path)
+    code, out, _ = run(capsys, "reproduce", "random_features", "--output", tmp_path)
     assert code in (0, 1)
     assert "effective_ridge" in out
     report = (tmp_path / "report.html").read_text()

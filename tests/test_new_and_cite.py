@@ -11,7 +11,6 @@ import pytest
 import theorylab
 from theorylab.catalogue import SETTINGS
 from theorylab.cli import main
-from theorylab.lab import citation
 from theorylab.lab.compare import check
 
 ROOT = Path(theorylab.__file__).parents[1]
@@ -101,5 +100,10 @@ def test_cite_unknown():
         theorylab.cite("nothing")
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(citation) == doctest.TestResults(failed=0, attempted=2)
+@pytest.mark.parametrize(
+    ("module", "examples"),
+    [("catalogue", 3), ("lab.citation", 2), ("lab.compare", 5), ("lab.sweep", 11)],
+)
+def test_examples_in_docstrings(module, examples):
+    found = doctest.testmod(importlib.import_module(f"theorylab.{module}"))
+    assert (found.failed, found.attempted) == (0, examples)

@@ -24,6 +24,13 @@ def get(name: str) -> Setting:
     ------
     KeyError
         If there is no such setting; the message lists those there are.
+
+    Examples
+    --------
+    >>> from theorylab import get
+    >>> setting = get("xor")
+    >>> setting.papers[0].arxiv, list(setting.presets)
+    ('2310.02541', ['tiny', 'default', 'paper'])
     """
     if name not in SETTINGS:
         raise KeyError(f"unknown setting {name!r}: choose one of {', '.join(SETTINGS)}")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from theorylab.catalogue import SETTINGS
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from theorylab.lab.setting import Case, Setting
 
 COMMANDS = {
-    "list": "the settings, their theories and presets",
+    "list": "show the settings: papers, observables, theories, presets",
     "run": "simulate one configuration and print what was measured",
     "sweep": "simulate a grid of configurations and store the results",
     "predict": "evaluate the theories, without simulating",
     "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged",
     "reproduce": "check every setting, draw a figure each, write one HTML report",
-    "new": "write a setting of your own to fill in: `theorylab new NAME --folder FOLDER`",
+    "figures": "redraw the gallery's figures from stored results, or --check the data behind them",
+    "new": "write a setting of your own, to fill in",
 }
 
 HELP = """usage: theorylab COMMAND [SETTING] [options]
@@ -41,6 +42,8 @@ configuration; several values make a grid:
 
   theorylab check random_features --preset tiny
   theorylab sweep random_features --ridge 0.01 0.1 1 --num-features 64 128 inf --store results/ridge.zarr
+
+Exit codes: 0 fine; 1 a check failed, a run diverged, or a figure drifted; 2 the command line cannot be understood.
 """
 
 
@@ -58,18 +61,18 @@ def help_text() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(help_text())
-        return 0
-    if arguments[0] in ("-V", "--version"):
-        import theorylab
-
-        print(f"theorylab {theorylab.__version__}")
-        return 0
-    command, rest = arguments[0], arguments[1:]
-    if command not in COMMANDS:
-        return _fail(f"unknown command {command!r}: choose one of {', '.join(COMMANDS)}")
     try:
+        if not arguments or arguments[0] in ("-h", "--help", "help"):
+            print(help_text(), flush=True)
+            return 0
+        if arguments[0] in ("-V", "--version"):
+            import theorylab
+
+            print(f"theorylab {theorylab.__version__}")
+            return 0
+        command, rest = arguments[0], arguments[1:]
+        if command not in COMMANDS:
+            return _fail(_unknown("command", command, COMMANDS))
         return _run(command, rest)
     except KeyboardInterrupt:
         print("interrupted; what was finished is stored and the same command continues it", file=sys.stderr)
@@ -78,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         if _is_users(error):
+            if isinstance(error, OSError) and error.filename is not None:
+                return _fail(f"{error.filename}: {error.strerror}")
             return _fail(str(error.args[0]) if isinstance(error, KeyError) else str(error))
         raise
 
@@ -89,7 +94,19 @@ def _is_users(error: Exception) -> bool:
 
     if isinstance(error, ImportError):
         return "pip install" in str(error)  # an optional package is missing, and the message says which
+    if isinstance(error, (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)):
+        return error.filename is not None  # a folder or file that the user named
     return isinstance(error, (UsageError, ConfigError, StoreError))
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that there is no such thing, which ones there are, and what may have been meant."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"unknown {kind} {name!r}: choose one of {', '.join(known)}" + (
+        f" (did you mean {close[0]}?)" if close else ""
+    )
 
 
 def _fail(message: str) -> int:
@@ -99,17 +116,22 @@ def _fail(message: str) -> int:
 
 def _run(command: str, rest: list[str]) -> int:
     if command == "list":
-        return _list(_parse(ListOptions, rest, "list", COMMANDS["list"]))
+        return _list(_parse(_list_options(), rest, "list", COMMANDS["list"]))
     if command == "reproduce":
-        return _reproduce(_parse(ReproduceOptions, rest, "reproduce", COMMANDS["reproduce"]))
+        return _reproduce(_parse(_reproduce_options(), rest, "reproduce", COMMANDS["reproduce"]))
+    if command == "figures":
+        return _figures(_parse(_figures_options(), rest, "figures", COMMANDS["figures"]))
     if command == "new":
         return _new(_parse(_new_options(), rest, "new", COMMANDS["new"]))
+    usage = f"usage: theorylab {command} SETTING [options]\n\n{COMMANDS[command]}\n\nsettings: {', '.join(SETTINGS)}"
     if not rest or rest[0] in ("-h", "--help"):
-        print(f"usage: theorylab {command} SETTING [options]\n\n{COMMANDS[command]}\n\nsettings: {', '.join(SETTINGS)}")
+        more = f"\n\n`theorylab {command} SETTING --help` lists the options"
+        print(usage + more, file=sys.stdout if rest else sys.stderr)
         return 0 if rest else 2
     name = rest[0]
-    if name not in SETTINGS:
-        raise UsageError(f"unknown setting {name!r}: choose one of {', '.join(SETTINGS)}")
+    if name.startswith("-"):
+        raise UsageError(f"the setting comes first: theorylab {command} SETTING {name} ...")
+    _check_settings([name])
     from theorylab import get
 
     setting = get(name)
@@ -121,96 +143,131 @@ def _run(command: str, rest: list[str]) -> int:
 # --- options -----------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class ListOptions:
-    """What ``list`` understands."""
-
-    json: bool = False
-    """Print a JSON document."""
+def _check_settings(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in SETTINGS:
+            raise UsageError(_unknown("setting", name, SETTINGS))
 
 
-@dataclasses.dataclass(frozen=True)
-class ReproduceOptions:
-    """What ``reproduce`` understands."""
+def _option(kind: Any, help: str, metavar: str | None = None, default: Any = None) -> Any:
+    """Type of an option with its help; ``default`` is what the help says of it."""
+    from typing import Annotated
 
-    preset: str = "tiny"
-    """Preset of every setting: tiny, default, or paper (for a GPU)."""
-    settings: tuple[str, ...] = ()
-    """Only these settings (all if empty)."""
-    output: str = "reports"
-    """Folder of the report and the figures."""
+    import tyro
+
+    hint = "" if default is None else f"(default: {default})"
+    return Annotated[kind, tyro.conf.arg(help=help, metavar=metavar, help_behavior_hint=hint)]
+
+
+def _flag(help: str) -> Any:
+    return _option(bool, help, default="off")
+
+
+def _positional(kind: Any, help: str, metavar: str) -> Any:
+    from typing import Annotated
+
+    import tyro
+
+    return Annotated[kind, tyro.conf.Positional, tyro.conf.arg(help=help, metavar=metavar, help_behavior_hint="")]
+
+
+def _make(*options: tuple[str, Any, Any]) -> type:
+    """Make the class of a command's options: (name, type, default) each; a default of ``...`` is none."""
+    fields = [
+        (name, kind) if default is ... else (name, kind, dataclasses.field(default=default))
+        for name, kind, default in options
+    ]
+    return dataclasses.make_dataclass("Options", fields, frozen=True)
+
+
+def _list_options() -> type:
+    """Build what ``list`` understands."""
+    return _make(
+        ("settings", _positional(tuple[str, ...], "only these (default: all)", "[SETTING ...]"), ()),
+        ("json", _flag("print a JSON document"), False),
+    )
+
+
+def _reproduce_options() -> type:
+    """Build what ``reproduce`` understands."""
+    return _make(
+        ("settings", _positional(tuple[str, ...], "only these (default: all)", "[SETTING ...]"), ()),
+        ("preset", _option(str, "of every setting: tiny, default, or paper (wants a GPU)", "NAME", "tiny"), "tiny"),
+        ("output", _option(str, "where the report and its figures go", "FOLDER", "reports"), "reports"),
+    )
 
 
 def _new_options() -> type:
     """Build what ``new`` understands."""
-    import tyro
+    return _make(
+        ("name", _positional(str, "the setting's name, which a Python module could have", "NAME"), ...),
+        ("folder", _option(str, "where NAME/ and test_NAME.py are written", "FOLDER", "the current one"), "."),
+    )
 
-    name = ("name", tyro.conf.Positional[str])
-    return dataclasses.make_dataclass("NewOptions", [name, ("folder", str, dataclasses.field(default="."))])
+
+def _figures_options() -> type:
+    """Build what ``figures`` understands."""
+    which = "settings, or single figures such as xor_1_grokking (default: all)"
+    preset = "tiny (seconds a figure), default (the committed pictures), or paper (wants a GPU)"
+    check = "write no picture, compare the data with paper_figures/reference/PRESET.json; exit code 1 if any drifted"
+    return _make(
+        ("figures", _positional(tuple[str, ...], which, "[SETTING ...]"), ()),
+        ("preset", _option(Literal["tiny", "default", "paper"], preset, "NAME", "default"), "default"),
+        ("folder", _option(str, "the results: read, continued, or run where missing", "FOLDER", "results"), "results"),
+        ("check", _flag(check), False),
+        ("update", _flag("draw, and rewrite the reference values of what was drawn"), False),
+    )
 
 
 def _options_class(setting: Setting, command: str) -> type:
     """Build the options of a command: the common ones, then one per configuration field."""
     import typing
-    from typing import Annotated
-
-    import tyro
 
     from theorylab.lab.setting import field_help
 
-    def option(kind: Any, help: str, metavar: str, default: Any = None) -> Any:
-        hint = "" if default is None else f"(default: {default})"
-        return Annotated[kind, tyro.conf.arg(help=help, metavar=metavar, help_behavior_hint=hint)]
-
-    def flag(help: str, default: bool) -> Any:
-        return Annotated[bool, tyro.conf.arg(help=help, help_behavior_hint=f"(default: {'on' if default else 'off'})")]
-
     no_preset = "default" if command == "check" else "none, the field values below"
     common: list[tuple[str, Any, Any]] = [
-        ("preset", option(str | None, f"one of {', '.join(setting.presets)}", "NAME", no_preset), None),
-        ("seeds", option(int | None, "instances per cell", "N", "the preset's, else 20"), None),
-        ("base_seed", option(int, "changes all random numbers", "N", 0), 0),
+        ("preset", _option(str | None, f"one of {', '.join(setting.presets)}", "NAME", no_preset), None),
+        ("seeds", _option(int | None, "instances per cell", "N", "the preset's, else 20"), None),
+        ("base_seed", _option(int, "changes all random numbers", "N", 0), 0),
     ]
     if command in ("predict", "check"):
-        common.append(("json", flag("print a JSON document", False), False))
-        common.append(("theory", option(tuple[str, ...], "only these theories", "NAME ...", "all"), ()))
+        common.append(("json", _flag("print a JSON document"), False))
+        common.append(("theory", _option(tuple[str, ...], "only these theories", "NAME ...", "all"), ()))
     if command == "check":
-        common.append(("every_row", flag("print every cell, not one line per theory and observable", False), False))
+        common.append(("every_row", _flag("print every cell, not one line per theory and observable"), False))
     if command in ("sweep", "check"):
         where = "in memory" if command == "check" else f"results/{setting.name}-CASE.zarr"
         text = "folder of the results (Zarr); an existing one is continued"
-        common.append(("store", option(str | None, text, "FOLDER", where), None))
+        common.append(("store", _option(str | None, text, "FOLDER", where), None))
     if command == "sweep":
         common.append(
-            ("process_id", option(int | None, "number of this process, from 0", "I", "Slurm's, MPI's, or 0"), None)
+            ("process_id", _option(int | None, "number of this process, from 0", "I", "Slurm's, MPI's, or 0"), None)
         )
         common.append(
-            ("num_processes", option(int | None, "processes that share the store", "N", "Slurm's, MPI's, or 1"), None)
+            ("num_processes", _option(int | None, "processes that share the store", "N", "Slurm's, MPI's, or 1"), None)
         )
         text = "also join jax.distributed there (not needed: the processes share the store alone)"
-        common.append(("coordinator", option(str | None, text, "HOST:PORT", "none"), None))
+        common.append(("coordinator", _option(str | None, text, "HOST:PORT", "none"), None))
         text = "how long the other processes wait for process 0 to create the store"
-        common.append(("store_timeout", option(float, text, "SECONDS", 600), 600.0))
+        common.append(("store_timeout", _option(float, text, "SECONDS", 600), 600.0))
     if command != "predict":
-        common.append(("memory_budget", option(float, "GB that one compiled batch may take", "GB", 4), 4.0))
-        common.append(("progress", flag("show a progress bar", True), True))
+        common.append(("memory_budget", _option(float, "GB that one compiled batch may take", "GB", 4), 4.0))
+        common.append(("progress", _option(bool, "do not show a progress bar", default="shown in a terminal"), True))
     hints = typing.get_type_hints(setting.config)
     fields: list[tuple[str, Any, Any]] = []
     several: Any = tuple
     for field in dataclasses.fields(setting.config):
         kind = hints[field.name]
+        several_shown = "" if command == "run" else " ..."
         # Whole numbers are read as numbers, so that 2.5 meets the same error text as in Python.
-        shown = {int: "INT ...", float: "NUMBER ..."}.get(kind, "NAME ...")
+        shown = {int: "INT", float: "NUMBER"}.get(kind, "NAME") + several_shown
         kind = several[float if kind is int else kind, ...]
         help = field_help(setting.config, field.name)
         if typing.get_origin(hints[field.name]) is typing.Literal:
             help += f": {', '.join(typing.get_args(hints[field.name]))}"
-        fields.append((field.name, option(kind, help, shown, field.default), ()))
-    return dataclasses.make_dataclass(
-        "Options",
-        [(name, kind, dataclasses.field(default=default)) for name, kind, default in common + fields],
-        frozen=True,
-    )
+        fields.append((field.name, _option(kind, help, shown, field.default), ()))
+    return _make(*common, *fields)
 
 
 def _field_values(setting: Setting, options: Any) -> dict[str, tuple[Any, ...]]:
@@ -229,7 +286,8 @@ def _field_values(setting: Setting, options: Any) -> dict[str, tuple[Any, ...]]:
 def _parse(options: type, arguments: list[str], name: str, description: str) -> Any:
     import tyro
 
-    return tyro.cli(options, prog=f"theorylab {name}", description=description, args=arguments)
+    config = (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(options, prog=f"theorylab {name}", description=description, args=arguments, config=config)
 
 
 def _cases(setting: Setting, options: Any, command: str) -> list[Case]:
@@ -275,10 +333,11 @@ def _sweep_options(options: Any) -> dict[str, Any]:
     return {"base_seed": options.base_seed, "memory_budget": int(options.memory_budget * 2**30), "progress": show}
 
 
-def _list(options: ListOptions) -> int:
+def _list(options: Any) -> int:
     from theorylab import get
 
-    settings = [get(name) for name in SETTINGS]
+    _check_settings(options.settings)
+    settings = [get(name) for name in options.settings or SETTINGS]
     if options.json:
         import json
 
@@ -430,7 +489,7 @@ def _check(setting: Setting, cases: list[Case], options: Any) -> int:
     return 1 if any(row.failed for row in rows) else 0
 
 
-def _reproduce(options: ReproduceOptions) -> int:
+def _reproduce(options: Any) -> int:
     from pathlib import Path
 
     from theorylab import get
@@ -440,9 +499,7 @@ def _reproduce(options: ReproduceOptions) -> int:
     from theorylab.lab.report import write_report
     from theorylab.lab.table import terminal_table
 
-    for name in options.settings:
-        if name not in SETTINGS:
-            raise UsageError(f"unknown setting {name!r}: choose one of {', '.join(SETTINGS)}")
+    _check_settings(options.settings)
     settings = [get(name) for name in options.settings or SETTINGS]
     for setting in settings:
         if options.preset not in setting.presets:
@@ -471,6 +528,45 @@ def _reproduce(options: ReproduceOptions) -> int:
     print(f"report: {write_report(output / 'report.html', parts)}")
     print(f"{time.perf_counter() - start:.0f} s")
     return 1 if any(row.failed for _, rows, _, _ in parts for row in rows) else 0
+
+
+def _figures(options: Any) -> int:
+    from pathlib import Path
+
+    from theorylab.lab import figures, plotting
+
+    if options.check and options.update:
+        raise UsageError("--check and --update exclude each other: compare with the reference, or rewrite it")
+    checkout, folder = figures.find_checkout(), Path(options.folder)
+    names = figures.find_figures(checkout, options.figures, list(SETTINGS))
+    path = figures.reference_path(checkout, options.preset)
+    if options.check and not path.exists():
+        raise UsageError(f"no reference values of the preset {options.preset}: --update would write {path}")
+    reference = figures.read_reference(path) if options.check else {}
+    _start()
+    drifted, drawn = 0, {}
+    for name in names:
+        start = time.perf_counter()
+        module = figures.load_script(checkout, name)
+        with plotting.style():
+            figure = module.draw(options.preset, folder)
+            data = figures.figure_data(figure, figures.KEPT[options.preset])
+            if options.check:
+                found = figures.check_figure(name, data, reference, module, options.preset)
+                drifted += bool(found)
+                said = "\n  ".join(["DRIFTED", *found]) if found else "as the reference"
+                plotting.close(figure)
+            else:
+                drawn[name] = data
+                script = checkout / "paper_figures" / f"{name}.py"
+                said = str(plotting.save(figure, figures.picture_path(script, options.preset, folder)))
+        print(f"{name} ({time.perf_counter() - start:.1f} s): {said}", flush=True)
+    if options.update:
+        figures.update_reference(path, drawn, keep=figures.find_figures(checkout, (), ()))
+        print(f"reference values: {path}")
+    if drifted:
+        print(f"{drifted} of {len(names)} figures drifted: {figures.version_changes(reference)}")
+    return 1 if drifted else 0
 
 
 def _console() -> Any:

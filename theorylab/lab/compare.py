@@ -82,6 +82,19 @@ def compare(
         Standard errors in the tolerance.
     case
         Label copied into the rows.
+
+    Examples
+    --------
+    >>> from theorylab import compare, sweep
+    >>> from theorylab.matrix_sensing import SETTING, Config
+    >>> config, grid = Config(dim=6, target_rank=1, model_rank=2, num_steps=2000), {"init_scale": (0.3, 0.5)}
+    >>> data = sweep(SETTING, config, grid, seeds=3)
+    >>> for row in compare(SETTING, data, config, grid, theories=["universal_tail"]):
+    ...     print(row.observable, row.cell, row.verdict)
+    tail_constant {'init_scale': 0.3} agrees
+    final_error {'init_scale': 0.3} agrees
+    tail_constant {'init_scale': 0.5} agrees
+    final_error {'init_scale': 0.5} agrees
     """
     config = setting.config() if config is None else config
     plan = make_plan(setting, config, grid)

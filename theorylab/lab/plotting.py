@@ -97,24 +97,42 @@ def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) 
     raise ValueError(f"{target} would take {packed.tell()} bytes, above the limit of {limit}")
 
 
-def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
-    """Command line of a figure's script: draw it in the library's style, save it beside the script.
+def close(figure: Figure) -> None:
+    """Forget a figure, which matplotlib keeps otherwise."""
+    import matplotlib.pyplot as plt
 
-    ``draw(preset, folder of the results)`` returns the figure; ``script`` is the script's ``__file__``.
+    plt.close(figure)
+
+
+def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
+    """Command line of a figure's script: draw it in the library's style, save it.
+
+    ``draw(preset, folder of the results)`` returns the figure; ``script`` is the script's ``__file__``. The picture
+    goes beside the script at the default preset, else beside the results, so that no other replaces a committed one.
     """
     import tyro
 
+    from theorylab.lab.figures import picture_path
     from theorylab.runtime import start_application
-
-    beside = Path(script).with_suffix(".png")
 
     def main(
         preset: Literal["tiny", "default", "paper"] = "default",
-        results: Path = Path("results"),
-        output: Path = beside,
+        folder: Path = Path("results"),
+        output: Path | None = None,
     ) -> None:
+        """Draw the figure.
+
+        Parameters
+        ----------
+        preset
+            "tiny" takes seconds, "default" minutes; "paper" has the published sizes and wants a GPU.
+        folder
+            Where the results are: read, continued, or run where missing.
+        output
+            The picture: beside the script at the default preset, else in FOLDER/PRESET/figures.
+        """
         start_application()
         with style():
-            print(save(draw(preset, results), output))
+            print(save(draw(preset, folder), output or picture_path(Path(script), preset, folder)))
 
     tyro.cli(main, description=(draw.__doc__ or "").split("\n")[0])

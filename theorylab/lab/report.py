@@ -16,21 +16,27 @@ from theorylab.lab.table import number_with_error, place, summarise
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>theorylab report</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline';
+script-src 'unsafe-inline'">
+<link rel="icon" href="data:,"><title>theorylab report</title>
 <style>
 :root {{ color-scheme: light dark; --text: #1c1c1c; --page: #fff; --line: #d8d8d8; --soft: #666; --good: #00705a;
   --bad: #b3261e; --note: #8a5a00; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --text: #e8e8e8; --page: #16181b; --line: #3a3d42; --soft: #a0a0a0;
   --good: #4cc9a5; --bad: #ff8a80; --note: #e0b050; }} }}
 body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); margin: 2rem auto;
-  max-width: 75rem; padding: 0 1rem; }}
+  max-width: 75rem; padding: 0 1rem; overflow-wrap: anywhere; }}
 h1, h2 {{ line-height: 1.2; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: .85rem; width: 100%; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }}
 th button {{ font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0;
   cursor: pointer; text-align: inherit; }}
+th[aria-sort=ascending] button::after {{ content: " ↑"; }} th[aria-sort=descending] button::after {{ content: " ↓"; }}
+table {{ overflow-wrap: normal; }}
 td:last-child {{ min-width: 13rem; }}
+@media (max-width: 40rem) {{ th:last-child, td:last-child {{ position: sticky; right: 0; background: var(--page);
+  min-width: 5.5rem; }} }} /* the verdict stays in view on a phone */
 td.n, th.n {{ text-align: right; white-space: nowrap; }}
 .agrees {{ color: var(--good); }} .disagrees, .diverged {{ color: var(--bad); font-weight: 600; }}
 .not {{ color: var(--note); }}
@@ -49,11 +55,15 @@ for (const button of document.querySelectorAll("th button")) button.addEventList
   const down = head.getAttribute("aria-sort") === "ascending";
   for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const key = row => {{ const cell = row.cells[column]; const text = cell.dataset.value ?? cell.textContent;
-    const value = parseFloat(text); return Number.isNaN(value) ? text : value; }};
-  const sign = down ? -1 : 1;
-  body.append(...[...body.rows].sort((a, b) => {{ const x = key(a), y = key(b);
-    return sign * (typeof x === typeof y ? (x < y ? -1 : x > y ? 1 : 0) : typeof x === "number" ? -1 : 1); }}));
+  // Numbers by value with "inf" at the end and what is not a number beyond it; texts with the numbers in them by value.
+  const number = row => {{ const text = row.cells[column].dataset.value; return text === undefined ? undefined :
+    text === "inf" ? Infinity : text === "-inf" ? -Infinity : parseFloat(text); }};
+  const order = (a, b) => {{ const x = number(a), y = number(b);
+    if (x === undefined) return a.cells[column].textContent.localeCompare(b.cells[column].textContent, "en",
+      {{ numeric: true }}) * (down ? -1 : 1);
+    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+    return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1); }};
+  body.append(...[...body.rows].sort(order));
 }});
 </script>
 </body></html>

@@ -94,6 +94,19 @@ def sweep(
     -----
     UserWarning
         Where another run is writing some of the same cells: this one waits for it, and computes what it leaves.
+
+    Examples
+    --------
+    Gradient descent on a matrix product with one column more than the target's rank, from two initial scales:
+
+    >>> from theorylab import sweep
+    >>> from theorylab.matrix_sensing import SETTING, Config
+    >>> config = Config(dim=6, target_rank=1, model_rank=2, num_steps=2000)
+    >>> data = sweep(SETTING, config, {"init_scale": (0.3, 0.5)}, seeds=3)
+    >>> data["final_error"].dims, data["final_error"].shape
+    (('init_scale', 'seed'), (2, 3))
+    >>> bool((data["first_bad_step"] == -1).all())  # no run diverged
+    True
     """
     job = _job(setting, config, grid, seeds, base_seed, memory_budget)
     _check_processes(processes)
@@ -435,6 +448,17 @@ def predict(
     Arguments are those of :func:`sweep`. An ensemble theory's variables have no ``seed`` dimension.
     The values outside the theory's range of validity are whatever its formula gives: ask
     ``Theory.valid``, as :func:`theorylab.lab.compare.compare` does. A host-side theory is not called there.
+
+    Examples
+    --------
+    The same runs as in :func:`sweep`'s example, of which this theory needs the initialisation alone:
+
+    >>> from theorylab import predict
+    >>> from theorylab.matrix_sensing import SETTING, Config
+    >>> config = Config(dim=6, target_rank=1, model_rank=2, num_steps=2000)
+    >>> theory = predict(SETTING, config, {"init_scale": (0.3, 0.5)}, seeds=3, theory="universal_tail")
+    >>> sorted(theory.data_vars), theory["final_error"].shape
+    (['final_error', 'tail_constant'], (2, 3))
     """
     import xarray
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 #: Seconds that one contender may take in all its rounds; a slower one runs in fewer, but at least two.
-PATIENCE = 20.0
+PATIENCE = 15.0
 PEERS = Path(__file__).parent / "peers"
 
 
@@ -339,7 +339,7 @@ def table(rows: Sequence[Row]) -> str:
     """Rows as text for a terminal: medians, and the medians and spread of the ratios to each workload's first row."""
     lines = []
     for workload, group in by_workload(rows).items():
-        lines.append(f"{workload} ({group[0].precision}, median of {len(group[0].wall)} rounds)")
+        lines.append(f"{workload}: {group[0].precision} median of {len(group[0].wall)} rounds".replace(":  ", ": "))
         for row in group:
             if not row.wall:
                 lines.append(f"  {row.contender:34s} {'skipped: ' + row.skipped if row.skipped else ''}")

@@ -13,6 +13,7 @@ write in JAX. NumPy has the gradient written by hand. Then the moments at N = 64
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -203,7 +204,7 @@ def widths(rounds: int) -> list[Row]:
         for width in (64, 1024):
             data = jax.tree.map(jnp.asarray, draw("small", width))
             program, compiling = compiled(jax_program(kind, steps, sequential=False), data)
-            contenders[f"N = {width}"] = lambda program=program, data=data: program(data)
+            contenders[f"N = {width}"] = partial(program, data)
             seconds[f"N = {width}"] = compiling
         rows += rows_of(f"width, {name}", race(contenders, rounds), compile_seconds=seconds)
     return rows

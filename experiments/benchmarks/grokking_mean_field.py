@@ -8,6 +8,7 @@ float32. No other implementation of this theory is known to compare with.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -31,7 +32,7 @@ def measure(rounds: int) -> list[Row]:
         "ours, driven by data noise": lambda key: noise_driven_dmft(key, input_dim=200, **OPTIONS),
     }
     ready = {name: compiled(jax.jit(program), key) for name, program in programs.items()}
-    outcome = race({name: (lambda program=program: program(key)) for name, (program, _) in ready.items()}, rounds)
+    outcome = race({name: partial(program, key) for name, (program, _) in ready.items()}, rounds)
     return rows_of(
         "1000 particles, 60 steps", outcome, compile_seconds={name: s for name, (_, s) in ready.items()},
         precision="float64",

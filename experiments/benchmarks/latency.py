@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from experiments.benchmarks.racing import Row, Timing, main, race, rows_of
@@ -65,7 +66,7 @@ def measure(rounds: int) -> list[Row]:
             return run(["-c", FIRST_FIGURE], folder, THEORYLAB_CACHE=cache)
 
         imports: dict[str, Callable[[], Timing]] = {
-            name: (lambda command=command: run(command, folder)) for name, command in IMPORTS.items()
+            name: partial(run, command, folder) for name, command in IMPORTS.items()
         }
         # The warm one runs right after the cold one, on the programs that it left.
         figures = {"cold": lambda: first_figure(cold=True), "warm": lambda: first_figure(cold=False)}

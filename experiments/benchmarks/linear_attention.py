@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -128,7 +129,7 @@ def measure(rounds: int) -> list[Row]:
             for name in ("query_only", "full_map"):
                 check_close(f"PyTorch's {name}", torch.ask(f"given_loss('{name}')").result, given_loss(arrays), 1e-4)
         contenders: dict[str, Callable[[], Any]] = {
-            name: (lambda program=program: program(keys)) for name, (program, _) in ready.items()
+            name: partial(program, keys) for name, (program, _) in ready.items()
         }
         contenders |= {
             "loop around jit": looped,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -112,7 +112,7 @@ def measure(rounds: int, steps: int = STEPS) -> list[Row]:
     instance: Instance = jax.jit(sample)(jax.random.key(0), config)
     record = tuple(range(0, steps, EVERY))
 
-    def program(normal_step: str) -> tuple[Any, float]:
+    def program(normal_step: Literal["auto", "direct"]) -> tuple[Any, float]:
         chosen = dataclasses.replace(config, normal_step=normal_step)
         return compiled(
             jax.jit(lambda i: sweep_ranks(i, chosen, RANKS, jnp.asarray(SCALES), record_at=record)), instance

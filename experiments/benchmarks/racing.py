@@ -61,9 +61,9 @@ def compilations() -> Iterator[list[float]]:
     seconds: list[float] = []
     active = True
 
-    def listen(event: str, duration: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
         if active and event == "/jax/core/compile/backend_compile_duration":
-            seconds.append(duration)
+            seconds.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(listen)  # it stays, and hears no more
     try:

@@ -106,7 +106,7 @@ def measure(rounds: int) -> list[Row]:
     warnings.filterwarnings("ignore", message="Ill-conditioned")
     problems = instances()
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *problems)
-    on_host = [Problem(*(np.asarray(leaf) for leaf in problem)) for problem in problems]
+    on_host = [jax.tree.map(np.asarray, problem) for problem in problems]
     ridges = jnp.asarray(RIDGES)
     program, seconds = compiled(jax.jit(jax.vmap(lambda problem: sweep_widths(problem, WIDTHS, ridges))), stacked)
     looped, loop_seconds = jit_loop(problems)

@@ -95,11 +95,8 @@ def machine(threads: int) -> dict[str, Any]:
     flags = ""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        fields = dict(
-            (part.strip() for part in line.split(":", 1))
-            for line in info.read_text().split("\n\n")[0].splitlines()
-            if ":" in line
-        )
+        lines = [line.split(":", 1) for line in info.read_text().split("\n\n")[0].splitlines() if ":" in line]
+        fields = {name.strip(): value.strip() for name, value in lines}
         cpu = fields.get("model name", cpu)
         widths = [name for name in ("avx2", "avx512f", "amx_tile") if name in fields.get("flags", "").split()]
         flags = f" ({', '.join(widths)})" if widths else ""

@@ -10,6 +10,7 @@ and with a step written by hand), and the scan that records at every step.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -86,7 +87,7 @@ def measure(rounds: int) -> list[Row]:
     rows, rate = [], jnp.float64(1e-3)
     for work in workloads(jax.random.key(0)):
         ready = {name: compiled(jax.jit(program), rate) for name, program in programs(work).items()}
-        outcome = race({name: (lambda run=run: run(rate)) for name, (run, _) in ready.items()}, rounds)
+        outcome = race({name: partial(run, rate) for name, (run, _) in ready.items()}, rounds)
         label = f"{work.name}: {work.num_steps} steps, {len(log_spaced_steps(work.num_steps))} recorded"
         seconds = {name: compiling for name, (_, compiling) in ready.items()}
         rows += rows_of(label, outcome, compile_seconds=seconds, precision="float64")

@@ -17,7 +17,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,7 @@ from theorylab.runtime import start_application
 
 N, P, M, TESTS, SEEDS, EVERY, LENGTHS = 80, 8000, 128, 200, 2, 10, (20, 200)
 RATE, SCALE, NORM = 0.02, 1e-4, 20.0  # outputs of order 1 after some tens of steps
+Trainer = Literal["gram", "direct"]
 NAMES = ("x", "y", "tests", "truth", "signs", "w")
 
 
@@ -76,7 +78,7 @@ def programs(steps: int) -> dict[str, Any]:
         init_scale=SCALE, sampler="full",
     )  # fmt: skip
 
-    def one(arrays: dict[str, Any], trainer: str) -> Any:
+    def one(arrays: dict[str, Any], trainer: Trainer) -> Any:
         y, truth, signs = arrays["y"], arrays["truth"], arrays["signs"]
         unit = RATE / (2 * N * np.sqrt(M))
         instance = Instance(
@@ -93,7 +95,7 @@ def programs(steps: int) -> dict[str, Any]:
         final, records = train(instance, chosen, record, tuple(range(0, steps + 1, EVERY)))
         return jnp.stack([records["loss"], records["accuracy"]], -1), final
 
-    def mapped(trainer: str, sequential: bool) -> Any:
+    def mapped(trainer: Trainer, sequential: bool) -> Any:
         def run(arrays: dict[str, Any]) -> Any:
             if sequential:  # large states: one after another is faster than side by side
                 return jax.lax.map(lambda a: one(a, trainer), arrays)
@@ -161,9 +163,7 @@ def trainers(rounds: int, steps: int, drawn: list[dict[str, np.ndarray]], torch:
         # A test point on the boundary may fall on either side.
         check_close(f"accuracy of {name}", values[:, :, 1], expected[:, :, 1], 2 / TESTS, absolute=True)
 
-    contenders: dict[str, Callable[[], Any]] = {
-        name: (lambda program=program: program(arrays)) for name, (program, _) in ready.items()
-    }
+    contenders: dict[str, Callable[[], Any]] = {name: partial(program, arrays) for name, (program, _) in ready.items()}
     contenders |= {
         "loop around jit": looped,
         "PyTorch eager": lambda: torch.ask(f"eager({steps})"),

@@ -75,6 +75,10 @@ def test_failing_contender_is_left_out_and_a_failing_reference_is_an_error():
     assert "skipped: ImportError" in racing.table(rows)
     with pytest.raises(ImportError):
         race({"ours": broken, "theirs": lambda: None}, 2)
+    # Its times do not count when it breaks down on the way.
+    outcome = race({"ours": lambda: None, "theirs": runner("b", [1, 1], [])}, 3)
+    assert outcome.failed["theirs"].startswith("StopIteration")
+    assert (len(outcome.wall["ours"]), len(outcome.wall["theirs"])) == (3, 0)
 
 
 def test_disagreement_ends_the_race():
@@ -152,13 +156,14 @@ def results():
         for axis in ("seeds", "width") for n in (1, 4, 16)
     ]  # fmt: skip
     points.append({"curves": points[0]["curves"], "axis": "sweep", "field": "mean_norm", "cells": 12, "programs": 1})
+    conditions = {"threads": 2, "date": "2026-01-01 12:00 UTC", "load": [0.1, 1.2]}
     return {
-        "machine": {"processor": "abacus", "threads": 2},
+        "machine": {"processor": "abacus"},
         "ceilings": {"2": {"matrix product float32, GFLOP/s": 100.0}},
         "benchmarks": {
-            "grokking": {"rows": stored, "seconds": 12.0, "load": [0.1, 1.2]},
-            "xor": {"rows": [], "failed": "ValueError: broken", "seconds": 1.0, "load": [1.2, 1.2]},
-            "cost_curves": {"rows": points, "seconds": 5.0, "load": [1.2, 1.2]},
+            "grokking": {"rows": stored, "seconds": 12.0, **conditions},
+            "xor": {"rows": [], "failed": "ValueError: broken", "seconds": 1.0, **conditions},
+            "cost_curves": {"rows": points, "seconds": 5.0, **conditions},
         },
     }
 
@@ -175,6 +180,7 @@ def test_page_tells_medians_ratios_targets_and_what_is_missing():
     assert "| PyTorch eager | 2.5 s | 25 (25 to 25) | 25 |  | 2.5 s | 1.25 |  | 3 |" in text
     assert "| torch.func | skipped: RuntimeError: no PyTorch |" in text
     assert "**It did not finish:** ValueError: broken" in text
+    assert "`xor.py` on 2026-01-01 12:00 UTC, 1 s on 2 threads; load average 0.1 before, 1.2 after." in text
     assert "| `width` | 1 to 16 | 1 ms to 256 ms | 2.00 |" in text
     assert "| `mean_norm`, seeds | 12 | 1 |" in text
     for table in (block for block in text.split("\n\n") if block.startswith("|")):

@@ -136,6 +136,7 @@ def measure(rounds: int) -> list[Row]:
             "PyTorch eager": lambda: torch.ask(f"eager('query_only', {STEPS})"),
             "PyTorch eager, full map": lambda: torch.ask(f"eager('full_map', {STEPS})"),
             "torch.func": lambda: torch.ask(f"mapped({STEPS})"),
+            "PyTorch, drawing prompts": lambda: torch.ask(f"drawing({STEPS})"),
         }
         outcome = race(contenders, rounds)
     seconds = {name: compiling for name, (_, compiling) in ready.items()} | {"loop around jit": loop_seconds}

@@ -206,15 +206,16 @@ def _targets(results: Mapping[str, Any]) -> str:
 
 def _share_of_drawing(results: Mapping[str, Any]) -> str:
     """Where the time of training on fresh prompts goes."""
-    whole, part = (
-        find(results, "linear_attention", "fresh prompts", name) for name in ("ours", "ours, drawing prompts")
-    )
-    if whole is None or part is None:
+    names = ("ours", "ours, drawing prompts", "PyTorch, drawing prompts")
+    whole, part, theirs = (find(results, "linear_attention", "fresh prompts", name) for name in names)
+    if whole is None or part is None or theirs is None:
         return ""
     share = statistics.median(ratios(part.wall, whole.wall))
+    times = statistics.median(ratios(part.wall, theirs.wall))
     return (
-        f"- P7: drawing the prompts alone takes {share:.0%} of our time. JAX's counter-based generator, the same numbers on "
-        "every device and in every batch, costs several times PyTorch's; sufficient statistics draw fewer numbers."
+        f"- P7: drawing the prompts alone takes {share:.0%} of our time, {times:.2g} times as long as drawing them in "
+        "PyTorch. JAX's generator gives the same numbers on every device and in every batch; sufficient statistics "
+        "need fewer."
     )
 
 
@@ -228,29 +229,30 @@ def _share_of_imports(results: Mapping[str, Any]) -> str:
         return ""
     first, again, alone = (statistics.median(row.wall) for row in (cold, warm, jax))
     return (
-        f"- P10: of the {first:.1f} s to the first figure of a fresh machine {first - again:.1f} s are compilation, which "
-        f"the cache spares; `import jax` alone is {alone:.1f} s."
+        f"- P10: of the {first:.1f} s to the first figure of a fresh machine {first - again:.1f} s are compilation, "
+        f"which the cache spares; `import jax` alone is {alone:.1f} s."
     )
 
 
 def _section(results: Mapping[str, Any], name: str) -> str:
     title, about = SECTIONS[name]
     entry = results["benchmarks"][name]
-    load = entry.get("load", ())
     parts = [f"## {title}", about]
     if entry.get("failed"):
         parts.append(f"**It did not finish:** {entry['failed']}")
     for workload, group in by_workload(rows_in(results, name)).items():
-        parts.append(_table(workload, group, _top(results)))
-    if load:
-        parts.append(f"`{name}.py`, {entry['seconds']:.0f} s; load average {load[0]:.1f} before, {load[1]:.1f} after.")
-    return "\n\n".join(parts)
+        parts.append(_table(workload, group, results["ceilings"].get(str(entry["threads"]), {})))
+    return "\n\n".join([*parts, _conditions(name, entry)])
 
 
-def _top(results: Mapping[str, Any]) -> Mapping[str, float]:
-    """Ceilings at the number of threads that the contenders had."""
-    ceilings = results["ceilings"]
-    return ceilings.get(str(results["machine"].get("threads")), {}) if ceilings else {}
+def _conditions(name: str, entry: Mapping[str, Any]) -> str:
+    """When, and on how busy a machine."""
+    before, after = entry["load"]
+    threads = f"{entry['threads']} thread{'s' * (entry['threads'] != 1)}"
+    return (
+        f"`{name}.py` on {entry['date']}, {entry['seconds']:.0f} s on {threads}; load average {before:.1f} before, "
+        f"{after:.1f} after."
+    )
 
 
 def _table(workload: str, group: Sequence[Row], top: Mapping[str, float]) -> str:
@@ -312,17 +314,16 @@ def _costs(entry: Mapping[str, Any]) -> str:
         parts.append(f"**It did not finish:** {entry['failed']}")
     if entry.get("rows"):
         parts.append(cost_curves.tables(entry["rows"]))
-    if entry.get("load"):
-        parts.append(f"`cost_curves.py`, {entry['seconds']:.0f} s; load average {entry['load'][0]:.1f} before, "
-                     f"{entry['load'][1]:.1f} after.")  # fmt: skip
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, _conditions("cost_curves", entry)])
 
 
 # --- the figure -----------------------------------------------------------------------------------------------------
 
 
 def kind_of(contender: str) -> str | None:
-    """Kind of a contender in the figure; none for parts of ours."""
+    """Kind of a contender in the figure; none for what is only part of the work."""
+    if "drawing" in contender:
+        return None
     for kind, (beginnings, _) in KINDS.items():
         if contender.startswith(beginnings):
             return kind

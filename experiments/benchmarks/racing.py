@@ -119,11 +119,18 @@ def race(
             check(name, timing.result)
         turns[name] = int(min(rounds, max(2, patience / max(timing.wall, 1e-9))))
     for index in range(rounds):
-        for name, count in turns.items():
-            if index < count:
+        for name in [name for name, count in turns.items() if index < count]:
+            try:
                 timing = _timing(contenders[name])
-                result.wall[name].append(timing.wall)
-                result.cpu[name].append(timing.cpu)
+            except Exception as error:
+                if name == next(iter(contenders)):
+                    raise
+                result.failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+                result.wall[name], result.cpu[name] = [], []
+                del turns[name]
+                continue
+            result.wall[name].append(timing.wall)
+            result.cpu[name].append(timing.cpu)
     return result
 
 

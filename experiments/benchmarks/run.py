@@ -74,7 +74,12 @@ def run_one(name: str, rounds: int, threads: int) -> dict[str, Any]:
             entry["failed"] = f"given up after {LIMIT} s"
         entry["rows"] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     entry["seconds"] = round(time.perf_counter() - begin, 1)
-    return entry | {"load": [round(load, 2), round(os.getloadavg()[0], 2)]}
+    return entry | {"threads": threads, "date": now(), "load": [round(load, 2), round(os.getloadavg()[0], 2)]}
+
+
+def now() -> str:
+    """Date and time, UTC."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def measure_ceilings(threads: int) -> dict[str, float]:
@@ -116,7 +121,7 @@ def machine(threads: int) -> dict[str, Any]:
         "theorylab": theorylab.__version__,
         **{name: version(name) for name in packages},
         "PyTorch": torch.stdout.strip() if torch.returncode == 0 else "not installed: its rows are skipped",
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": now(),
     }
 
 
@@ -159,7 +164,7 @@ def main() -> None:
     if not arguments.render:
         begin, load = time.perf_counter(), os.getloadavg()[0]
         results["machine"] = machine(threads)
-        results["ceilings"] = {str(n): measure_ceilings(n) for n in sorted({1, threads})}
+        results["ceilings"] |= {str(n): measure_ceilings(n) for n in sorted({1, threads})}
         for name in arguments.only or BENCHMARKS:
             print(f"\n== {name}", flush=True)
             results["benchmarks"][name] = run_one(name, arguments.rounds, threads)

@@ -19,6 +19,11 @@ def prompts(*lead):
     return x, torch.einsum("...nd,...d->...n", x, w)
 
 
+def drawing(steps):
+    """The random numbers of one training alone."""
+    return [sum(float(x.sum() + y.sum()) for x, y in (prompts() for _ in range(steps))) for _ in range(SEEDS)]
+
+
 def query_only(params, x, y):
     """Predictions, reading out the query alone."""
     h, value, key, query = params

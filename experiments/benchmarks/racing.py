@@ -258,7 +258,12 @@ def torch_python() -> str:
 
 def num_threads() -> int:
     """Threads of every contender: ``OMP_NUM_THREADS``, or the cores that this process may use."""
-    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    return int(os.environ.get("OMP_NUM_THREADS") or len(cores()))
+
+
+def cores() -> list[int]:
+    """Cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ if str(ROOT) not in sys.path:  # run as a file
     sys.path.insert(0, str(ROOT))
 
 from experiments.benchmarks import page  # noqa: E402
-from experiments.benchmarks.racing import torch_python  # noqa: E402
+from experiments.benchmarks.racing import cores, torch_python  # noqa: E402
 
 BENCHMARKS = (*page.SECTIONS, "cost_curves")
 #: Seconds after which a benchmark is given up.
@@ -48,9 +48,9 @@ def environment(threads: int) -> dict[str, str]:
 
 def command(module: str, threads: int, *arguments: str) -> list[str]:
     """Command line of a module on so many cores: XLA takes one thread per core that it may use."""
-    cores = sorted(os.sched_getaffinity(0))[:threads]
+    pin = f"os.sched_setaffinity(0, {cores()[:threads]!r}); " if hasattr(os, "sched_setaffinity") else ""
     code = (
-        f"import os, runpy, sys; os.sched_setaffinity(0, {cores!r}); "
+        f"import os, runpy, sys; {pin}"
         f"sys.argv = [{module!r}, *sys.argv[1:]]; runpy.run_module({module!r}, run_name='__main__')"
     )
     return [sys.executable, "-c", code, *arguments]
@@ -125,13 +125,19 @@ def machine(threads: int) -> dict[str, Any]:
     }
 
 
+def store(results: dict[str, Any], folder: Path) -> None:
+    """Write the raw numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = json.dumps(results, ensure_ascii=False, indent=1)
+    (folder / "results.json").write_text(_compact(lines) + "\n", encoding="utf-8")
+
+
 def write(results: dict[str, Any], folder: Path) -> None:
     """Write the raw numbers, the page and the figures."""
     from experiments.benchmarks import cost_curves
     from theorylab.lab import plotting
 
-    lines = json.dumps(results, ensure_ascii=False, indent=1)
-    (folder / "results.json").write_text(_compact(lines) + "\n", encoding="utf-8")
+    store(results, folder)
     (folder / "README.md").write_text(page.render(results), encoding="utf-8")
     with plotting.style():
         plotting.save(page.draw(results), folder / "benchmarks.png")
@@ -152,11 +158,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="cores of every contender")
+    parser.add_argument("--threads", type=int, default=len(cores()), help="cores of every contender")
     parser.add_argument("--render", action="store_true", help="render the page again without measuring")
     parser.add_argument("--folder", type=Path, default=HERE, help="where the page, the figures and the numbers go")
     arguments = parser.parse_args()
-    threads = min(arguments.threads, len(os.sched_getaffinity(0)))
+    threads = min(arguments.threads, len(cores()))
     stored = arguments.folder / "results.json"
     results: dict[str, Any] = {"machine": {}, "ceilings": {}, "benchmarks": {}}
     if (arguments.only or arguments.render) and stored.exists():
@@ -168,9 +174,9 @@ def main() -> None:
         for name in arguments.only or BENCHMARKS:
             print(f"\n== {name}", flush=True)
             results["benchmarks"][name] = run_one(name, arguments.rounds, threads)
+            store(results, arguments.folder)  # a killed run leaves what it measured
         results["machine"]["load average"] = f"{load:.1f} before, {os.getloadavg()[0]:.1f} after"
         results["machine"]["time of the whole run"] = f"{time.perf_counter() - begin:.0f} s"
-    arguments.folder.mkdir(parents=True, exist_ok=True)
     write(results, arguments.folder)
     print(f"\nwrote {arguments.folder / 'README.md'}")
     missed = [t for t in page.TARGETS if (value := page.seen(results, t)) is not None and not page.is_met(t, value)]

@@ -5,12 +5,16 @@ from torch.func import grad, vmap
 
 EVERY = 10
 sensing, unit, target = (torch.from_numpy(DATA[name]) for name in ("matrices", "unit", "target"))
+rows = sensing.flatten(1)
 RATE = float(DATA["rate"])
 
 
 def measured(matrix):
-    """<A_i, E> for all i. ``(sensing * matrix).sum((1, 2))`` does the same in four times the time."""
-    return torch.einsum("mij,ij->m", sensing, matrix)
+    """<A_i, E> for all i. ``(sensing * matrix).sum((1, 2))`` does the same in four times the time.
+
+    So does ``torch.einsum("mij,ij->m", sensing, matrix)`` under vmap, in six times.
+    """
+    return rows @ matrix.flatten()
 
 
 labels = measured(target)

@@ -217,7 +217,8 @@ def test_figures_show_what_was_measured():
         ratios_shown = page.draw(results())
         costs = cost_curves.draw(results()["benchmarks"]["cost_curves"]["rows"])
     assert [label.get_text() for label in ratios_shown.axes[0].get_yticklabels()] == ["grokking, 16 small runs"]
-    assert [text.get_text() for text in costs.axes[0].get_legend().get_texts()] == ["XOR clusters, coefficients: 2.00"]
+    assert [text.get_text() for text in costs.axes[0].texts] == ["2.00"]
+    assert [text.get_text() for text in costs.legends[0].get_texts()] == ["XOR clusters, coefficients"]
     plt.close("all")
 
 

@@ -181,30 +181,35 @@ def names(points: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def draw(points: Sequence[Mapping[str, Any]]) -> Figure:
-    """Time (top) and memory (bottom) against each axis, a line per setting, exponents in the legends."""
+    """Time (top) and memory (bottom) against each axis, a line per setting; above each panel the exponents."""
     import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
 
     from theorylab.lab.plotting import COLOURS
 
     axes = ("seeds", "width", "samples", "steps")
-    figure, grid = plt.subplots(2, len(axes), figsize=(13, 6.4), sharex="col", sharey="row")
+    found_names = names(points)
+    colours = dict(zip(CURVES, COLOURS, strict=False))
+    figure, grid = plt.subplots(2, len(axes), figsize=(12, 6), sharex="col", sharey="row")
     for column, axis in enumerate(axes):
-        for colour, name in zip(COLOURS, CURVES, strict=False):
+        for name in found_names:
             found = curve(points, name, axis)
             if not found:
                 continue
             values = [point["value"] for point in found]
             for row, (cost, scale) in enumerate((("seconds", 1.0), ("bytes", 2**20))):
                 costs = [point[cost] / scale for point in found]
-                label = f"{name}: {exponent(values, costs):.2f}"
-                grid[row, column].loglog(values, costs, "o-", color=colour, label=label)
-        grid[0, column].set_title(f"against {axis}")
+                grid[row, column].loglog(values, costs, "o-", color=colours[name])
+                grid[row, column].text(
+                    0.01 + 0.165 * found_names.index(name), 1.02, f"{exponent(values, costs):.2f}",
+                    transform=grid[row, column].transAxes, color=colours[name], fontsize=9,
+                )  # fmt: skip
         grid[1, column].set_xlabel(axis)
-        for row in range(2):
-            if grid[row, column].lines:
-                grid[row, column].legend(title="exponent", fontsize=6.5, title_fontsize=6.5)
     grid[0, 0].set_ylabel("seconds")
     grid[1, 0].set_ylabel("MiB")
+    handles = [Line2D([], [], color=colours[name], marker="o", label=name) for name in found_names]
+    title = "cost of one program; above each panel the exponents of its lines"
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), title=title, columnspacing=1.2)
     return figure
 
 

@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -252,8 +253,17 @@ class TorchProcess:
 
 
 def torch_python() -> str:
-    """Interpreter of the PyTorch contenders."""
-    return os.environ.get("BENCHMARK_TORCH_PYTHON") or sys.executable
+    """Interpreter of the PyTorch contenders.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``BENCHMARK_TORCH_PYTHON`` names none.
+    """
+    python = os.environ.get("BENCHMARK_TORCH_PYTHON") or sys.executable
+    if shutil.which(python) is None:
+        raise FileNotFoundError("BENCHMARK_TORCH_PYTHON names no program that can be run")
+    return python
 
 
 def num_threads() -> int:

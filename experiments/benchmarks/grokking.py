@@ -4,27 +4,24 @@
 D = 100, N = 500, P = 450, 1000 test points, 2 output scales, 20 steps. Float32; train loss and loss on the test points
 every 10 steps; set-up (the moments of the given initial weights) included. Ours are one program for all runs: the
 moments, and the generic trainer, which takes any activation. PyTorch runs eagerly one run after another, as one would
-write a training loop, and as a loop of vmapped steps (torch.func). NumPy has the gradient written by hand. The
-contenders take turns; reported are medians over the rounds and the medians of the per-round ratios.
+write a training loop, and as a loop of vmapped steps (torch.func). The loop around a jitted step is what one would
+write in JAX. NumPy has the gradient written by hand. Then the moments at N = 64 and N = 1024.
 
-    BENCHMARK_TORCH_PYTHON=/path/to/python python -m experiments.benchmarks.grokking [rounds]
-
-Without PyTorch (in the current environment, or behind that variable) its rows are skipped.
+    BENCHMARK_TORCH_PYTHON=/path/to/python python -m experiments.benchmarks.grokking [--rounds 5]
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
+from theorylab.runtime import start_application
 
 EPS, EVERY = 0.5, 10
 WORKLOADS: dict[str, dict[str, Any]] = {
@@ -33,10 +30,7 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     },
     "paper": {"dim": 100, "width": 500, "count": 450, "test": 1000, "scales": (0.5, 2.0), "seeds": 1, "steps": 20},
 }  # fmt: skip
-#: Speed of ours over the contender's that is asked for.
-GOALS = {
-    ("small", "torch eager"): 20.0, ("paper", "torch eager"): 9.0, ("small", "generic"): 4.0, ("paper", "generic"): 2.5
-}  # fmt: skip
+NAMES = ("inputs", "labels", "fresh", "fresh_labels", "weights", "scales")
 
 
 def draw(workload: str, width: int | None = None) -> dict[str, np.ndarray]:
@@ -63,8 +57,7 @@ def records(steps: int) -> tuple[int, ...]:
 def numpy_by_hand(data: dict[str, np.ndarray], steps: int) -> np.ndarray:
     """Losses of all runs, ``[runs, records, 2]``; the gradient as derived on paper."""
     losses = []
-    parts = zip(*(data[k] for k in ("inputs", "labels", "fresh", "fresh_labels", "weights", "scales")), strict=True)
-    for x, y, fresh, fresh_y, start, alpha in parts:
+    for x, y, fresh, fresh_y, start, alpha in zip(*(data[name] for name in NAMES), strict=True):
         w, rate = start.copy(), np.float32(1 / len(y)) / alpha
         curve = []
         for step in range(steps + 1):
@@ -80,66 +73,11 @@ def numpy_by_hand(data: dict[str, np.ndarray], steps: int) -> np.ndarray:
     return np.array(losses)
 
 
-def torch_eager(data: dict[str, np.ndarray], steps: int) -> np.ndarray:
-    """A training loop in PyTorch, one run after another."""
-    import torch
+def jax_program(kind: str, steps: int, *, sequential: bool) -> Any:
+    """Ours as one program, data -> (losses, final state): "moments" or "generic".
 
-    losses = []
-    parts = zip(*(data[k] for k in ("inputs", "labels", "fresh", "fresh_labels", "weights", "scales")), strict=True)
-    for x, y, fresh, fresh_y, start, alpha in parts:
-        inputs, labels, test, test_labels = (torch.from_numpy(part) for part in (x, y, fresh, fresh_y))
-        w = torch.from_numpy(start.copy()).requires_grad_()
-        scale = float(alpha)
-        optimizer = torch.optim.SGD([w], lr=0.5 * len(start) / scale**2)
-
-        def output(points: Any, w: Any = w, scale: float = scale) -> Any:
-            h = points @ w.T
-            return scale * (h + EPS / 2 * h * h).mean(1)
-
-        curve = []
-        for step in range(steps + 1):
-            optimizer.zero_grad()
-            loss = ((labels - output(inputs)) ** 2).mean()
-            if step % EVERY == 0:
-                with torch.no_grad():
-                    curve.append((loss.item(), ((test_labels - output(test)) ** 2).mean().item()))
-            if step < steps:
-                loss.backward()
-                optimizer.step()
-        losses.append(curve)
-    return np.array(losses)
-
-
-def torch_vmap(data: dict[str, np.ndarray], steps: int) -> np.ndarray:
-    """All runs at once: torch.func.vmap of the gradient, in a Python loop over steps."""
-    import torch
-    from torch.func import grad, vmap
-
-    tensors = {name: torch.from_numpy(values) for name, values in data.items()}
-    w, scales = tensors["weights"].clone(), tensors["scales"]
-
-    def loss(w: Any, points: Any, labels: Any, scale: Any) -> Any:
-        h = points @ w.T
-        return ((labels - scale * (h + EPS / 2 * h * h).mean(1)) ** 2).mean()
-
-    slope, value = vmap(grad(loss)), vmap(loss)
-    rates = (0.5 * w.shape[1] / scales**2)[:, None, None]
-    curve = []
-    for step in range(steps + 1):
-        if step % EVERY == 0:
-            train = value(w, tensors["inputs"], tensors["labels"], scales)
-            test = value(w, tensors["fresh"], tensors["fresh_labels"], scales)
-            curve.append(torch.stack([train, test], -1).numpy())
-        if step < steps:
-            w = w - rates * slope(w, tensors["inputs"], tensors["labels"], scales)
-    return np.stack(curve, 1)
-
-
-def jax_program(kind: str, steps: int, *, sequential: bool) -> Callable[..., Any]:
-    """Ours as one program: "moments" or "generic"; ``sequential`` runs after one another instead of vmapped."""
-    import jax
-    import jax.numpy as jnp
-
+    ``sequential`` runs after one another instead of vmapped.
+    """
     from theorylab.grokking.model import moments_of, moments_output, network_output, quadratic_activation
     from theorylab.grokking.train import MomentState, moment_step, train_network
     from theorylab.training.iterate import iterate
@@ -168,149 +106,114 @@ def jax_program(kind: str, steps: int, *, sequential: bool) -> Callable[..., Any
                 moment_step(x, y, alpha, EPS, gamma), MomentState(start, start.mean), num_steps=steps,
                 record=lambda s: losses(lambda p: moments_output(s.moments, p, alpha, EPS)), record_at=records(steps),
             )  # fmt: skip
-        return jnp.stack([orbit.observables["train"], orbit.observables["test"]], -1)
+        return jnp.stack([orbit.observables["train"], orbit.observables["test"]], -1), orbit.state
 
     return jax.jit(lambda data: jax.lax.map(one, data) if sequential else jax.vmap(one)(data))
 
 
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
+def jit_loop(data: dict[str, Any], steps: int) -> tuple[Callable[[], Any], float]:
+    """A Python loop around a jitted optax step, one run after another; and the seconds of its compilation."""
+    import optax
+
+    def loss(w: Any, points: Any, labels: Any, scale: Any) -> Any:
+        h = points @ w.T
+        return jnp.mean((labels - scale * jnp.mean(h + EPS / 2 * h * h, axis=1)) ** 2)
+
+    def update(w: Any, state: Any, x: Any, y: Any, scale: Any) -> Any:
+        slope = jax.grad(loss)(w, x, y, scale)
+        updates, state = optax.sgd(0.5 * w.shape[0] / scale**2).update(slope, state)
+        return optax.apply_updates(w, updates), state
+
+    def both(w: Any, x: Any, y: Any, fresh: Any, fresh_y: Any, scale: Any) -> Any:
+        return loss(w, x, y, scale), loss(w, fresh, fresh_y, scale)
+
+    parts = [tuple(data[name][i] for name in NAMES) for i in range(len(data["scales"]))]
+    x, y, fresh, fresh_y, start, scale = parts[0]
+    state = optax.sgd(1.0).init(start)
+    step, compiling = compiled(jax.jit(update), start, state, x, y, scale)
+    measure, more = compiled(jax.jit(both), start, x, y, fresh, fresh_y, scale)
+
+    def run() -> Any:
+        curves, finals = [], []
+        for x, y, fresh, fresh_y, w, scale in parts:
+            curve, now = [], state
+            for t in range(steps + 1):
+                if t % EVERY == 0:
+                    curve.append(measure(w, x, y, fresh, fresh_y, scale))
+                if t < steps:
+                    w, now = step(w, now, x, y, scale)
+            curves.append(curve)
+            finals.append(w)
+        return np.asarray(jax.device_get(curves)), finals
+
+    return run, compiling + more
 
 
-class TorchProcess:
-    """The PyTorch loops in an interpreter that has it, timed inside."""
-
-    def __init__(self, python: str, data: Path, steps: int):
-        command = [python, __file__, "--torch-worker", str(data), str(steps)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def run(self, kind: str) -> tuple[float, float, float]:
-        """Seconds of wall and CPU time of one round, and the largest relative difference from NumPy."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(kind + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        return tuple(json.loads(answer)) if answer else (np.nan, np.nan, np.nan)  # type: ignore[return-value]
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+def operations(workload: str) -> dict[str, float]:
+    """Operations of all runs: on moments, and on neurons."""
+    shape = WORKLOADS[workload]
+    d, n, p, fresh, steps = (shape[name] for name in ("dim", "width", "count", "test", "steps"))
+    runs, looks = len(shape["scales"]) * shape["seeds"], len(records(steps))
+    moments = steps * (4 * p * d * d + 4 * d**3) + looks * 2 * (fresh + p) * d * d + 2 * n * d * d
+    neurons = steps * 4 * n * p * d + looks * 2 * n * fresh * d
+    return {"moments": float(runs * moments), "neurons": float(runs * neurons)}
 
 
-def torch_worker(path: str, steps: int) -> None:
-    import torch
-
-    # On a shared machine OMP_NUM_THREADS=1 keeps two threads from waiting for each other.
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
-    data = dict(np.load(path))
-    expected = data.pop("expected")
-    kinds = {"torch eager": torch_eager, "torch vmap": torch_vmap}
-    for run in kinds.values():
-        run(data, 2)
-    for line in sys.stdin:
-        kept: list[np.ndarray] = []
-        run = kinds[line.strip()]
-        wall, cpu = timed(lambda kept=kept, run=run: kept.append(run(data, steps)))
-        gap = float(np.abs(kept[0] / expected - 1).max())
-        print(json.dumps([wall, cpu, gap]), flush=True)
-
-
-def race(workload: str, rounds: int, python: str | None) -> dict[str, float]:
-    """Median ratio of every contender's wall time to that of the moments, and of PyTorch's to the generic trainer's."""
-    import jax
-
+def trainers(workload: str, rounds: int) -> list[Row]:
+    """All trainers on one workload."""
     steps = WORKLOADS[workload]["steps"]
     data = draw(workload)
     expected = numpy_by_hand(data, steps)
-    device = jax.tree.map(jax.numpy.asarray, data)
+    device = jax.tree.map(jnp.asarray, data)
     # One after another wherever one run's working set fills the cache: the faster of the two, measured.
-    sequential = {"moments": workload == "paper", "generic": True}
-    programs = {kind: jax_program(kind, steps, sequential=sequential[kind]) for kind in sequential}
-    contenders: dict[str, Callable[[], tuple[float, float]]] = {}
-    for kind, program in programs.items():
-        first = timed(lambda program=program: jax.block_until_ready(program(device)))[0]
-        gap = float(np.abs(np.asarray(program(device)) / expected - 1).max())
-        print(f"{workload}, {kind}: first call with compilation {first:.2f} s, largest difference from NumPy {gap:.1e}")
-        if not gap < 1e-3:
-            raise SystemExit(f"{kind} and NumPy disagree")
-        contenders[kind] = lambda program=program: timed(lambda: jax.block_until_ready(program(device)))
-    contenders["numpy"] = lambda: timed(lambda: numpy_by_hand(data, steps))
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    with tempfile.TemporaryDirectory() as folder:
-        torch = None
-        if python:
-            np.savez(Path(folder) / "data.npz", expected=expected, **data)  # type: ignore[arg-type]
-            torch = TorchProcess(python, Path(folder) / "data.npz", steps)
-            seconds |= {"torch eager": [], "torch vmap": []}
-        for _ in range(rounds):
-            for name, run in contenders.items():
-                seconds[name].append(run())
-            for name in ("torch eager", "torch vmap") if torch else ():
-                wall, cpu, gap = torch.run(name)  # type: ignore[union-attr]
-                if not gap < 1e-3:
-                    raise SystemExit(f"{name} differs by {gap:.1e}")
-                seconds[name].append((wall, cpu))
-        if torch:
-            torch.close()
-    ratios = {}
-    for name, values in seconds.items():
-        times = np.array(values)
-        wall, cpu = np.median(times, axis=0)
-        each = times / np.array(seconds["moments"])
-        ratios[name] = float(np.median(each[:, 0]))
-        generic = float(np.median(times[:, 0] / np.array(seconds["generic"])[:, 0]))
-        goal = GOALS.get((workload, name))
-        low, high, in_cpu = each[:, 0].min(), each[:, 0].max(), np.median(each[:, 1])
-        print(
-            f"  {name:12s} {1e3 * wall:8.1f} ms wall {1e3 * cpu:8.1f} ms CPU   x moments {ratios[name]:5.1f} wall "
-            f"({low:.1f} to {high:.1f}), {in_cpu:5.1f} CPU; x generic {generic:4.1f}"
-            + (f"   (goal: {goal:g} x moments)" if goal else ""),
-            flush=True,
+    ours, ours_seconds = compiled(jax_program("moments", steps, sequential=workload == "paper"), device)
+    generic, generic_seconds = compiled(jax_program("generic", steps, sequential=True), device)
+    looped, loop_seconds = jit_loop(device, steps)
+
+    def check(name: str, result: Any) -> None:
+        check_close(name, result[0] if isinstance(result, tuple) else result, expected, 1e-3)
+
+    with TorchProcess("grokking", data) as torch:
+        outcome = race(
+            {
+                "ours": lambda: ours(device),
+                "ours, every neuron": lambda: generic(device),
+                "loop around jit": looped,
+                "PyTorch eager": lambda: torch.ask(f"eager({steps})"),
+                "torch.func": lambda: torch.ask(f"mapped({steps})"),
+                "NumPy by hand": lambda: numpy_by_hand(data, steps),
+            },
+            rounds,
+            check=check,
         )
-        ratios[f"{name}/generic"] = generic
-    return ratios
+    flops = operations(workload)
+    return rows_of(
+        workload,
+        outcome,
+        compile_seconds={"ours": ours_seconds, "ours, every neuron": generic_seconds, "loop around jit": loop_seconds},
+        flops={name: flops["moments" if name == "ours" else "neurons"] for name in outcome.wall},
+    )
 
 
-def widths(rounds: int) -> float:
-    """Time of the moments at width 1024 over that at width 64, set-up included; and of the generic trainer."""
-    import jax
-
+def widths(rounds: int) -> list[Row]:
+    """The moments and the generic trainer at two widths, set-up included."""
     steps = WORKLOADS["small"]["steps"]
-    data = {width: jax.tree.map(jax.numpy.asarray, draw("small", width)) for width in (64, 1024)}
-    result = {}
-    for kind in ("moments", "generic"):
-        program = jax_program(kind, steps, sequential=False)
-        for values in data.values():
-            jax.block_until_ready(program(values))
-
-        def seconds(values: dict[str, Any], program: Callable[..., Any] = program) -> float:
-            return timed(lambda: jax.block_until_ready(program(values)))[0]
-
-        pairs = [[seconds(values) for values in data.values()] for _ in range(rounds)]
-        result[kind] = float(np.median([wide / narrow for narrow, wide in pairs]))
-        print(f"width 64 -> 1024, {kind}: {result[kind]:.2f} times the time")
-    print("  (goal for the moments: at most 1.4)")
-    return result["moments"]
+    rows = []
+    for kind, name in (("moments", "ours"), ("generic", "ours, every neuron")):
+        contenders, seconds = {}, {}
+        for width in (64, 1024):
+            data = jax.tree.map(jnp.asarray, draw("small", width))
+            program, compiling = compiled(jax_program(kind, steps, sequential=False), data)
+            contenders[f"N = {width}"] = partial(program, data)
+            seconds[f"N = {width}"] = compiling
+        rows += rows_of(f"width, {name}", race(contenders, rounds), compile_seconds=seconds)
+    return rows
 
 
-def main(rounds: int = 7) -> dict[str, Any]:
-    python = os.environ.get("BENCHMARK_TORCH_PYTHON", sys.executable)
-    if subprocess.run([python, "-c", "import torch"], capture_output=True).returncode:
-        print("PyTorch is not installed: its rows are skipped (set BENCHMARK_TORCH_PYTHON)")
-        python = ""
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
-    result: dict[str, Any] = {name: race(name, rounds, python or None) for name in WORKLOADS}
-    result["widths"] = widths(rounds)
-    return result
+def measure(rounds: int) -> list[Row]:
+    start_application(float64=False, cache=False)
+    return trainers("small", rounds) + trainers("paper", rounds) + widths(rounds)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--torch-worker"]:
-        torch_worker(sys.argv[2], int(sys.argv[3]))
-    else:
-        main(*(int(argument) for argument in sys.argv[1:]))
+    main(measure, __doc__)

@@ -1,21 +1,27 @@
 """How long a newcomer waits: import, help, and the first figure from a fresh process, cold and warm.
 
-Each command is a process of its own; commands are alternated, and medians and ratios printed. Bytecode must be
-compiled (uv does so here; pip does so by default), or every import is three to four times slower.
+Each command is a process of its own. Bytecode must be compiled (uv does so here; pip does so by default), or every
+import is three to four times slower.
 
-    uv run experiments/benchmarks/latency.py
+    python -m experiments.benchmarks.latency [--rounds 5]
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
+from experiments.benchmarks.racing import Row, Timing, main, race, rows_of
+
+ROOT = Path(__file__).parents[2]
 FIRST_FIGURE = """
 import theorylab as tl
 tl.start_application()
@@ -29,37 +35,44 @@ data = tl.sweep(SETTING, case.config, case.grid, seeds=case.seeds)
 with plotting.style():
     overview(SETTING, [(case, data)]).savefig("figure.png")
 """
-COMMANDS = {
-    "import jax": [sys.executable, "-c", "import jax"],
-    "import jax, theorylab": [sys.executable, "-c", "import jax, theorylab"],
-    "import theorylab": [sys.executable, "-c", "import theorylab"],
-    "theorylab --help": [sys.executable, "-m", "theorylab.cli", "--help"],
+IMPORTS = {
+    "import jax": ["-c", "import jax"],
+    "import jax, theorylab": ["-c", "import jax, theorylab"],
+    "import theorylab": ["-c", "import theorylab"],
+    "theorylab --help": ["-m", "theorylab.cli", "--help"],
 }
 
 
-def seconds(command: list[str], folder: str, **environment: str) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, check=True, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+def run(arguments: list[str], folder: str, **environment: str) -> Timing:
+    """Seconds of one process."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    # The library of this repository, wherever the process runs.
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
+    subprocess.run(
+        [sys.executable, *arguments], check=True, cwd=folder, env={**os.environ, **paths, **environment},
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Timing(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def main(rounds: int = 5) -> None:
+def measure(rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        times: dict[str, list[float]] = {name: [] for name in (*COMMANDS, "first figure, cold", "first figure, warm")}
-        for _ in range(rounds):
-            for name, command in COMMANDS.items():
-                times[name].append(seconds(command, folder))
-            cache = os.path.join(folder, "cache")
-            shutil.rmtree(cache, ignore_errors=True)
-            for state in ("cold", "warm"):
-                command = [sys.executable, "-c", FIRST_FIGURE]
-                times[f"first figure, {state}"].append(seconds(command, folder, THEORYLAB_CACHE=cache))
-        for name, values in times.items():
-            print(f"{name:<24} {statistics.median(values):6.2f} s  (min {min(values):.2f}, max {max(values):.2f})")
-        pairs = zip(times["import jax, theorylab"], times["import jax"], strict=True)
-        print(f"import jax, theorylab / import jax: {statistics.median(a / b for a, b in pairs):.2f} (goal <= 1.15)")
-        print("goals: first figure cold <= 5 s, warm <= 3 s; --help < 1 s")
+        cache = os.path.join(folder, "cache")
+
+        def first_figure(*, cold: bool) -> Timing:
+            if cold:
+                shutil.rmtree(cache, ignore_errors=True)
+            return run(["-c", FIRST_FIGURE], folder, THEORYLAB_CACHE=cache)
+
+        imports: dict[str, Callable[[], Timing]] = {
+            name: partial(run, command, folder) for name, command in IMPORTS.items()
+        }
+        # The warm one runs right after the cold one, on the programs that it left.
+        figures = {"cold": lambda: first_figure(cold=True), "warm": lambda: first_figure(cold=False)}
+        rows = rows_of("start", race(imports, rounds), precision="")
+        return rows + rows_of("first figure", race(figures, rounds), precision="float64")
 
 
 if __name__ == "__main__":
-    main()
+    main(measure, __doc__)

@@ -1,116 +1,40 @@
 """In-context training of one linear attention layer against PyTorch: fresh prompts, statistics, exact loss.
 
-Workload: d = 10, n = 20, 1000 fresh prompts per step, 2 seeds, Adam, float32. The programs run in alternation; printed
-are the median times per step and seed, and the medians over rounds of the ratios to PyTorch. PyTorch's loops are
-written as a user would, once reading out the query alone and once with the full attention map of every token. The
-PyTorch rows need an interpreter that has torch, named by ``BENCHMARK_TORCH_PYTHON`` (default: this one), and are
-skipped without. Run it alone on a quiet machine:
+Workload: d = 10, n = 20, 1000 fresh prompts per step, 2 seeds, 40 steps of Adam with a cosine schedule and clipped
+gradients, float32. PyTorch's loops are written as a user would: once reading out the query alone, once with the full
+attention map of every token, and as a loop of vmapped gradients (torch.func). The loop around a jitted step is what one
+would write in JAX. Ours also trains on sufficient statistics of prompts instead of prompts; and drawing alone is timed,
+since it is what most of the time goes to. Prompts are random and each contender draws its own, so that agreement is
+checked on the loss of one layer on one set of prompts. Last, 16 seeds of 3000 steps on the exact loss, where nothing is
+drawn.
 
-    python -m experiments.benchmarks.linear_attention [--rounds 5]
+    BENCHMARK_TORCH_PYTHON=/path/to/python python -m experiments.benchmarks.linear_attention [--rounds 5]
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import statistics
-import subprocess
-import sys
-import time
+import dataclasses
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
 from theorylab.linear_attention import Config
 from theorylab.linear_attention.config import LAYER
-from theorylab.linear_attention.data import sample_prompts, sample_statistics
-from theorylab.linear_attention.train import train_layer
+from theorylab.linear_attention.data import Prompts, sample_prompts, sample_statistics
+from theorylab.linear_attention.model import Layer, effective_layer, init_layer
+from theorylab.linear_attention.train import optimizer, squared_error, train_layer
 from theorylab.runtime import start_application
 
-DIM, CONTEXT, BATCH, SEEDS = 10, 20, 1000, 2
-
-TORCH = f"""
-import sys, time
-import torch
-d, n, batch, seeds = {DIM}, {CONTEXT}, {BATCH}, {SEEDS}
-
-def prompts():
-    x = torch.randn(batch, n + 1, d)
-    w = torch.randn(batch, d)
-    return x, torch.einsum("bnd,bd->bn", x, w)
-
-def query_only(params, x, y):
-    h, value, key, query = params
-    u, m = value.T @ h, key.T @ query[:, :d] / n
-    tokens = torch.cat([x[:, :n], y[:, :n, None]], dim=2)
-    weights = ((tokens @ u)[:, None] @ tokens)[:, 0] @ m
-    return (weights * x[:, n]).sum(1)
-
-def full_map(params, x, y):
-    _, value, key, query = params
-    labels = torch.cat([y[:, :n], torch.zeros(batch, 1)], dim=1)
-    z = torch.cat([x, labels[:, :, None]], dim=2)
-    attention = torch.einsum("bis,st,bjt->bij", z, key.T @ query, z)
-    shown = z.clone()
-    shown[:, n] = 0
-    return (z + torch.einsum("bij,bis,ts->bjt", attention, shown, value) / n)[:, n, d]
-
-def train(predict, steps):
-    for seed in range(seeds):
-        torch.manual_seed(seed)
-        params = [torch.randn(s) * 0.1 for s in ((d + 1,), *[(d + 1, d + 1)] * 3)]
-        for p in params:
-            p.requires_grad_()
-        optimizer = torch.optim.Adam([p for p in params], lr=0.02)
-        for _ in range(steps):
-            x, y = prompts()
-            loss = ((predict(params, x, y) - y[:, n]) ** 2).mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-
-torch.set_num_threads(int(sys.argv[1]))
-programs = dict(query_only=query_only, full_map=full_map)
-print("ready", torch.__version__, flush=True)
-for line in sys.stdin:
-    name, steps = line.split()
-    begin = time.perf_counter()
-    train(programs[name], int(steps))
-    print(time.perf_counter() - begin, flush=True)
-"""
-
-
-class Torch:
-    """PyTorch in a process of its own, one answer per question."""
-
-    def __init__(self, threads: int) -> None:
-        python = os.environ.get("BENCHMARK_TORCH_PYTHON", sys.executable)
-        self.process = subprocess.Popen(
-            [python, "-c", TORCH, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.version = self._read()
-
-    def _read(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def seconds(self, name: str, steps: int) -> float:
-        """Train all seeds for so many steps; return the seconds taken."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{name} {steps}\n")
-        self.process.stdin.flush()
-        return float(self._read())
-
-    def close(self) -> None:
-        """End the process."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        self.process.wait()
+DIM, CONTEXT, BATCH, SEEDS, STEPS = 10, 20, 1000, 2, 40
+BASE = Config(
+    dim=DIM, context_length=CONTEXT, noise_variance=0.0, batch_size=BATCH, num_steps=STEPS, initial_scale=0.1,
+    training="prompts",
+)  # fmt: skip
 
 
 def trainer(config: Config) -> Any:
@@ -123,78 +47,105 @@ def trainer(config: Config) -> Any:
     return jax.jit(jax.vmap(one))
 
 
-def compiled(function: Any, *arguments: Any) -> tuple[Any, float]:
-    begin = time.perf_counter()
-    program = function.lower(*arguments).compile()
-    return program, time.perf_counter() - begin
+def drawing(config: Config) -> Any:
+    """The random numbers of one training alone."""
+
+    def draw(key: jax.Array) -> Any:
+        if config.training == "prompts":
+            return sample_prompts(key, config, BATCH, CONTEXT)
+        return sample_statistics(key, config, BATCH)
+
+    def program(keys: jax.Array) -> jax.Array:
+        def body(t: Any, total: Any) -> Any:
+            drawn = jax.vmap(lambda key: draw(jax.random.fold_in(key, t)))(keys)
+            return total + sum(jnp.sum(leaf) for leaf in jax.tree.leaves(drawn))
+
+        return jax.lax.fori_loop(0, config.num_steps, body, jnp.float32(0))
+
+    return jax.jit(program)
 
 
-def timed(program: Any, *arguments: Any) -> float:
-    begin = time.perf_counter()
-    jax.block_until_ready(program(*arguments))
-    return time.perf_counter() - begin
+def jit_loop(config: Config, keys: jax.Array) -> tuple[Callable[[], Any], float]:
+    """A Python loop around a jitted step that draws its prompts, one seed after another; and its compilation."""
+    import optax
+
+    adam = optimizer(config)
+
+    def update(params: Layer, state: Any, key: jax.Array, t: jax.Array) -> Any:
+        batch = sample_prompts(jax.random.fold_in(key, t), config, BATCH, CONTEXT)
+        loss = lambda params: squared_error(effective_layer(params, float(CONTEXT)), batch)  # noqa: E731
+        updates, state = adam.update(jax.grad(loss)(params), state, params)
+        return optax.apply_updates(params, updates), state
+
+    start = [init_layer(key, DIM, config.initial_scale) for key in keys]
+    state = adam.init(start[0])
+    step, seconds = compiled(jax.jit(update), start[0], state, keys[0], jnp.int32(0))
+    times = [jnp.int32(t) for t in range(config.num_steps)]
+
+    def run() -> Any:
+        finals = []
+        for key, params in zip(keys, start, strict=True):
+            now = state
+            for t in times:
+                params, now = step(params, now, key, t)
+            finals.append(params)
+        return finals
+
+    return run, seconds
 
 
-def main(rounds: int = 5, steps: int = 40, threads: int = 2) -> dict[str, float]:
-    """Print the table; return times per step and seed in milliseconds, and the seconds of the exact training."""
+def given() -> dict[str, np.ndarray]:
+    """One layer and one set of prompts, for all contenders. The readout reads the label alone, as ``full_map`` does."""
+    rng = np.random.default_rng(0)
+    params = [np.eye(DIM + 1)[DIM], *(rng.standard_normal((3, DIM + 1, DIM + 1)) / 4)]
+    x, w = rng.standard_normal((BATCH, CONTEXT + 1, DIM)), rng.standard_normal((BATCH, DIM))
+    arrays = {f"param_{i}": param for i, param in enumerate(params)} | {"x": x, "y": np.einsum("bnd,bd->bn", x, w)}
+    return {name: values.astype(np.float32) for name, values in arrays.items()}
+
+
+def given_loss(arrays: dict[str, np.ndarray]) -> float:
+    """Our loss of that layer on those prompts."""
+    layer = effective_layer(Layer(*(jnp.asarray(arrays[f"param_{i}"]) for i in range(4))), float(CONTEXT))
+    x, y = jnp.asarray(arrays["x"]), jnp.asarray(arrays["y"])
+    return float(squared_error(layer, Prompts(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1], None)))
+
+
+def measure(rounds: int) -> list[Row]:
     start_application(float64=False, cache=False)
-    base = Config(
-        dim=DIM, context_length=CONTEXT, noise_variance=0.0, batch_size=BATCH, num_steps=steps, initial_scale=0.1
-    )
     keys = jax.random.split(jax.random.key(0), SEEDS)
-    programs, compile_seconds = {}, {}
-    for name in ("prompts", "statistics"):
-        config = base.__class__(**{**vars(base), "training": name})
-        programs[name], compile_seconds[name] = compiled(trainer(config), keys)
-        draw = sample_prompts if name == "prompts" else sample_statistics
-        extra = (CONTEXT,) if name == "prompts" else ()
-
-        def only(keys: jax.Array, draw: Any = draw, config: Config = config, extra: Any = extra) -> Any:
-            def body(t: Any, total: Any) -> Any:
-                drawn = jax.vmap(lambda key: draw(jax.random.fold_in(key, t), config, BATCH, *extra))(keys)
-                return total + sum(jnp.sum(leaf) for leaf in jax.tree.leaves(drawn))
-
-            return jax.lax.fori_loop(0, steps, body, jnp.float32(0))
-
-        label = f"{name}, drawing alone"
-        programs[label], compile_seconds[label] = compiled(jax.jit(only), keys)
-    torch = Torch(threads)
-    torch_names = ("query_only", "full_map") if torch.version.startswith("ready") else ()
-    if not torch_names:
-        print("PyTorch rows skipped: no torch in the interpreter of BENCHMARK_TORCH_PYTHON")
-    rows: list[dict[str, float]] = []
-    for _ in range(rounds + 1):
-        row = {f"torch {name}": torch.seconds(name, steps) for name in torch_names}
-        row |= {f"jax {name}": timed(program, keys) for name, program in programs.items()}
-        rows.append(row)
-    torch.close()
-    rows = rows[1:]  # the first round warms up
-    scale = 1e3 / (steps * SEEDS)
-    result = {name: scale * statistics.median(row[name] for row in rows) for name in rows[0]}
-    print(f"d = {DIM}, n = {CONTEXT}, {BATCH} prompts per step, {SEEDS} seeds, {steps} steps, {rounds} rounds")
-    for name, value in list(result.items()):
-        line = f"  {name:32s} {value:7.2f} ms per step and seed"
-        for reference in torch_names:
-            ratio = statistics.median(row[f"torch {reference}"] / row[name] for row in rows)
-            line += f"   {ratio:5.2f} x torch {reference}"
-            result[f"{name} / {reference}"] = ratio
-        if name.startswith("jax"):
-            line += f"   compile {compile_seconds[name.removeprefix('jax ')]:.1f} s"
-        print(line)
-
+    statistics = dataclasses.replace(BASE, training="statistics")
+    programs = {
+        "ours": trainer(BASE),
+        "ours, statistics": trainer(statistics),
+        "ours, drawing prompts": drawing(BASE),
+        "ours, drawing statistics": drawing(statistics),
+    }
+    ready = {name: compiled(program, keys) for name, program in programs.items()}
+    looped, loop_seconds = jit_loop(BASE, keys)
+    arrays = given()
+    sizes = {"dim": DIM, "context": CONTEXT, "batch": BATCH, "seeds": SEEDS}
+    with TorchProcess("linear_attention", arrays | {k: np.array(v) for k, v in sizes.items()}) as torch:
+        if torch.version:
+            for name in ("query_only", "full_map"):
+                check_close(f"PyTorch's {name}", torch.ask(f"given_loss('{name}')").result, given_loss(arrays), 1e-4)
+        contenders: dict[str, Callable[[], Any]] = {
+            name: partial(program, keys) for name, (program, _) in ready.items()
+        }
+        contenders |= {
+            "loop around jit": looped,
+            "PyTorch eager": lambda: torch.ask(f"eager('query_only', {STEPS})"),
+            "PyTorch eager, full map": lambda: torch.ask(f"eager('full_map', {STEPS})"),
+            "torch.func": lambda: torch.ask(f"mapped({STEPS})"),
+            "PyTorch, drawing prompts": lambda: torch.ask(f"drawing({STEPS})"),
+        }
+        outcome = race(contenders, rounds)
+    seconds = {name: compiling for name, (_, compiling) in ready.items()} | {"loop around jit": loop_seconds}
+    rows = rows_of("fresh prompts", outcome, compile_seconds=seconds)
     many = jax.random.split(jax.random.key(1), 16)
-    exact, seconds = compiled(trainer(LAYER), many)
-    timed(exact, many)
-    runs = [timed(exact, many) for _ in range(rounds)]
-    result |= {"exact": statistics.median(runs), "exact compile": seconds}
-    print(f"  exact loss, 16 seeds x {LAYER.num_steps} steps: {result['exact']:.2f} s   compile {seconds:.1f} s")
-    return result
+    exact, compiling = compiled(trainer(LAYER), many)
+    label = f"exact loss, 16 seeds x {LAYER.num_steps} steps"
+    return rows + rows_of(label, race({"ours": lambda: exact(many)}, rounds), compile_seconds={"ours": compiling})
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    main(arguments.rounds, arguments.steps, arguments.threads)
+    main(measure, __doc__)

@@ -1,27 +1,27 @@
-"""Benchmark of the width-and-ridge sweep: ours against NumPy eigendecompositions and scikit-learn.
+"""Benchmark of the width-and-ridge sweep: ours against eigendecompositions in NumPy and PyTorch, and scikit-learn.
 
 n = 100 samples, 400 latent Gaussian modes, nested features p in {20 … 300}, 9 ridges from 1e-6 to 5, two
-instances: 144 fits in float64 with their exact population risk. The contenders take turns (A B C, A B C …);
-reported are medians over the rounds, the median of the per-round ratios, and the compile time apart. All
-contenders must agree in the same run.
+instances: 144 fits in float64 with their exact population risk. The loop around jit solves each cell in a jitted
+function, compiled once per width. All contenders must agree in the same run, to 1e-7.
 
-    OMP_NUM_THREADS=1 python experiments/benchmarks/ridge_sweep.py [rounds]
+    BENCHMARK_TORCH_PYTHON=/path/to/python python -m experiments.benchmarks.ridge_sweep [--rounds 5]
 """
 
 from __future__ import annotations
 
-import sys
-import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
 from theorylab.random_features.config import Config
 from theorylab.random_features.data import Problem, sample
 from theorylab.random_features.width_sweep import sweep_widths
+from theorylab.runtime import start_application
 
 WIDTHS = (20, 50, 80, 100, 120, 160, 200, 300)
 RIDGES = np.geomspace(1e-6, 5, 9)
@@ -31,7 +31,8 @@ CONFIG = Config(num_samples=100, num_modes=400, num_features=max(WIDTHS))
 
 def instances() -> list[Problem]:
     keys = jax.random.split(jax.random.key(0), SEEDS)
-    return [jax.jit(sample)(key, CONFIG) for key in keys]
+    draw = jax.jit(sample)
+    return [draw(key, CONFIG) for key in keys]
 
 
 def numpy_eigh(problems: list[Problem]) -> np.ndarray:
@@ -68,47 +69,74 @@ def scikit_learn(problems: list[Problem]) -> np.ndarray:
     return errors
 
 
-def main(rounds: int = 15) -> dict[str, float]:
-    jax.config.update("jax_enable_x64", True)
+def jit_loop(problems: list[Problem]) -> tuple[Callable[[], np.ndarray], float]:
+    """A Python loop over all cells around a jitted solve in the smaller dimension; and the seconds of compilation."""
+
+    def fit(phi: Any, psi: Any, y: Any, target: Any, ridge: Any, noise: Any) -> jax.Array:
+        n, width = phi.shape
+        scale = (max(WIDTHS) / width) ** 0.5
+        features, modes = scale * phi, scale * psi
+        if width < n:
+            theta = jnp.linalg.solve(features.T @ features + ridge * jnp.eye(width), features.T @ y)
+        else:
+            theta = features.T @ jnp.linalg.solve(features @ features.T + ridge * jnp.eye(n), y)
+        return jnp.sum((modes @ theta - target) ** 2) + noise
+
+    cells: list[list[Any]] = []
+    programs, seconds = {}, 0.0
+    for p in problems:
+        cells.append([])
+        for width in WIDTHS:
+            parts = (p.train[:, :width], p.test[:, :width], p.labels[:, 0], p.test_targets[:, 0])
+            if width not in programs:
+                programs[width], more = compiled(jax.jit(fit), *parts, jnp.asarray(1.0), jnp.asarray(p.noise_variance))
+                seconds += more
+            for ridge in RIDGES:
+                cells[-1].append((programs[width], (*parts, jnp.asarray(ridge), jnp.asarray(p.noise_variance))))
+
+    def run() -> np.ndarray:
+        errors = [[program(*arguments) for program, arguments in instance] for instance in cells]
+        return np.array(jax.device_get(errors)).reshape(len(problems), len(WIDTHS), len(RIDGES))
+
+    return run, seconds
+
+
+def measure(rounds: int) -> list[Row]:
+    start_application(cache=False)
     warnings.filterwarnings("ignore", message="Ill-conditioned")
     problems = instances()
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *problems)
-    on_host = [Problem(*(np.asarray(leaf) for leaf in problem)) for problem in problems]
+    on_host = [jax.tree.map(np.asarray, problem) for problem in problems]
     ridges = jnp.asarray(RIDGES)
-    program = jax.jit(jax.vmap(lambda problem: sweep_widths(problem, WIDTHS, ridges)))
+    program, seconds = compiled(jax.jit(jax.vmap(lambda problem: sweep_widths(problem, WIDTHS, ridges))), stacked)
+    looped, loop_seconds = jit_loop(problems)
+    expected = numpy_eigh(on_host)
 
-    start = time.perf_counter()
-    ours = jax.block_until_ready(program(stacked))
-    first_call = time.perf_counter() - start
-    contenders: dict[str, Callable[[], object]] = {
-        "ours": lambda: jax.block_until_ready(program(stacked)),
-        "numpy eigh": lambda: numpy_eigh(on_host),
-        "scikit-learn": lambda: scikit_learn(on_host),
-    }
-    for name in ("numpy eigh", "scikit-learn"):
-        difference = np.max(np.abs(np.asarray(contenders[name]()) / np.asarray(ours.test_error) - 1))
-        print(f"largest relative difference from {name}: {difference:.1e}")
-        if not difference < 1e-7:
-            raise SystemExit(f"{name} disagrees")
+    def check(name: str, result: Any) -> None:
+        check_close(name, result.test_error if name == "ours" else result, expected, 1e-7)
 
-    seconds = {name: np.empty((rounds, 2)) for name in contenders}
-    for index in range(rounds):
-        for name, run in contenders.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            run()
-            seconds[name][index] = time.perf_counter() - wall, time.process_time() - cpu
-    print(f"first call (compile and run): {first_call:.2f} s; compiled programs: {program._cache_size()}")
-    result = {"first_call": first_call}
-    for name, values in seconds.items():
-        wall_ratio, cpu_ratio = np.median(values / seconds["ours"], axis=0)
-        wall_ms, cpu_ms = 1e3 * np.median(values, axis=0)
-        print(
-            f"{name:13s} {wall_ms:8.2f} ms wall {cpu_ms:8.2f} ms CPU"
-            f"   x ours: {wall_ratio:.2f} wall, {cpu_ratio:.2f} CPU"
+    data = {
+        "train": np.stack([p.train for p in on_host]), "test": np.stack([p.test for p in on_host]),
+        "labels": np.stack([p.labels[:, 0] for p in on_host]),
+        "targets": np.stack([p.test_targets[:, 0] for p in on_host]),
+        "widths": np.array(WIDTHS), "ridges": RIDGES, "noise": np.array(on_host[0].noise_variance),
+    }  # fmt: skip
+    with TorchProcess("ridge_sweep", data) as torch:
+        outcome = race(
+            {
+                "ours": lambda: program(stacked),
+                "loop around jit": looped,
+                "PyTorch eigh": lambda: torch.ask("eager()"),
+                "NumPy eigh": lambda: numpy_eigh(on_host),
+                "scikit-learn": lambda: scikit_learn(on_host),
+            },
+            3 * rounds,
+            check=check,
         )
-        result[name] = float(wall_ratio)
-    return result
+    return rows_of(
+        "144 fits", outcome, compile_seconds={"ours": seconds, "loop around jit": loop_seconds}, precision="float64"
+    )
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))
+    main(measure, __doc__)

@@ -1,25 +1,23 @@
 """What recording costs: the library's trainer against a bare ``lax.scan`` of the same steps.
 
 Three sizes: an empty step (the loop's own cost), a small two-layer linear regression, and one whose matrix
-products dominate. The programs run in alternation and the median over rounds of the ratio is printed: a bare
-scan that records nothing, the trainer recording at log-spaced steps (by optax, and with a step written by
-hand), and the scan that records at every step. Run it alone on a quiet machine:
+products dominate. Compared are a bare scan that records nothing, the trainer recording at log-spaced steps (by optax,
+and with a step written by hand), and the scan that records at every step.
 
-    python experiments/benchmarks/trainer_overhead.py [--rounds 7]
+    python -m experiments.benchmarks.trainer_overhead [--rounds 5]
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from experiments.benchmarks.racing import Row, compiled, main, race, rows_of
 from theorylab.runtime import start_application
 from theorylab.training import gradient_descent, iterate, log_spaced_steps
 
@@ -52,7 +50,7 @@ def workloads(key: jax.Array) -> list[Workload]:
 
 
 def programs(work: Workload) -> dict[str, Callable[[jax.Array], Any]]:
-    """The same training, three ways; each takes a traced learning rate."""
+    """The same training, four ways; each takes a traced learning rate."""
 
     def scan(learning_rate: jax.Array, every_step: bool) -> Any:
         optimizer = optax.sgd(learning_rate)
@@ -78,46 +76,23 @@ def programs(work: Workload) -> dict[str, Callable[[jax.Array], Any]]:
 
     return {
         "bare scan": lambda rate: scan(rate, every_step=False),
-        "gradient_descent": trainer,
-        "iterate, hand-written step": custom,
+        "ours, gradient_descent": trainer,
+        "ours, iterate with a step by hand": custom,
         "scan recording every step": lambda rate: scan(rate, every_step=True),
     }
 
 
-def seconds(function: Callable[..., Any], *args: Any) -> float:
-    begin = time.perf_counter()
-    jax.block_until_ready(function(*args))
-    return time.perf_counter() - begin
-
-
-def main(rounds: int = 7, scale: float = 1.0) -> dict[str, dict[str, float]]:
-    """Print the table; return the ratios to the bare scan."""
+def measure(rounds: int) -> list[Row]:
     start_application(cache=False)
-    ratios: dict[str, dict[str, float]] = {}
-    rate = jnp.float64(1e-3)
+    rows, rate = [], jnp.float64(1e-3)
     for work in workloads(jax.random.key(0)):
-        work = work._replace(num_steps=max(1, int(scale * work.num_steps)))
-        compiled, compile_seconds = {}, {}
-        for name, program in programs(work).items():
-            begin = time.perf_counter()
-            compiled[name] = jax.jit(program).lower(rate).compile()
-            compile_seconds[name] = time.perf_counter() - begin
-            seconds(compiled[name], rate)
-        times = [{name: seconds(run, rate) for name, run in compiled.items()} for _ in range(rounds)]
-        print(f"\n{work.name}: {work.num_steps} steps, {len(log_spaced_steps(work.num_steps))} recorded")
-        ratios[work.name] = {}
-        for name in compiled:
-            ratio = statistics.median(row[name] / row["bare scan"] for row in times)
-            step = statistics.median(row[name] for row in times) / work.num_steps
-            ratios[work.name][name] = ratio
-            print(
-                f"  {name:28s} {1e6 * step:9.3f} us/step   {ratio:5.2f} x bare scan"
-                f"   trace+compile {compile_seconds[name]:.2f} s"
-            )
-    return ratios
+        ready = {name: compiled(jax.jit(program), rate) for name, program in programs(work).items()}
+        outcome = race({name: partial(run, rate) for name, (run, _) in ready.items()}, rounds)
+        label = f"{work.name}: {work.num_steps} steps, {len(log_spaced_steps(work.num_steps))} recorded"
+        seconds = {name: compiling for name, (_, compiling) in ready.items()}
+        rows += rows_of(label, outcome, compile_seconds=seconds, precision="float64")
+    return rows
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    main(parser.parse_args().rounds)
+    main(measure, __doc__)

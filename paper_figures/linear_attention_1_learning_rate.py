@@ -29,9 +29,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     for noise, color in zip(first.grid["noise_variance"], COLOURS, strict=False):
         left.plot(fine, 1 / isotropic_learning_rate(fine, dim, noise), color=color, label=rf"$\sigma^2$ = {noise:g}")
         for name, n in zip(swept, lengths, strict=True):
-            points(
-                left, [n], (n / results(name, preset, folder).learning_rate.sel(noise_variance=[noise])), color=color
-            )
+            points(left, [n], (n / results(name, preset, folder).learned_rate.sel(noise_variance=[noise])), color=color)
     left.plot(fine, fine + dim, ":", color="grey", linewidth=1, label=r"$n + d$: one too few, at $\sigma^2 = 0$")
     left.set(xlabel="training context length $n$", ylabel=r"inverse learned step $1/\hat\eta$", ylim=(0, None))
     left.set_title(rf"lines: $1/\eta^* = n + d + 1 + \sigma^2$, $d = {dim}$")

@@ -44,7 +44,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     # 1/(v η*) = n + d - 2 + kurtosis without noise: what exceeds n + d - 2 tells the law of the covariates.
     lengths = [case.config.context_length for case in swept.values()]
     for name, n in zip(swept, lengths, strict=True):
-        step = results(name, preset, folder).learning_rate / n
+        step = results(name, preset, folder).learned_rate / n
         excess = 1 / (variance * step) - (n + d - 2)
         shift = np.linspace(-0.04, 0.04, excess.sizes["seed"])
         right.plot(n * (1 + shift), excess, ".", color=COLOURS[0], alpha=0.4)
@@ -56,7 +56,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     right.set_xticks(lengths, [str(n) for n in lengths])
     right.xaxis.set_ticks([], minor=True)
     best = float(independent_coordinates_learning_rate(10, d, noise, variance, uniform))
-    learned = results("training_10", preset, folder).learning_rate / 10
+    learned = results("training_10", preset, folder).learned_rate / 10
     error = float(learned.std("seed", ddof=1)) / learned.sizes["seed"] ** 0.5
     right.set_title(f"learned step at $n = 10$: {float(learned.mean()):.4f} ± {error:.4f}, $\\eta^*$ = {best:.4f}")
     right.legend()

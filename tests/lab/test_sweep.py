@@ -1,5 +1,6 @@
 """The sweep engine: counting programs, batching, divergence, devices."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,13 @@ def test_cells_equal_single_simulations():
                     cell = data.sel(mean=mean, num_samples=num_samples, scale=scale, seed=seed)
                     for name, value in one.items():
                         np.testing.assert_allclose(cell[name].values, value, rtol=1e-12)
+
+
+def test_an_observable_cannot_have_the_name_of_a_field():
+    """A sweep of that field would fail after it has computed everything."""
+    renamed = dataclasses.replace(toy.SETTING.observables[0], name="scale")
+    with pytest.raises(ValueError, match=r"\['scale'\] are names of observables and of configuration fields"):
+        dataclasses.replace(toy.SETTING, observables=(renamed, *toy.SETTING.observables[1:]))
 
 
 def test_one_program_per_combination_of_sizes():

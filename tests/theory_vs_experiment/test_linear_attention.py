@@ -30,7 +30,7 @@ def test_every_seed_reaches_the_closed_form_minimum(trained):
     config, grid, data = trained
     rows = compare(SETTING, data, config, grid, theories=["minimum", "one_step"])
     assert {row.verdict for row in rows} == {"agrees"}
-    assert {row.observable for row in rows} >= {"final_loss", "learning_rate", "preconditioner", "prediction_cosine"}
+    assert {row.observable for row in rows} >= {"final_loss", "learned_rate", "preconditioner", "prediction_cosine"}
     excess = data.final_loss.sel(covariate_exponent=0.0) - risk.isotropic_minimum_loss(20, 5, 0.25)
     assert float(abs(excess).max()) < 1e-12
     assert float(data.leak.max()) < 1e-10
@@ -47,7 +47,7 @@ def test_every_seed_reaches_the_closed_form_minimum(trained):
 )
 def test_wrong_learning_rates_are_rejected(trained, name, rate):
     _, _, data = trained
-    learned = data.learning_rate.sel(covariate_exponent=0.0).values
+    learned = data.learned_rate.sel(covariate_exponent=0.0).values
     assert np.all(np.abs(learned / (20 / 26.25) - 1) < 1e-4)
     assert np.all(np.abs(learned / (20 * rate) - 1) > 1e-4), name
 
@@ -61,7 +61,7 @@ def test_wrong_minimum_is_rejected_by_the_check(trained):
         matrix = config.context_length * right.task_second_moment @ right.covariate_covariance
         power = risk.signal_power(right) + config.noise_variance
         gains = 20 * jnp.diagonal(jnp.linalg.solve(matrix + power * jnp.eye(5), right.task_second_moment))
-        return {"learning_rate": jnp.mean(gains), "preconditioner": jnp.stack([gains[0], gains[-1]])}
+        return {"learned_rate": jnp.mean(gains), "preconditioner": jnp.stack([gains[0], gains[-1]])}
 
     theory = dataclasses.replace(predictions.ONE_STEP, name="wrong", predict=wrong)
     rows = compare(SETTING, data, config, grid, theories=[theory])
@@ -86,7 +86,7 @@ def test_fresh_prompts_by_their_statistics():
     data = sweep(SETTING, config, {}, seeds=6)
     rows = compare(SETTING, data, config, {}, theories=["minimum", "one_step", "context_length"])
     assert {row.verdict for row in rows} == {"agrees"}
-    learned = data.learning_rate.values
+    learned = data.learned_rate.values
     right, wrong = 20 / 26.25, 20 / 25.25
     assert np.median(np.abs(learned / right - 1)) < 0.02
     assert np.all(np.abs(learned / right - 1) < 0.025)

@@ -311,6 +311,11 @@ class Setting:
         ``config -> {inner dimension: coordinates}`` for observables with inner dimensions.
     check_config
         Cross-field validation of a concrete configuration; raises :class:`ConfigError`.
+
+    Raises
+    ------
+    ValueError
+        If an observable has the name of a configuration field: no sweep of that field could be stored.
     """
 
     name: str
@@ -323,6 +328,12 @@ class Setting:
     observables: tuple[Observable, ...]
     coords: Callable[[Any], Mapping[str, Sequence[Any]]] = no_coords
     check_config: Callable[[Any], None] = always_valid
+
+    def __post_init__(self) -> None:
+        # Results hold both: swept fields as coordinates, observables as variables.
+        shared = {o.name for o in self.observables} & {f.name for f in dataclasses.fields(self.config)}
+        if shared:
+            raise ValueError(f"{self.name}: {sorted(shared)} are names of observables and of configuration fields")
 
     def observable(self, name: str) -> Observable:
         """Look up an observable by name; raises ``KeyError`` with the known names."""

@@ -82,7 +82,7 @@ SETTING = Setting(
         Observable("sampled_loss", "loss on fresh prompts of the training length", r"\hat L"),
         Observable("test_loss", "loss on fresh prompts, against context length", r"R(m)", dims=("context_ratio",)),
         Observable("loss", "loss along training or flow (exact where it exists)", r"L(t)", dims=("step",)),
-        Observable("learning_rate", "n tr(P)/d: mean learning rate of the learned step", r"n\,\mathrm{tr}\hat P/d"),
+        Observable("learned_rate", "n tr(P)/d: mean learning rate of the learned step", r"n\,\mathrm{tr}\hat P/d"),
         Observable(
             "preconditioner",
             "n P_jj at the largest (0) and smallest (1) eigenvalue of the covariates",

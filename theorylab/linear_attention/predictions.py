@@ -65,7 +65,7 @@ def predict_one_step(key: jax.Array, config: Config) -> Observables:
     gains = config.context_length * jnp.diagonal(best_preconditioner(config, _pool(key, config)))
     one = jnp.ones(())
     return {
-        "learning_rate": jnp.mean(gains),
+        "learned_rate": jnp.mean(gains),
         "preconditioner": jnp.stack([gains[0], gains[-1]]),
         "alignment": one,
         "prediction_cosine": one,
@@ -94,8 +94,8 @@ def is_optimal(config: Config) -> str | None:
 #: Fresh prompts leave excess loss of order (Adam's final rate)/(prompts seen); the exact loss leaves rounding.
 FINITE_TRAINING = {
     "population": {"final_loss": 1e-6, "fresh_task_loss": 1e-4, "prediction_cosine": 1e-6},
-    "statistics": {"final_loss": 0.01, "learning_rate": 0.025, "prediction_cosine": 0.005},
-    "prompts": {"final_loss": 0.01, "learning_rate": 0.05, "prediction_cosine": 0.01, "alignment": 0.01},
+    "statistics": {"final_loss": 0.01, "learned_rate": 0.025, "prediction_cosine": 0.005},
+    "prompts": {"final_loss": 0.01, "learned_rate": 0.05, "prediction_cosine": 0.01, "alignment": 0.01},
 }
 DEFAULT_ERROR = {"population": 1e-4, "statistics": 0.06, "prompts": 0.12}
 

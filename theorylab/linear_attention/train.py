@@ -244,7 +244,7 @@ def measure(
     learned, best = model.preconditioner(layer), best_preconditioner(config, pool)
     gains = jnp.diagonal(learned) * n
     observables = {
-        "learning_rate": jnp.mean(gains),
+        "learned_rate": jnp.mean(gains),
         "preconditioner": jnp.stack([gains[0], gains[-1]]),
         "alignment": jnp.sum(learned * best) / (jnp.linalg.norm(learned) * jnp.linalg.norm(best)),
         "leak": model.leak(layer),

@@ -100,7 +100,7 @@ DECLARED = [
     ("random_features", "gcv", "test_error", {"num_samples": 100, "num_features": 100}, 0.05, "5% at 100 samples"),
     ("random_features", "gcv", "test_error", {"model": "digits"}, 0.10, "10% on real data"),
     ("linear_attention", "minimum", "final_loss", {}, 1e-6, "exact loss: $10^{-6}$"),
-    ("linear_attention", "one_step", "learning_rate", {"training": "statistics"}, 0.025, "statistics: step 2.5%"),
+    ("linear_attention", "one_step", "learned_rate", {"training": "statistics"}, 0.025, "statistics: step 2.5%"),
     ("linear_attention", "one_step", "preconditioner", {"training": "prompts"}, 0.12, "else 12%"),
     ("linear_attention", "context_length", "test_loss", {"training": "prompts"}, 0.02, "prompts 2%"),
     ("linear_attention", "gradient_flow", "loss", {"training": "flow", "learning_rate": 0.002}, 0.02, "10 × the time"),

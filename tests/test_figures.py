@@ -36,8 +36,15 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-@pytest.mark.parametrize("preset", ["tiny", "default"])
-@pytest.mark.parametrize("name", SWEEPS)
+# The default sweeps of random features need a theory's solution at 10,000 modes.
+EVERY_SWEEP = [
+    pytest.param(name, preset, marks=[pytest.mark.slow] * ((name, preset) == ("random_features", "default")))
+    for name in SWEEPS
+    for preset in ("tiny", "default")
+]
+
+
+@pytest.mark.parametrize(("name", "preset"), EVERY_SWEEP)
 def test_sweeps_are_valid(name, preset):
     experiment = importlib.import_module(f"experiments.{name}")
     with warnings.catch_warnings():

@@ -63,7 +63,7 @@ STEEP = Config(num_modes=1500, target_exponent=2.5, noise_variance=0.0, num_samp
 STEEP_RIDGES = (0.01, 0.1, 1.0)
 
 
-@pytest.mark.parametrize("sizes", [(100, 150), (150, 100)])
+@pytest.mark.parametrize("sizes", [(100, 150), pytest.param((150, 100), marks=pytest.mark.slow)])
 def test_gaussian_features_with_label_noise(sizes):
     config = dataclasses.replace(NOISY, num_samples=sizes[0], num_features=sizes[1])
     measured = measure(config, NOISY_RIDGES, 60)
@@ -175,6 +175,7 @@ def test_power_outside_the_kernels_span_counts():
     assert not accepted(measured, np.array(wrong), "test_error", 0.04).any()
 
 
+@pytest.mark.slow
 def test_universality_fails_for_fourier_features_in_two_dimensions():
     """With few dimensions and a fast spectrum the theory is far too low, unless the ridge is large."""
     config = Config(model="fourier", input_dim=2, bandwidth=0.5, num_samples=50, num_features=100, noise_variance=0.05)

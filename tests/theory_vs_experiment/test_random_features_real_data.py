@@ -91,7 +91,7 @@ def test_kernel_regression(model, share):
         assert not np.any(wrong[:2]), (mean, error, population_risk)
 
 
-@pytest.mark.parametrize("model", ["digits", "mnist"])
+@pytest.mark.parametrize("model", ["digits", pytest.param("mnist", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("features_per_sample", [0.25, 5])
 def test_random_features(model, features_per_sample):
     size = POPULATION[model]

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from theorylab.numerics.spectra import Spectrum, power_law
 from theorylab.random_features.theory import (
@@ -64,6 +65,7 @@ def test_slope_at_zero_ridge():
         np.testing.assert_allclose(numeric, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_negative_ridge_helps_where_interpolation_is_optimal():
     spectrum = power_law(400, 1.5, 3.0)
     best = optimal_ridge(spectrum, 20, 5000, 0.0, allow_negative=True)

@@ -29,12 +29,12 @@ body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: va
 h1, h2 {{ line-height: 1.2; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: .85rem; width: 100%; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }}
+th, td {{ padding: .35rem .45rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }}
 th button {{ font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0;
   cursor: pointer; text-align: inherit; }}
 th[aria-sort=ascending] button::after {{ content: " ↑"; }} th[aria-sort=descending] button::after {{ content: " ↓"; }}
 table {{ overflow-wrap: normal; }}
-td:last-child {{ min-width: 13rem; }}
+td:last-child {{ min-width: 12rem; }}
 @media (max-width: 40rem) {{ th:last-child, td:last-child {{ position: sticky; right: 0; background: var(--page);
   min-width: 5.5rem; }} }} /* the verdict stays in view on a phone */
 td.n, th.n {{ text-align: right; white-space: nowrap; }}

@@ -8,7 +8,7 @@ an order that makes them nested: with the same key, the first rows (samples) and
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,43 +17,13 @@ from jaxtyping import Array, Float
 from theorylab.numerics import random
 from theorylab.random_features import feature_maps, kernel_spectra
 from theorylab.random_features.config import REAL_DATA, Config
+from theorylab.random_features.problem import Problem
 
 #: Test points drawn with each instance of relu_sphere and erf_hypercube. The estimate of the risk is
 #: unbiased for any number; 4000 add a standard error of about 2% per seed, below its spread over seeds.
 TEST_POINTS = 4000
 #: Axes on which the random target of a degree is spanned.
 TARGET_AXES = 256
-
-
-class Problem(NamedTuple):
-    """One instance of ridge regression on features, or on a kernel.
-
-    The risk on noisy labels is ``test_weight * sum((test_targets - prediction)**2) + noise_variance``.
-
-    Attributes
-    ----------
-    train
-        Features Φ that carry 1/sqrt(k), ``[samples, features]``; the kernel matrix ``[samples, samples]``
-        when the number of features is infinite.
-    labels
-        Noisy training labels, ``[samples, outputs]``.
-    test
-        Features of the test points, ``[points, features]``, or their kernel with the training points,
-        ``[points, samples]``. The Gaussian model's points are its modes, see :func:`gaussian`.
-    test_targets
-        Noiseless targets at the test points, ``[points, outputs]``.
-    test_weight
-        Weight of each test point.
-    noise_variance
-        Total variance of the label noise over the outputs.
-    """
-
-    train: Float[Array, "samples columns"]
-    labels: Float[Array, "samples outputs"]
-    test: Float[Array, "points columns"]
-    test_targets: Float[Array, "points outputs"]
-    test_weight: Float[Array, ""]
-    noise_variance: Float[Array, ""]
 
 
 def sample(key: jax.Array, config: Config) -> Problem:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.random_features.data import Problem
+from theorylab.random_features.problem import Problem
 
 
 class Decomposition(NamedTuple):

@@ -21,7 +21,7 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -31,10 +31,8 @@ from theorylab.numerics import datasets, random
 from theorylab.numerics.kernels import blocked, fully_connected
 from theorylab.numerics.spectra import Spectrum
 from theorylab.random_features.config import Config
+from theorylab.random_features.problem import Problem
 from theorylab.runtime import cache_directory
-
-if TYPE_CHECKING:
-    from theorylab.random_features.data import Problem
 
 NTK_WEIGHT_VARIANCE = 2.0
 NTK_BIAS_VARIANCE = 0.01
@@ -88,8 +86,6 @@ def sample(key: jax.Array, config: Config) -> Problem:
     ImportError
         If the package that holds the data is missing.
     """
-    from theorylab.random_features.data import Problem
-
     subset_key, features_key, noise_key = jax.random.split(key, 3)
     dtype = jnp.result_type(float)
     data = datasets.load(config.model, config.population)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from theorylab.random_features.data import Problem
+from theorylab.random_features.problem import Problem
 
 
 class WidthSweep(NamedTuple):

@@ -2,29 +2,45 @@
 
 The generator is Threefry-2x32 (Salmon, Moraes, Dror and Shaw 2011, 20 rounds) in counter mode, as in ``jax.random``:
 :func:`bits` returns the very words of ``jax.random.bits``. On a CPU JAX runs the rounds as a loop through memory; here
-they are unrolled, so that the compiler keeps them in registers and fuses them with what follows.
+they are unrolled, so that the compiler keeps them in registers. Each draw is a routine of its own in the compiled
+program.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Bool, Float, UInt32
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = np.uint32(0x1BD11BDA)
 
 
-def bits(key: jax.Array, count: int) -> UInt32[Array, " count"]:
-    """``count`` uniform 32-bit words, those of ``jax.random.bits(key, (count,))``, for fewer than 2³² of them.
+def _apart(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Keep XLA on a CPU from fusing a function of (key, count, dtype) with what uses its numbers.
 
-    Keys of another generator than Threefry are passed on to JAX.
+    Fused into a loop over the entries of an array of short rows, the generator is not vectorised and takes eight times
+    as long; and each use compiles a copy of it.
     """
+    routine = jax.jit(function, static_argnums=(1, 2))
+
+    def call(key: jax.Array, count: int, dtype: Any) -> Array:
+        if jax.default_backend() != "cpu":
+            return function(key, count, dtype)
+        with set_xla_metadata(inlineable="false"):
+            return routine(key, count, dtype)
+
+    return call
+
+
+def _words(key: jax.Array, count: int, dtype: Any = np.uint32) -> UInt32[Array, " count"]:
     if str(jax.random.key_impl(key)) != "threefry2x32":
         return jax.random.bits(key, (count,), jnp.uint32)
     return _threefry(jax.random.key_data(key), count)
@@ -46,14 +62,28 @@ def _threefry(key_data: UInt32[Array, 2], count: int) -> UInt32[Array, " count"]
     return x ^ y
 
 
+def _uniforms(key: jax.Array, count: int, dtype: Any) -> Float[Array, " count"]:
+    return uniform_of(_words(key, count), dtype)
+
+
+def _normals(key: jax.Array, count: int, dtype: Any) -> Float[Array, " count"]:
+    return normal_of(_words(key, count), dtype)
+
+
+_draw_words, _draw_uniforms, _draw_normals = _apart(_words), _apart(_uniforms), _apart(_normals)
+
+
+def bits(key: jax.Array, count: int) -> UInt32[Array, " count"]:
+    """``count`` uniform 32-bit words, those of ``jax.random.bits(key, (count,))``, for fewer than 2³² of them.
+
+    Keys of another generator than Threefry are passed on to JAX.
+    """
+    return _draw_words(key, count, np.uint32)
+
+
 def uniform(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, ...]:
     """Numbers uniform on the open interval (0, 1), on a grid of 2⁻³² (2⁻²³ in float32); default dtype: JAX's float."""
-    dtype = jax.dtypes.canonicalize_dtype(dtype or float)
-    words = bits(key, math.prod(shape))
-    if dtype == jnp.float32:
-        words = words >> np.uint32(9)
-        return ((words.astype(dtype) + 0.5) * np.float32(2.0**-23)).reshape(shape)
-    return ((words.astype(dtype) + 0.5) * np.asarray(2.0**-32, dtype)).reshape(shape)
+    return _draw_uniforms(key, math.prod(shape), jax.dtypes.canonicalize_dtype(dtype or float)).reshape(shape)
 
 
 def normal(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, ...]:
@@ -62,14 +92,25 @@ def normal(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, ...]:
     The largest magnitude is 6.4 standard deviations (5.3 in float32, as in ``jax.random.normal``). With one key the
     entries of a smaller array are the first of a larger one, in C order.
     """
-    dtype = jax.dtypes.canonicalize_dtype(dtype or float)
-    words = jax.lax.bitcast_convert_type(bits(key, math.prod(shape)), jnp.int32)
+    return _draw_normals(key, math.prod(shape), jax.dtypes.canonicalize_dtype(dtype or float)).reshape(shape)
+
+
+def uniform_of(words: UInt32[Array, " count"], dtype: Any) -> Float[Array, " count"]:
+    """Uniform numbers of given words, see :func:`uniform`."""
+    if dtype == jnp.float32:
+        return ((words >> np.uint32(9)).astype(dtype) + 0.5) * np.float32(2.0**-23)
+    return (words.astype(dtype) + 0.5) * np.asarray(2.0**-32, dtype)
+
+
+def normal_of(words: UInt32[Array, " count"], dtype: Any) -> Float[Array, " count"]:
+    """Normal numbers of given words, see :func:`normal`."""
+    signed = jax.lax.bitcast_convert_type(words, jnp.int32)
     if dtype == jnp.float32:
         # 24 bits are exact; the half keeps the grid off 0 and ±1.
-        centred = ((words >> 8).astype(dtype) + 0.5) * np.float32(2.0**-23)
+        centred = ((signed >> 8).astype(dtype) + 0.5) * np.float32(2.0**-23)
     else:
-        centred = (words.astype(dtype) + 0.5) * np.asarray(2.0**-31, dtype)
-    return (jax.lax.erf_inv(centred) * np.asarray(math.sqrt(2), dtype)).reshape(shape)
+        centred = (signed.astype(dtype) + 0.5) * np.asarray(2.0**-31, dtype)
+    return jax.lax.erf_inv(centred) * np.asarray(math.sqrt(2), dtype)
 
 
 def chi_square_proposal(

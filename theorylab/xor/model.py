@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -34,14 +35,20 @@ class State(NamedTuple):
     alignment: Float[Array, "width 2"]
 
 
+def inner_products(rows: Float[Array, "rows coords"], others: Float[Array, "others coords"]) -> Array:
+    """Inner products of all pairs of rows, A Bᵀ."""
+    # Written A @ B.T, XLA stores the transpose first where a device has one instance: half of the time.
+    return jax.lax.dot_general(rows, others, (((1,), (1,)), ((), ())))
+
+
 def products(instance: Instance, config: Config) -> Products:
     """Inner products of samples, test points, means and initial weights: X Xᵀ/p, W_0 Xᵀ/p and so on."""
     x, p = instance.features, config.input_dim
     return Products(
-        kernel=x @ x.T / p,
-        initial=instance.weights @ x.T / p,
-        test_kernel=x @ instance.test_features.T / p,
-        test_initial=instance.weights @ instance.test_features.T / p + instance.outside,
+        kernel=inner_products(x, x) / p,
+        initial=inner_products(instance.weights, x) / p,
+        test_kernel=inner_products(x, instance.test_features) / p,
+        test_initial=inner_products(instance.weights, instance.test_features) / p + instance.outside,
         mean_kernel=x[:, :2] / config.mean_norm,
         mean_initial=instance.weights[:, :2] / config.mean_norm,
     )
@@ -89,7 +96,7 @@ def step_weights(
     config: Config,
 ) -> Float[Array, "width coords"]:
     """One step of gradient descent on the weights themselves, whatever their number of coordinates."""
-    return weights + update(weights @ features.T / config.input_dim, labels, signs, config) @ features
+    return weights + update(inner_products(weights, features) / config.input_dim, labels, signs, config) @ features
 
 
 def read_coefficients(coefficients: Float[Array, "width samples"], parts: Products) -> State:
@@ -105,8 +112,8 @@ def read_weights(weights: Float[Array, "width coords"], instance: Instance, conf
     """Pre-activations and alignments from weights."""
     p = config.input_dim
     return State(
-        weights @ instance.features.T / p,
-        weights @ instance.test_features.T / p + instance.outside,
+        inner_products(weights, instance.features) / p,
+        inner_products(weights, instance.test_features) / p + instance.outside,
         weights[:, :2] / config.mean_norm,
     )
 

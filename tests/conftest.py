@@ -31,6 +31,8 @@ jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / "
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
+jax.devices()  # fixes their number: an application that a test starts must not change it for those after it
+
 SETTINGS_OF_APPLICATIONS = (
     "jax_enable_x64",
     "jax_default_matmul_precision",

@@ -62,6 +62,13 @@ def own_gpus(environment: Mapping[str, str], num_gpus: int) -> str | None:
     return ",".join(gpus[index::count] or [gpus[index % len(gpus)]])
 
 
+def own_cores(environment: Mapping[str, str]) -> int:
+    """Cores that this process may use: a launcher that bound its processes to none leaves each an equal share."""
+    every = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else every
+    return cores if cores < every else max(1, cores // _processes_on_this_node(environment)[1])
+
+
 def start_processes(coordinator: str | None = None, processes: tuple[int, int] = (0, 1)) -> None:
     """Give this process its own GPUs of the node and, where a coordinator is named, join ``jax.distributed`` there.
 
@@ -104,16 +111,46 @@ def cache_directory() -> Path:
     return Path(root) / "compiled"
 
 
-def start_application(*, float64: bool = True, cache: bool = True) -> None:
-    """Set JAX up for an application: float64, full matrix-product precision, a persistent compile cache.
+def start_application(*, float64: bool = True, cache: bool = True, devices: int | None = None) -> None:
+    """Set JAX up for an application. Call it first: what concerns devices is fixed once JAX has run anything.
 
-    The library itself follows its inputs' precision and never calls this.
+    The library itself follows its inputs' precision and devices and never calls this.
+
+    Parameters
+    ----------
+    float64
+        Whether new arrays are float64.
+    cache
+        Whether to keep compiled programs on disk, in :func:`cache_directory`.
+    devices
+        JAX devices that the processor's cores are presented as; a sweep shares its seeds out over them. Default: the
+        cores that this process may use, unless ``XLA_FLAGS`` or JAX's configuration say otherwise.
+
+    Raises
+    ------
+    ConfigError
+        If ``devices`` is not a whole number >= 1, or is given after JAX has run something.
     """
     import jax
 
+    from theorylab.lab.setting import ConfigError
+
+    if devices is not None and (isinstance(devices, bool) or not isinstance(devices, int) or devices < 1):
+        raise ConfigError(f"devices = {devices!r} is not allowed: must be a whole number >= 1")
     jax.config.update("jax_enable_x64", float64)
     # A GPU's TF32 products must not pose as a gap between theory and experiment.
     jax.config.update("jax_default_matmul_precision", "highest")
+    chosen = getattr(jax.config, "jax_num_cpu_devices", 0) > 0 or "host_platform_device_count" in os.environ.get(
+        "XLA_FLAGS", ""
+    )
+    if devices is not None or not chosen:
+        try:
+            jax.config.update("jax_num_cpu_devices", devices or own_cores(os.environ))
+        except RuntimeError as error:  # JAX has run something: its devices stay as they are
+            if devices is not None:
+                raise ConfigError(f"devices = {devices} comes too late: start the application first") from error
+    # Batches of small matrices: LAPACK's own threads would get into the way of XLA's. SciPy is loaded later than this.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if cache:
         jax.config.update("jax_compilation_cache_dir", str(cache_directory()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

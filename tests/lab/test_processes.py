@@ -16,7 +16,7 @@ from theorylab.lab import store as results
 from theorylab.lab.setting import ConfigError
 from theorylab.lab.store import StoreError, open_results
 from theorylab.lab.sweep import _shares, create_store, sweep
-from theorylab.runtime import find_processes, own_gpus
+from theorylab.runtime import find_processes, own_cores, own_gpus, start_application
 
 GRID = {"num_samples": (10, 20), "mean": (0.0, 1.0, 2.0)}
 VARIABLES = ("sample_mean", "second_moment", "path", "first_bad_step")
@@ -365,3 +365,28 @@ def test_processes_of_a_node_share_its_gpus():
     assert own_gpus({"OMPI_COMM_WORLD_LOCAL_RANK": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "3"}, 2) == "0"
     assert own_gpus({}, 4) is None
     assert own_gpus(slurm, 0) is None
+
+
+def test_unbound_processes_of_a_node_share_its_cores(monkeypatch):
+    bound = [set(range(12))]
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: bound[0], raising=False)
+    two = {"OMPI_COMM_WORLD_LOCAL_RANK": "1", "OMPI_COMM_WORLD_LOCAL_SIZE": "5"}
+    assert own_cores({}) == 12
+    assert own_cores(two) == 2
+    bound[0] = {3, 4, 5}  # the launcher gave each process its own
+    assert own_cores(two) == 3
+
+
+@pytest.mark.parametrize("devices", [0, 1.5, True])
+def test_a_bad_number_of_devices_is_refused(devices):
+    with pytest.raises(ConfigError, match=f"devices = {devices!r} is not allowed"):
+        start_application(devices=devices, cache=False)
+
+
+def test_devices_cannot_change_once_jax_has_run():
+    before = jax.local_devices()
+    with pytest.raises(ConfigError, match="devices = 7 comes too late"):
+        start_application(devices=7, cache=False)
+    start_application(cache=False)  # a default is no demand
+    assert jax.local_devices() == before

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
 
-from theorylab.lab.grid import seed_keys
+from theorylab.lab.grid import map_first, seed_keys
+from theorylab.lab.program import calls_host
 from theorylab.lab.setting import ConfigError
 from theorylab.lab.sweep import predict, sweep
 
@@ -122,14 +124,40 @@ def test_exact_theory_sees_the_same_instance():
     np.testing.assert_allclose(theory["sample_mean"], data["sample_mean"], rtol=1e-12)
 
 
+SEVERAL_DEVICES = """
+import dataclasses, sys
+import jax, numpy as np, toy
+from theorylab.lab.grid import make_plan
+from theorylab.lab.program import Program, bytes_needed
+from theorylab.lab.sweep import sweep
+
+jax.config.update("jax_enable_x64", True)
+assert len(jax.devices()) == 4
+data = sweep(toy.SETTING, grid={"mean": (0.0, 1.0), "num_samples": (10, 20)}, seeds=6)
+np.save(sys.argv[1], data["path"].values)
+
+def with_lapack(key, config):
+    values = jax.numpy.linalg.svd(toy.normal(key, 400).reshape(20, 20))[1]
+    return toy.simulate(key, config) | {"sample_mean": values[0]}
+
+# Fewer seeds than devices; and LAPACK, which on several devices of one processor may never return.
+plan = make_plan(toy.SETTING, toy.Config(), {})
+for function, seeds, devices in ((toy.simulate, 3, 3), (with_lapack, 6, 1)):
+    program = Program(function, toy.Config(), plan, seeds)
+    program.fit(2**30)
+    (block,) = program.blocks()
+    assert len(program.run(0, block)["sample_mean"]) == seeds
+    assert len(program.devices) == devices, program.devices
+
+# The devices have one memory.
+whole, half = (Program(toy.simulate, toy.Config(num_samples=10_000), plan, 64) for _ in range(2))
+whole.fit(2**30)
+half.fit(2 * bytes_needed(whole.compiled))
+assert whole.block == (64,) and 16 < half.block[0] <= 40, half.block
+"""
+
+
 def test_several_devices_give_the_same_numbers(tmp_path):
-    script = (
-        "import jax, sys, numpy as np; jax.config.update('jax_enable_x64', True)\n"
-        "import toy; from theorylab.lab.sweep import sweep\n"
-        "assert len(jax.devices()) == 4\n"
-        "data = sweep(toy.SETTING, grid={'mean': (0.0, 1.0), 'num_samples': (10, 20)}, seeds=6)\n"
-        "np.save(sys.argv[1], data['path'].values)\n"
-    )
     root = Path(__file__).parents[2]
     env = {
         "PATH": "/usr/bin:/bin",
@@ -138,10 +166,35 @@ def test_several_devices_give_the_same_numbers(tmp_path):
         "PYTHONPATH": f"{root}:{root / 'tests'}",
     }
     target = tmp_path / "path.npy"
-    subprocess.run([sys.executable, "-c", script, str(target)], check=True, env=env)
+    subprocess.run([sys.executable, "-c", SEVERAL_DEVICES, str(target)], check=True, env=env, timeout=120)
     here = sweep(toy.SETTING, grid={"mean": (0.0, 1.0), "num_samples": (10, 20)}, seeds=6)
     assert jax.device_count() == 1
     np.testing.assert_allclose(np.load(target), here["path"].values, rtol=1e-12)
+
+
+def test_calls_of_host_libraries_are_found_at_any_depth():
+    def inside(use):
+        return jax.make_jaxpr(
+            lambda x: jax.lax.fori_loop(
+                0, 2, lambda i, x: jax.jit(lambda x: jax.lax.cond(i > 0, use, jnp.sin, x))(x), x
+            )
+        )(jnp.eye(3)).jaxpr
+
+    assert calls_host(inside(lambda x: jnp.linalg.eigh(x)[1]))
+    assert calls_host(inside(lambda x: jnp.linalg.solve(x, x)))
+    assert calls_host(inside(lambda x: jax.pure_callback(np.sin, x, x)))
+    assert not calls_host(inside(lambda x: x @ x))
+
+
+def test_a_single_seed_is_run_without_the_axis():
+    def simulate(key, scale):
+        return {"shape": jnp.zeros(jax.random.key_data(key).ndim), "value": scale * jax.random.key_data(key).sum()}
+
+    one, two = (map_first(simulate)(jax.random.split(jax.random.key(0), 2)[:count], 2.0) for count in (1, 2))
+    assert jax.tree.map(jnp.shape, one) == {"shape": (1, 1), "value": (1,)}
+    assert one["value"][0] == two["value"][0]
+    (sine,) = (e for e in jax.make_jaxpr(map_first(jnp.sin))(jnp.ones((1, 3))).eqns if e.primitive.name == "sin")
+    assert sine.outvars[0].aval.shape == (3,)
 
 
 def test_a_seed_number_is_the_key_a_reader_would_write():

@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.extend.core as core
 import numpy as np
 
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
+
+#: Primitives of host libraries. On a processor they split their batch over XLA's threads, and wait on one for the rest.
+_HOST_CALLS = {"fft", "geqrf", "geqp3", "ffi_call", "io_callback", "pure_callback"} | {
+    primitive.name for primitive in vars(jax.lax.linalg).values() if isinstance(primitive, core.Primitive)
+}
+
+
+def calls_host(jaxpr: core.Jaxpr) -> bool:
+    """Whether a traced program calls LAPACK, an FFT or Python, at any depth."""
+    return any(
+        equation.primitive.name in _HOST_CALLS or any(map(calls_host, core.jaxprs_in_params(equation.params)))
+        for equation in jaxpr.eqns
+    )
+
+
+def share_out(function: Callable[..., Any], devices: Sequence[jax.Device], shared: Sequence[bool]) -> Any:
+    """Compile a function for several devices, each with its part of those arguments that are ``shared``.
+
+    Arguments are cut, and results joined, along their first axis; the other arguments are the same everywhere.
+    """
+    if len(devices) == 1:
+        return jax.jit(function)
+    spec = jax.sharding.PartitionSpec
+    return jax.jit(
+        jax.shard_map(
+            function,
+            mesh=jax.sharding.Mesh(np.array(devices), ("part",)),
+            in_specs=tuple(spec("part") if each else spec() for each in shared),
+            out_specs=spec("part"),
+            check_vma=False,
+        )
+    )
 
 
 class Program:
     """A function of (key, config) over seeds and swept scalars: traced once, compiled for a block that fits.
 
-    ``lengths`` and ``block`` are over (seed, *scalars).
+    ``lengths`` and ``block`` are over (seed, *scalars); seeds are shared out over the local devices.
     """
 
     def __init__(self, function: Callable[..., Any], config: Any, plan: Plan, seeds: int):
@@ -29,31 +62,45 @@ class Program:
         self._traced: Any = None
 
     def traced(self) -> Any:
-        """Trace the nested map for the current block, once; seeds are shared out over the local devices."""
-        if self._traced is not None:
-            return self._traced
-        names = self.names
+        """Trace the nested map for the current block, once."""
+        if self._traced is None:
+            self.devices = self.devices[: self.block[0]]
+            traced = self._trace_part()
+            if self._on_processor and len(self.devices) > 1 and calls_host(traced.jaxpr.jaxpr):
+                # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
+                self.devices = self.devices[:1]
+                traced = self._trace_part()
+            if len(self.devices) > 1:
+                part, results = core.jaxpr_as_fun(traced.jaxpr), jax.tree.structure(traced.out_info)
+
+                def run(*arguments: Any) -> Any:
+                    return jax.tree.unflatten(results, part(*jax.tree.leaves(arguments)))
+
+                traced = share_out(run, self.devices, (False, True, False, False)).trace(*self._shapes(self.padded))
+            self._traced = traced
+        return self._traced
+
+    def _trace_part(self) -> Any:
+        """Trace what one device does."""
 
         def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
-            return nested_map(self.function, config, names)(seed_keys(base_seed, seeds), values)
+            return nested_map(self.function, config, self.names)(seed_keys(base_seed, seeds), values)
 
-        count = len(self.devices)
-        padded = -(-self.block[0] // count) * count
-        if count > 1:
-            mesh = jax.sharding.Mesh(np.array(self.devices), ("seed",))
-            spec = jax.sharding.PartitionSpec
-            mapped = jax.shard_map(
-                mapped,
-                mesh=mesh,
-                in_specs=(spec(), spec("seed"), spec(), spec()),
-                out_specs=spec("seed"),
-                check_vma=False,
-            )
-        seeds = jax.ShapeDtypeStruct((padded,), np.uint32)
-        values = tuple(jax.ShapeDtypeStruct((n,), jax.dtypes.canonicalize_dtype(float)) for n in self.block[1:])
-        self.padded = padded
-        self._traced = jax.jit(mapped).trace(np.uint32(0), seeds, values, self.config)
-        return self._traced
+        return jax.jit(mapped).trace(*self._shapes(self.padded // len(self.devices)))
+
+    def _shapes(self, seeds: int) -> tuple[Any, ...]:
+        dtype = jax.dtypes.canonicalize_dtype(float)
+        values = tuple(jax.ShapeDtypeStruct((n,), dtype) for n in self.block[1:])
+        return np.uint32(0), jax.ShapeDtypeStruct((seeds,), np.uint32), values, self.config
+
+    @property
+    def padded(self) -> int:
+        """Seeds of a block, filled up to a multiple of the number of devices."""
+        return -(-self.block[0] // len(self.devices)) * len(self.devices)
+
+    @property
+    def _on_processor(self) -> bool:
+        return bool(self.devices[0].platform == "cpu")
 
     @property
     def outputs(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -64,7 +111,8 @@ class Program:
         """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits."""
         while True:
             self.compiled = self.traced().lower().compile()
-            need = _bytes_needed(self.compiled)
+            # Devices of one processor have one memory.
+            need = bytes_needed(self.compiled) * (len(self.devices) if self._on_processor else 1)
             if need <= budget or max(self.block) == 1:
                 return
             block = list(self.block)
@@ -93,7 +141,8 @@ class Program:
         return {name: np.asarray(value)[keep] for name, value in outputs.items()}
 
 
-def _bytes_needed(compiled: Any) -> int:
+def bytes_needed(compiled: Any) -> int:
+    """Memory of one device that a compiled program takes: arguments, results and what lies between."""
     try:
         memory = compiled.memory_analysis()
         return int(memory.temp_size_in_bytes + memory.output_size_in_bytes + memory.argument_size_in_bytes)

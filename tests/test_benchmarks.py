@@ -1,5 +1,6 @@
 """The benchmarks' own machinery: the race, PyTorch's process, the page; and that no cell of a sweep recompiles."""
 
+import functools
 import importlib
 import json
 import math
@@ -18,10 +19,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the benchmarks are run from the root of the repository
 
 from experiments.benchmarks import cost_curves, page, racing, run  # noqa: E402
-from experiments.benchmarks.racing import Row, Timing, compilations, race, ratios, rows_of  # noqa: E402
+from experiments.benchmarks.racing import Row, Timing, compilations, ratios, rows_of  # noqa: E402
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "experiments" / "benchmarks").glob("*.py"))
 
+
+race = functools.partial(racing.race, rest=0)
 
 # --- the race -------------------------------------------------------------------------------------------------------
 
@@ -47,6 +50,14 @@ def test_contenders_take_turns_and_the_warm_up_does_not_count():
     assert outcome.wall == {"ours": [1, 2, 4], "theirs": [3, 8, 8]}
     assert outcome.cpu["theirs"] == [6, 16, 16]
     assert ratios(outcome.wall["theirs"], outcome.wall["ours"]) == [3, 4, 2]
+
+
+def test_after_a_rest_a_short_contender_runs_twice():
+    calls = []
+    contenders = {"ours": runner("a", [0.001, 7, 1, 7, 2], calls), "theirs": runner("b", [5, 6, 7], calls)}
+    outcome = racing.race(contenders, 2, rest=0.01)
+    assert calls == ["a", "b", *["a", "a", "b"] * 2]
+    assert outcome.wall == {"ours": [1, 2], "theirs": [6, 7]}
 
 
 def test_ratios_are_within_rounds():

@@ -106,15 +106,15 @@ def cell(simulate: Any, config: Any, seeds: int, rounds: int) -> dict[str, float
     """Median seconds, bytes and seconds of compilation of one program of so many seeds."""
     import jax
 
+    from theorylab.lab.program import bytes_needed
+
     keys = jax.random.split(jax.random.key(0), seeds)
     # Every observable is returned, so that XLA keeps the training.
     program, compiling = compiled(jax.jit(jax.vmap(lambda key: simulate(key, config))), keys)
-    memory = program.memory_analysis()
-    size = memory.temp_size_in_bytes + memory.output_size_in_bytes + memory.argument_size_in_bytes
     timed(program, keys)
     return {
         "seconds": statistics.median(timed(program, keys).wall for _ in range(rounds)),
-        "bytes": float(size),
+        "bytes": float(bytes_needed(program)),
         "compile": compiling,
     }
 

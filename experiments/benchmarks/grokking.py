@@ -13,14 +13,22 @@ write in JAX. NumPy has the gradient written by hand. Then the moments at N = 64
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
+from experiments.benchmarks.racing import (
+    Row,
+    TorchProcess,
+    check_close,
+    compiled,
+    compiled_on_devices,
+    main,
+    race,
+    rows_of,
+)
 from theorylab.runtime import start_application
 
 EPS, EVERY = 0.5, 10
@@ -73,11 +81,8 @@ def numpy_by_hand(data: dict[str, np.ndarray], steps: int) -> np.ndarray:
     return np.array(losses)
 
 
-def jax_program(kind: str, steps: int, *, sequential: bool) -> Any:
-    """Ours as one program, data -> (losses, final state): "moments" or "generic".
-
-    ``sequential`` runs after one another instead of vmapped.
-    """
+def trainer(kind: str, steps: int) -> Callable[[dict[str, Any]], Any]:
+    """Ours, data of one run -> (losses, final state): "moments" or "generic"."""
     from theorylab.grokking.model import moments_of, moments_output, network_output, quadratic_activation
     from theorylab.grokking.train import MomentState, moment_step, train_network
     from theorylab.training.iterate import iterate
@@ -108,7 +113,7 @@ def jax_program(kind: str, steps: int, *, sequential: bool) -> Any:
             )  # fmt: skip
         return jnp.stack([orbit.observables["train"], orbit.observables["test"]], -1), orbit.state
 
-    return jax.jit(lambda data: jax.lax.map(one, data) if sequential else jax.vmap(one)(data))
+    return one
 
 
 def jit_loop(data: dict[str, Any], steps: int) -> tuple[Callable[[], Any], float]:
@@ -166,8 +171,8 @@ def trainers(workload: str, rounds: int) -> list[Row]:
     expected = numpy_by_hand(data, steps)
     device = jax.tree.map(jnp.asarray, data)
     # One after another wherever one run's working set fills the cache: the faster of the two, measured.
-    ours, ours_seconds = compiled(jax_program("moments", steps, sequential=workload == "paper"), device)
-    generic, generic_seconds = compiled(jax_program("generic", steps, sequential=True), device)
+    ours, ours_seconds = compiled_on_devices(trainer("moments", steps), data, sequential=workload == "paper")
+    generic, generic_seconds = compiled_on_devices(trainer("generic", steps), data, sequential=True)
     looped, loop_seconds = jit_loop(device, steps)
 
     def check(name: str, result: Any) -> None:
@@ -176,8 +181,8 @@ def trainers(workload: str, rounds: int) -> list[Row]:
     with TorchProcess("grokking", data) as torch:
         outcome = race(
             {
-                "ours": lambda: ours(device),
-                "ours, every neuron": lambda: generic(device),
+                "ours": ours,
+                "ours, every neuron": generic,
                 "loop around jit": looped,
                 "PyTorch eager": lambda: torch.ask(f"eager({steps})"),
                 "torch.func": lambda: torch.ask(f"mapped({steps})"),
@@ -199,14 +204,12 @@ def widths(rounds: int) -> list[Row]:
     """The moments and the generic trainer at two widths, set-up included."""
     steps = WORKLOADS["small"]["steps"]
     rows = []
-    for kind, name in (("moments", "ours"), ("generic", "ours, every neuron")):
+    for kind, title in (("moments", "ours"), ("generic", "ours, every neuron")):
         contenders, seconds = {}, {}
         for width in (64, 1024):
-            data = jax.tree.map(jnp.asarray, draw("small", width))
-            program, compiling = compiled(jax_program(kind, steps, sequential=False), data)
-            contenders[f"N = {width}"] = partial(program, data)
-            seconds[f"N = {width}"] = compiling
-        rows += rows_of(f"width, {name}", race(contenders, rounds), compile_seconds=seconds)
+            name = f"N = {width}"
+            contenders[name], seconds[name] = compiled_on_devices(trainer(kind, steps), draw("small", width))
+        rows += rows_of(f"width, {title}", race(contenders, rounds), compile_seconds=seconds)
     return rows
 
 

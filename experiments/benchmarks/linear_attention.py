@@ -15,14 +15,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
+from experiments.benchmarks.racing import (
+    Row,
+    TorchProcess,
+    check_close,
+    compiled,
+    compiled_on_devices,
+    main,
+    race,
+    rows_of,
+)
 from theorylab.linear_attention import Config
 from theorylab.linear_attention.config import LAYER
 from theorylab.linear_attention.data import Prompts, sample_prompts, sample_statistics
@@ -37,32 +45,32 @@ BASE = Config(
 )  # fmt: skip
 
 
-def trainer(config: Config) -> Any:
-    """All seeds of one training in one program: keys -> (layers, losses)."""
+def trainer(config: Config) -> Callable[[jax.Array], Any]:
+    """One training: key -> (layer, losses)."""
 
     def one(key: jax.Array) -> Any:
         init_key, data_key, test_key = jax.random.split(key, 3)
         return train_layer(init_key, data_key, test_key, config)
 
-    return jax.jit(jax.vmap(one))
+    return one
 
 
-def drawing(config: Config) -> Any:
-    """The random numbers of one training alone."""
+def drawing(config: Config) -> Callable[[jax.Array], Any]:
+    """The random numbers of one training alone: key -> a number made of all."""
 
     def draw(key: jax.Array) -> Any:
         if config.training == "prompts":
             return sample_prompts(key, config, BATCH, CONTEXT)
         return sample_statistics(key, config, BATCH)
 
-    def program(keys: jax.Array) -> jax.Array:
+    def one(key: jax.Array) -> jax.Array:
         def body(t: Any, total: Any) -> Any:
-            drawn = jax.vmap(lambda key: draw(jax.random.fold_in(key, t)))(keys)
+            drawn = draw(jax.random.fold_in(key, t))
             return total + sum(jnp.sum(leaf) for leaf in jax.tree.leaves(drawn))
 
         return jax.lax.fori_loop(0, config.num_steps, body, jnp.float32(0))
 
-    return jax.jit(program)
+    return one
 
 
 def jit_loop(config: Config, keys: jax.Array) -> tuple[Callable[[], Any], float]:
@@ -120,7 +128,7 @@ def measure(rounds: int) -> list[Row]:
         "ours, drawing prompts": drawing(BASE),
         "ours, drawing statistics": drawing(statistics),
     }
-    ready = {name: compiled(program, keys) for name, program in programs.items()}
+    ready = {name: compiled_on_devices(program, keys) for name, program in programs.items()}
     looped, loop_seconds = jit_loop(BASE, keys)
     arrays = given()
     sizes = {"dim": DIM, "context": CONTEXT, "batch": BATCH, "seeds": SEEDS}
@@ -128,9 +136,7 @@ def measure(rounds: int) -> list[Row]:
         if torch.version:
             for name in ("query_only", "full_map"):
                 check_close(f"PyTorch's {name}", torch.ask(f"given_loss('{name}')").result, given_loss(arrays), 1e-4)
-        contenders: dict[str, Callable[[], Any]] = {
-            name: partial(program, keys) for name, (program, _) in ready.items()
-        }
+        contenders: dict[str, Callable[[], Any]] = {name: program for name, (program, _) in ready.items()}
         contenders |= {
             "loop around jit": looped,
             "PyTorch eager": lambda: torch.ask(f"eager('query_only', {STEPS})"),
@@ -142,9 +148,9 @@ def measure(rounds: int) -> list[Row]:
     seconds = {name: compiling for name, (_, compiling) in ready.items()} | {"loop around jit": loop_seconds}
     rows = rows_of("fresh prompts", outcome, compile_seconds=seconds)
     many = jax.random.split(jax.random.key(1), 16)
-    exact, compiling = compiled(trainer(LAYER), many)
+    exact, compiling = compiled_on_devices(trainer(LAYER), many)
     label = f"exact loss, 16 seeds x {LAYER.num_steps} steps"
-    return rows + rows_of(label, race({"ours": lambda: exact(many)}, rounds), compile_seconds={"ours": compiling})
+    return rows + rows_of(label, race({"ours": exact}, rounds), compile_seconds={"ours": compiling})
 
 
 if __name__ == "__main__":

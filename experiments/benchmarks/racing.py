@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
+import math
 import os
 import shutil
 import statistics
@@ -27,6 +29,9 @@ import numpy as np
 
 #: Seconds that one contender may take in all its rounds; a slower one runs in fewer, but at least two.
 PATIENCE = 15.0
+#: Seconds between two contenders: the threads of OpenBLAS and OpenMP go on spinning a while after their work, and what
+#: came next would run at half of its speed.
+REST = 0.3
 PEERS = Path(__file__).parent / "peers"
 
 
@@ -52,6 +57,27 @@ def compiled(function: Any, *args: Any) -> tuple[Any, float]:
     begin = time.perf_counter()
     program = function.lower(*args).compile()
     return program, time.perf_counter() - begin
+
+
+def compiled_on_devices(
+    function: Callable[[Any], Any], runs: Any, *, sequential: bool = False
+) -> tuple[Callable[[], Any], float]:
+    """Compile a function of one run for many as a sweep does, shared out over the devices.
+
+    ``runs`` are arrays whose first axis counts the runs. On each device they are vmapped, or ``sequential``.
+    Returns the program with the runs in their places, and the seconds of compilation.
+    """
+    import jax
+
+    from theorylab.lab.grid import map_first
+    from theorylab.lab.program import share_out
+
+    devices = jax.local_devices()
+    count = math.gcd(jax.tree.leaves(runs)[0].shape[0], len(devices))
+    mapped = functools.partial(jax.lax.map, function) if sequential else map_first(function)
+    program, seconds = compiled(share_out(mapped, devices[:count], (True,)), runs)
+    (shardings,), _ = program.input_shardings
+    return functools.partial(program, jax.device_put(runs, shardings)), seconds
 
 
 @contextmanager
@@ -90,6 +116,7 @@ def race(
     *,
     check: Callable[[str, Any], None] | None = None,
     patience: float = PATIENCE,
+    rest: float = REST,
 ) -> Race:
     """Run the contenders in turn: one round of warming up, then ``rounds``.
 
@@ -101,28 +128,23 @@ def race(
         Called with each contender's name and result in the first round; raises where the result is wrong.
     patience
         Seconds that one contender may take in all rounds; a slower one runs in the first rounds only, at least two.
+    rest
+        Seconds between two contenders. One that takes less than that runs twice, and the second time counts: after a
+        rest, caches are cold.
 
     Notes
     -----
     A contender that raises is left out, and the reason kept; the first one, to which the others are compared, must run.
     """
-    turns: dict[str, int] = {}
     result = Race({name: [] for name in contenders}, {name: [] for name in contenders}, {})
-    for name, run in contenders.items():
-        try:
-            timing = _timing(run)
-        except Exception as error:
-            if name == next(iter(contenders)):
-                raise
-            result.failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-            continue
-        if check is not None:
-            check(name, timing.result)
-        turns[name] = int(min(rounds, max(2, patience / max(timing.wall, 1e-9))))
-    for index in range(rounds):
+    turns, seconds = dict.fromkeys(contenders, rounds), dict.fromkeys(contenders, rest)
+    for index in range(-1, rounds):  # -1: warming up
         for name in [name for name, count in turns.items() if index < count]:
+            time.sleep(rest)
             try:
                 timing = _timing(contenders[name])
+                if seconds[name] < rest:
+                    timing = _timing(contenders[name])
             except Exception as error:
                 if name == next(iter(contenders)):
                     raise
@@ -130,8 +152,14 @@ def race(
                 result.wall[name], result.cpu[name] = [], []
                 del turns[name]
                 continue
-            result.wall[name].append(timing.wall)
-            result.cpu[name].append(timing.cpu)
+            if index >= 0:
+                result.wall[name].append(timing.wall)
+                result.cpu[name].append(timing.cpu)
+                continue
+            if check is not None:
+                check(name, timing.result)
+            turns[name] = int(min(rounds, max(2, patience / max(timing.wall, 1e-9))))
+            seconds[name] = timing.wall
     return result
 
 

@@ -24,7 +24,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.racing import Row, Timing, TorchProcess, check_close, compiled, main, race, rows_of, timed
+from experiments.benchmarks.racing import (
+    Row,
+    Timing,
+    TorchProcess,
+    check_close,
+    compiled,
+    compiled_on_devices,
+    main,
+    race,
+    rows_of,
+    timed,
+)
 from theorylab.runtime import start_application
 
 N, P, M, TESTS, SEEDS, EVERY, LENGTHS = 80, 8000, 128, 200, 2, 10, (20, 200)
@@ -67,7 +78,7 @@ def numpy_by_hand(problem: dict[str, np.ndarray], steps: int) -> list[tuple[floa
 
 
 def programs(steps: int) -> dict[str, Any]:
-    """Our two trainers, for both instances at once: arrays of the problems -> (losses and accuracies, final state)."""
+    """Our two trainers: arrays of a problem -> (losses and accuracies, final state)."""
     from theorylab.xor.config import Config, output_unit
     from theorylab.xor.data import Instance, Labels
     from theorylab.xor.model import State, output
@@ -95,15 +106,7 @@ def programs(steps: int) -> dict[str, Any]:
         final, records = train(instance, chosen, record, tuple(range(0, steps + 1, EVERY)))
         return jnp.stack([records["loss"], records["accuracy"]], -1), final
 
-    def mapped(trainer: Trainer, sequential: bool) -> Any:
-        def run(arrays: dict[str, Any]) -> Any:
-            if sequential:  # large states: one after another is faster than side by side
-                return jax.lax.map(lambda a: one(a, trainer), arrays)
-            return jax.vmap(lambda a: one(a, trainer))(arrays)
-
-        return jax.jit(run)
-
-    return {"ours": mapped("gram", False), "ours, whole weights": mapped("direct", True)}
+    return {"ours": partial(one, trainer="gram"), "ours, whole weights": partial(one, trainer="direct")}
 
 
 def jit_loop(drawn: list[dict[str, np.ndarray]], steps: int) -> tuple[Callable[[], Any], float]:
@@ -152,8 +155,12 @@ def operations(steps: int) -> dict[str, float]:
 
 def trainers(rounds: int, steps: int, drawn: list[dict[str, np.ndarray]], torch: TorchProcess) -> list[Row]:
     """All trainers for a number of steps."""
-    arrays = {name: jax.device_put(np.stack([p[name] for p in drawn])) for name in drawn[0]}
-    ready = {name: compiled(program, arrays) for name, program in programs(steps).items()}
+    arrays = {name: np.stack([p[name] for p in drawn]) for name in drawn[0]}
+    # Whole weights are large: on one device, one instance after another is faster than side by side.
+    ready = {
+        name: compiled_on_devices(program, arrays, sequential=name != "ours")
+        for name, program in programs(steps).items()
+    }
     looped, loop_seconds = jit_loop(drawn, steps)
     expected = np.array([numpy_by_hand(p, steps) for p in drawn])
 
@@ -163,7 +170,7 @@ def trainers(rounds: int, steps: int, drawn: list[dict[str, np.ndarray]], torch:
         # A test point on the boundary may fall on either side.
         check_close(f"accuracy of {name}", values[:, :, 1], expected[:, :, 1], 2 / TESTS, absolute=True)
 
-    contenders: dict[str, Callable[[], Any]] = {name: partial(program, arrays) for name, (program, _) in ready.items()}
+    contenders: dict[str, Callable[[], Any]] = {name: program for name, (program, _) in ready.items()}
     contenders |= {
         "loop around jit": looped,
         "PyTorch eager": lambda: torch.ask(f"eager({steps})"),

@@ -7,15 +7,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from theorylab.catalogue import Preset
 
 if TYPE_CHECKING:
     import xarray
 
     from theorylab.lab.setting import Case, Setting
-
-#: ``tiny`` takes seconds, ``default`` minutes (the committed pictures), ``paper`` has published sizes and wants a GPU.
-Preset = Literal["tiny", "default", "paper"]
 
 
 def store_of(folder: str | Path, preset: str, setting: str, name: str) -> Path:

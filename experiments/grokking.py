@@ -12,7 +12,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.common import Preset, command, run_case
+from experiments.common import command, run_case
+from theorylab.catalogue import Preset
 from theorylab.grokking import SETTING, Config
 from theorylab.grokking.config import MEMORISATION, PUBLISHED
 from theorylab.lab.setting import Case

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import Preset, command, store_of
+from experiments.common import command, store_of
+from theorylab.catalogue import Preset
 from theorylab.training.iterate import log_spaced_steps
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.common import Preset, command, run_case
+from experiments.common import command, run_case
+from theorylab.catalogue import Preset
 from theorylab.lab.setting import Case
 from theorylab.linear_attention import SETTING, Config
 from theorylab.linear_attention.config import FLOW, LAYER, PRESETS, SEPARATE, TWO_LAYERS

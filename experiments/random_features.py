@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import sequential_vmap
 
-from experiments.common import Preset, command, run_case
+from experiments.common import command, run_case
+from theorylab.catalogue import Preset
 from theorylab.lab.setting import Case, Observable, Setting
 from theorylab.random_features import SETTING, Config
 from theorylab.random_features.config import REAL_DATA

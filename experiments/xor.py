@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from experiments.common import Preset, command, run_case
+from experiments.common import command, run_case
+from theorylab.catalogue import Preset
 from theorylab.lab.grid import seed_keys
 from theorylab.lab.setting import Case
 from theorylab.xor import SETTING, Config, at_ratio

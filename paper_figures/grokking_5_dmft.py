@@ -15,6 +15,7 @@ import numpy as np
 from experiments.grokking_mean_field import cases, results
 from theorylab.grokking import Config
 from theorylab.grokking.config import sample_ratio
+from theorylab.grokking.mean_field import LARGEST_RATE, STABLE_STEPS
 from theorylab.grokking.theory.dmft import Dynamics, Model, dmft
 from theorylab.grokking.theory.dmft_seed import noise_driven_dmft, seeded_dmft
 from theorylab.lab.plotting import COLOURS, gradient, points, run_script
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-#: The theory is not drawn beyond this step at a small output scale: the Monte-Carlo march is unstable there, and its
-#: train loss leaves for most keys between steps 35 and 60, whatever the particles' number and the tangents' precision.
-STABLE_STEPS = {0.5: 30}
 #: Relative tolerance of the reference values: the march averages derivatives in float32, and amplifies their rounding.
 REFERENCE_TOLERANCE = {"default": 1e-3, "paper": 1e-3}
 
@@ -46,8 +44,10 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     for scale, color in zip(scales, colours, strict=True):
         config = dataclasses.replace(base, output_scale=scale)
         simulated = varied.sel(output_scale=scale)
-        shorter = dataclasses.replace(base, num_steps=STABLE_STEPS.get(scale, base.num_steps))
-        predicted = solve(config) if scale not in STABLE_STEPS else _planted(num, shorter)(config)
+        stable = config.scaled_learning_rate / scale <= LARGEST_RATE
+        # The theory is not drawn beyond where its Monte-Carlo march is stable.
+        shorter = dataclasses.replace(base, num_steps=STABLE_STEPS)
+        predicted = solve(config) if stable else _planted(num, shorter)(config)
         _losses(left, config, predicted, simulated, color, rf"$\alpha$ = {scale:g}")
     config = dataclasses.replace(base, output_scale=1.0)
     wrong = solve(config, reaction=0.0)

@@ -23,6 +23,8 @@ install_import_hook(CHECKED, "beartype.beartype")
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from theorylab.runtime import application_settings  # noqa: E402
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -33,19 +35,11 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 jax.devices()  # fixes their number: an application that a test starts must not change it for those after it
 
-SETTINGS_OF_APPLICATIONS = (
-    "jax_enable_x64",
-    "jax_default_matmul_precision",
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-    "jax_persistent_cache_min_entry_size_bytes",
-)
-
 
 @pytest.fixture(autouse=True)
 def _settings_end_with_the_test():
     """An application run inside a test sets JAX up for its process: other programs, hence other checkpoints."""
-    before = {name: getattr(jax.config, name) for name in SETTINGS_OF_APPLICATIONS}
+    before = {name: getattr(jax.config, name) for name in application_settings()}
     yield
     for name, value in before.items():
         if getattr(jax.config, name) != value:

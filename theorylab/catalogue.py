@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from theorylab.lab.setting import Setting
+
+#: ``tiny`` takes seconds, ``default`` minutes (the committed pictures), ``paper`` has published sizes and wants a GPU.
+Preset = Literal["tiny", "default", "paper"]
 
 SETTINGS = {
     "random_features": "Random-feature ridge regression: more is better",

@@ -9,9 +9,9 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from theorylab.catalogue import SETTINGS
+from theorylab.catalogue import SETTINGS, Preset
 
 if TYPE_CHECKING:
     from theorylab.lab.setting import Case, Setting
@@ -212,7 +212,7 @@ def _figures_options() -> type:
     check = "write no picture, compare the data with paper_figures/reference/PRESET.json; exit code 1 if any drifted"
     return _make(
         ("figures", _positional(tuple[str, ...], which, "[SETTING ...]"), ()),
-        ("preset", _option(Literal["tiny", "default", "paper"], preset, "NAME", "default"), "default"),
+        ("preset", _option(Preset, preset, "NAME", "default"), "default"),
         ("folder", _option(str, "the results: read, continued, or run where missing", "FOLDER", "results"), "results"),
         ("check", _flag(check), False),
         ("update", _flag("draw, and rewrite the reference values of what was drawn"), False),

@@ -111,6 +111,18 @@ def cache_directory() -> Path:
     return Path(root) / "compiled"
 
 
+def application_settings(*, float64: bool = True, cache: bool = True) -> dict[str, Any]:
+    """Values of JAX's configuration that :func:`start_application` sets, devices apart."""
+    # A GPU's TF32 products must not pose as a gap between theory and experiment.
+    settings = {"jax_enable_x64": float64, "jax_default_matmul_precision": "highest"}
+    kept = {
+        "jax_compilation_cache_dir": str(cache_directory()),
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    return settings | kept if cache else settings
+
+
 def start_application(*, float64: bool = True, cache: bool = True, devices: int | None = None) -> None:
     """Set JAX up for an application. Call it first: what concerns devices is fixed once JAX has run anything.
 
@@ -137,9 +149,8 @@ def start_application(*, float64: bool = True, cache: bool = True, devices: int 
 
     if devices is not None and (isinstance(devices, bool) or not isinstance(devices, int) or devices < 1):
         raise ConfigError(f"devices = {devices!r} is not allowed: must be a whole number >= 1")
-    jax.config.update("jax_enable_x64", float64)
-    # A GPU's TF32 products must not pose as a gap between theory and experiment.
-    jax.config.update("jax_default_matmul_precision", "highest")
+    for name, value in application_settings(float64=float64, cache=cache).items():
+        jax.config.update(name, value)
     chosen = getattr(jax.config, "jax_num_cpu_devices", 0) > 0 or "host_platform_device_count" in os.environ.get(
         "XLA_FLAGS", ""
     )
@@ -151,7 +162,3 @@ def start_application(*, float64: bool = True, cache: bool = True, devices: int 
                 raise ConfigError(f"devices = {devices} comes too late: start the application first") from error
     # Batches of small matrices: LAPACK's own threads would get into the way of XLA's. SciPy is loaded later than this.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if cache:
-        jax.config.update("jax_compilation_cache_dir", str(cache_directory()))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

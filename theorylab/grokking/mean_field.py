@@ -18,7 +18,8 @@ SOURCE = (
     "dynamical mean-field theory derived here for the model of Kumar, Bordelon, Gershman and Pehlevan 2024, "
     "arXiv 2310.06110"
 )
-#: Seen unstable for five of eight keys at γ/α = 0.24 between steps 35 and 60, and stable at 0.12.
+#: Seen unstable for five of eight keys at γ/α = 0.24 between steps 35 and 60, whatever the particles' number and the
+#: tangents' precision, and stable at 0.12.
 LARGEST_RATE, STABLE_STEPS = 0.2, 30
 MOST_STEPS = 100  # memory and time of the theory grow like the square and the cube
 

@@ -9,9 +9,11 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from theorylab.catalogue import Preset
 
 if TYPE_CHECKING:
     import xarray
@@ -116,7 +118,7 @@ def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
     from theorylab.runtime import start_application
 
     def main(
-        preset: Literal["tiny", "default", "paper"] = "default",
+        preset: Preset = "default",
         folder: Path = Path("results"),
         output: Path | None = None,
     ) -> None:

@@ -37,7 +37,7 @@ def fingerprint(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-#: Parameters of operations that say how and where, not what, is computed; some depend on earlier traces.
+#: Parameters of operations that say how and where, not what, is computed.
 NOT_COMPUTED = frozenset(
     ("name", "in_shardings", "out_shardings", "in_layouts", "out_layouts", "donated_invars", "ctx_mesh", "keep_unused")
     + ("inline", "compiler_options_kvs", "sharding")

@@ -101,12 +101,12 @@ def seed_keys(base_seed: Any, seeds: Any) -> jax.Array:
 
 
 def nested_map(
-    function: Callable[[jax.Array, Any], Any], config: Any, names: Sequence[str], *, over_seeds: bool = True
+    function: Callable[[jax.Array, Any], Any], config: Any, names: Sequence[str]
 ) -> Callable[[jax.Array, tuple[jax.Array, ...]], Any]:
-    """Map ``function(key, config)`` over keys (outside) and over the scalar fields ``names`` (inside).
+    """Map ``function(key, config)`` over the scalar fields ``names``.
 
-    Returns ``f(keys, values)`` with ``values`` a tuple of 1-D arrays, one per name; each leaf of the result
-    has leading axes (seed, *names). With ``over_seeds=False``, ``keys`` is one key and that axis is absent.
+    Returns ``f(key, values)`` with ``values`` a tuple of 1-D arrays, one per name; each leaf of the result has leading
+    axes (*names).
     """
 
     def at(key: jax.Array, values: tuple[jax.Array, ...]) -> Any:
@@ -115,7 +115,7 @@ def nested_map(
     mapped = at
     for axis in reversed(range(len(names))):
         mapped = jax.vmap(mapped, in_axes=(None, tuple(0 if i == axis else None for i in range(len(names)))))
-    return map_first(mapped) if over_seeds else mapped
+    return mapped
 
 
 def map_first(function: Callable[..., Any]) -> Callable[..., Any]:

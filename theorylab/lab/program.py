@@ -9,7 +9,7 @@ import jax
 import jax.extend.core as core
 import numpy as np
 
-from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
+from theorylab.lab.grid import Plan, map_first, nested_map, scalar_leaves, scalar_values, seed_keys
 
 #: Primitives of host libraries. On a processor they split their batch over XLA's threads, and wait on one for the rest.
 _HOST_CALLS = {"fft", "geqrf", "geqp3", "ffi_call", "io_callback", "pure_callback"} | {
@@ -62,31 +62,29 @@ class Program:
         self._traced: Any = None
 
     def traced(self) -> Any:
-        """Trace the nested map for the current block, once."""
+        """Trace the function over seeds (outside) and scalars (inside) for the current block, once."""
         if self._traced is None:
             self.devices = self.devices[: self.block[0]]
-            traced = self._trace_part()
-            if self._on_processor and len(self.devices) > 1 and calls_host(traced.jaxpr.jaxpr):
-                # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
-                self.devices = self.devices[:1]
-                traced = self._trace_part()
+            run = self._run_one
             if len(self.devices) > 1:
-                part, results = core.jaxpr_as_fun(traced.jaxpr), jax.tree.structure(traced.out_info)
+                base_seed, seeds, *others = self._shapes(1)
+                one = jax.jit(run).trace(jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others)
+                if self._on_processor and calls_host(one.jaxpr.jaxpr):
+                    # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
+                    self.devices = self.devices[:1]
+                run = _function_of(one)
 
-                def run(*arguments: Any) -> Any:
-                    return jax.tree.unflatten(results, part(*jax.tree.leaves(arguments)))
+            def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
+                return map_first(run)(seeds, base_seed, values, config)
 
-                traced = share_out(run, self.devices, (False, True, False, False)).trace(*self._shapes(self.padded))
-            self._traced = traced
+            self._traced = share_out(mapped, self.devices, (False, True, False, False)).trace(
+                *self._shapes(self.padded)
+            )
         return self._traced
 
-    def _trace_part(self) -> Any:
-        """Trace what one device does."""
-
-        def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
-            return nested_map(self.function, config, self.names)(seed_keys(base_seed, seeds), values)
-
-        return jax.jit(mapped).trace(*self._shapes(self.padded // len(self.devices)))
+    def _run_one(self, seed: Any, base_seed: Any, values: Any, config: Any) -> Any:
+        """All scalars of one seed."""
+        return nested_map(self.function, config, self.names)(seed_keys(base_seed, seed), values)
 
     def _shapes(self, seeds: int) -> tuple[Any, ...]:
         dtype = jax.dtypes.canonicalize_dtype(float)
@@ -139,6 +137,12 @@ class Program:
         outputs = self.compiled(np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config)
         keep = tuple(slice(0, len(w)) for w in wanted)
         return {name: np.asarray(value)[keep] for name, value in outputs.items()}
+
+
+def _function_of(traced: Any) -> Callable[..., Any]:
+    """Return a traced program as a function again, which is not traced through its source a second time."""
+    flat, results = core.jaxpr_as_fun(traced.jaxpr), jax.tree.structure(traced.out_info)
+    return lambda *arguments: jax.tree.unflatten(results, flat(*jax.tree.leaves(arguments)))
 
 
 def bytes_needed(compiled: Any) -> int:

@@ -6,7 +6,6 @@ import functools
 import math
 
 import numpy as np
-import scipy.special
 
 from theorylab.numerics import spectra
 from theorylab.numerics.spectra import Spectrum
@@ -89,6 +88,8 @@ def erf_hypercube(dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     t P_l = ((d - l) P_{l+1} + l P_{l-1}) / d. The power series of arcsin and this recurrence have no
     negative terms, so every eigenvalue has full relative accuracy however small it is.
     """
+    import scipy.special  # a fifth of a second, for spectra of kernels alone
+
     l = np.arange(dim + 1)
     up, down = (dim - l) / dim, l / dim
     ratio = 2 * feature_maps.ERF_SCALE / (1 + 2 * feature_maps.ERF_SCALE)

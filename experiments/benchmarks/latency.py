@@ -38,6 +38,7 @@ with plotting.style():
 IMPORTS = {
     "import jax": ["-c", "import jax"],
     "import jax, theorylab": ["-c", "import jax, theorylab"],
+    "import jax, matplotlib, xarray": ["-c", "import jax, matplotlib.pyplot, xarray"],
     "import theorylab": ["-c", "import theorylab"],
     "theorylab --help": ["-m", "theorylab.cli", "--help"],
 }

@@ -162,7 +162,9 @@ def _head(results: Mapping[str, Any]) -> str:
 Written by `uv run experiments/benchmarks/run.py` from `results.json`; `--render` renders it again without measuring.
 
 Contenders take turns (A B C, A B C, …) after a round of warming up, in one process per benchmark, PyTorch in a process
-of its own that times itself. Given are medians over the rounds, and the medians (smallest to largest) of the ratios
+of its own that times itself. The machine rests before each, and a short one then runs twice, the second time counting:
+threads of OpenBLAS and OpenMP go on spinning after their work. *Ours* runs as a sweep does, runs shared out over the
+cores, which JAX sees as devices. Given are medians over the rounds, and the medians (smallest to largest) of the ratios
 within a round; one that takes long runs in fewer rounds. *× ours* is the contender's time over that of the first row:
 above 1 we are faster. Compilation is measured apart; *first run* adds it to the median. Contenders are checked against
 each other in the same run, on losses, final states or errors; a loop returns its final state, or XLA would delete it.
@@ -200,8 +202,21 @@ def _targets(results: Mapping[str, Any]) -> str:
         verdict = "not measured" if value is None else "met" if is_met(target, value) else "**missed**"
         where = f"{target.benchmark}, {target.workload}"
         lines.append(f"| {target.name} | {where} | {target.slower} | {target.faster} | {goal} | {shown} | {verdict} |")
-    notes = [note for note in (_share_of_drawing(results), _share_of_imports(results)) if note]
+    notes = [note(results) for note in (_operations_of_neurons, _share_of_drawing, _share_of_imports)]
+    notes = [note for note in notes if note]
     return "\n".join(lines + [""] * bool(notes) + notes)
+
+
+def _operations_of_neurons(results: Mapping[str, Any]) -> str:
+    """How many operations the moments save."""
+    moments, neurons = (find(results, "grokking", "small", name) for name in ("ours", "ours, every neuron"))
+    if moments is None or neurons is None or not moments.flops or not neurons.flops:
+        return ""
+    speeds = [(row.flops or 0) / statistics.median(row.wall) / 1e9 for row in (moments, neurons)]
+    return (
+        f"- P1: training every neuron takes {neurons.flops / moments.flops:.2g} times the operations of training the "
+        f"moments, in larger products, at {speeds[1]:.3g} against {speeds[0]:.3g} GFLOP/s."
+    )
 
 
 def _share_of_drawing(results: Mapping[str, Any]) -> str:
@@ -221,16 +236,16 @@ def _share_of_drawing(results: Mapping[str, Any]) -> str:
 
 def _share_of_imports(results: Mapping[str, Any]) -> str:
     """Where the time to the first figure goes."""
-    warm, cold, jax = (
+    warm, cold, packages = (
         find(results, "latency", *key)
-        for key in (("first figure", "warm"), ("first figure", "cold"), ("start", "import jax"))
+        for key in (("first figure", "warm"), ("first figure", "cold"), ("start", "import jax, matplotlib, xarray"))
     )
-    if warm is None or cold is None or jax is None:
+    if warm is None or cold is None or packages is None:
         return ""
-    first, again, alone = (statistics.median(row.wall) for row in (cold, warm, jax))
+    first, again, imports = (statistics.median(row.wall) for row in (cold, warm, packages))
     return (
         f"- P10: of the {first:.1f} s to the first figure of a fresh machine {first - again:.1f} s are compilation, "
-        f"which the cache spares; `import jax` alone is {alone:.1f} s."
+        f"which the cache spares; importing JAX, Matplotlib and xarray takes {imports:.1f} s."
     )
 
 

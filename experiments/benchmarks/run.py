@@ -40,9 +40,12 @@ LIMIT = 900
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Variables of a process with so many threads, on the modules of this repository."""
+    """Variables of a process with so many threads, on the modules of this repository.
+
+    NumPy's OpenBLAS goes by the cores of the process. SciPy's, which JAX calls, has one thread in an application.
+    """
     paths = os.pathsep.join(path for path in (str(ROOT), os.environ.get("PYTHONPATH")) if path)
-    counts = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     return {**os.environ, **counts, "PYTHONPATH": paths}
 
 

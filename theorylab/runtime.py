@@ -140,15 +140,13 @@ def start_application(*, float64: bool = True, cache: bool = True, devices: int 
 
     Raises
     ------
-    ConfigError
+    ValueError
         If ``devices`` is not a whole number >= 1, or is given after JAX has run something.
     """
     import jax
 
-    from theorylab.lab.setting import ConfigError
-
     if devices is not None and (isinstance(devices, bool) or not isinstance(devices, int) or devices < 1):
-        raise ConfigError(f"devices = {devices!r} is not allowed: must be a whole number >= 1")
+        raise ValueError(f"devices = {devices!r} is not allowed: must be a whole number >= 1")
     for name, value in application_settings(float64=float64, cache=cache).items():
         jax.config.update(name, value)
     chosen = getattr(jax.config, "jax_num_cpu_devices", 0) > 0 or "host_platform_device_count" in os.environ.get(
@@ -159,6 +157,6 @@ def start_application(*, float64: bool = True, cache: bool = True, devices: int 
             jax.config.update("jax_num_cpu_devices", devices or own_cores(os.environ))
         except RuntimeError as error:  # JAX has run something: its devices stay as they are
             if devices is not None:
-                raise ConfigError(f"devices = {devices} comes too late: start the application first") from error
+                raise ValueError(f"devices = {devices} comes too late: start the application first") from error
     # Batches of small matrices: LAPACK's own threads would get into the way of XLA's. SciPy is loaded later than this.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -380,13 +380,13 @@ def test_unbound_processes_of_a_node_share_its_cores(monkeypatch):
 
 @pytest.mark.parametrize("devices", [0, 1.5, True])
 def test_a_bad_number_of_devices_is_refused(devices):
-    with pytest.raises(ConfigError, match=f"devices = {devices!r} is not allowed"):
+    with pytest.raises(ValueError, match=f"devices = {devices!r} is not allowed"):
         start_application(devices=devices, cache=False)
 
 
 def test_devices_cannot_change_once_jax_has_run():
     before = jax.local_devices()
-    with pytest.raises(ConfigError, match="devices = 7 comes too late"):
+    with pytest.raises(ValueError, match="devices = 7 comes too late"):
         start_application(devices=7, cache=False)
     start_application(cache=False)  # a default is no demand
     assert jax.local_devices() == before

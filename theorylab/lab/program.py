@@ -17,12 +17,13 @@ _HOST_CALLS = {"fft", "geqrf", "geqp3", "ffi_call", "io_callback", "pure_callbac
 }
 
 
-def calls_host(jaxpr: core.Jaxpr) -> bool:
-    """Whether a traced program calls LAPACK, an FFT or Python, at any depth."""
-    return any(
-        equation.primitive.name in _HOST_CALLS or any(map(calls_host, core.jaxprs_in_params(equation.params)))
-        for equation in jaxpr.eqns
-    )
+def calls_host(program: Any) -> bool:
+    """Whether a traced program (or one of several, or any parameter of an operation) calls LAPACK, an FFT or Python."""
+    if isinstance(program, core.ClosedJaxpr):
+        program = program.jaxpr
+    if isinstance(program, core.Jaxpr):
+        return any(e.primitive.name in _HOST_CALLS or calls_host(tuple(e.params.values())) for e in program.eqns)
+    return isinstance(program, (tuple, list)) and any(map(calls_host, program))
 
 
 def share_out(function: Callable[..., Any], devices: Sequence[jax.Device], shared: Sequence[bool]) -> Any:
@@ -69,7 +70,7 @@ class Program:
             if len(self.devices) > 1:
                 base_seed, seeds, *others = self._shapes(1)
                 one = jax.jit(run).trace(jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others)
-                if self._on_processor and calls_host(one.jaxpr.jaxpr):
+                if self._on_processor and calls_host(one.jaxpr):
                     # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
                     self.devices = self.devices[:1]
                 run = _function_of(one)

@@ -15,7 +15,7 @@ import numpy as np
 from experiments.grokking_mean_field import cases, results
 from theorylab.grokking import Config
 from theorylab.grokking.config import sample_ratio
-from theorylab.grokking.mean_field import LARGEST_RATE, STABLE_STEPS
+from theorylab.grokking.mean_field import LARGEST_EDGE, STABLE_STEPS, learned_edge
 from theorylab.grokking.theory.dmft import Dynamics, Model, dmft
 from theorylab.grokking.theory.dmft_seed import noise_driven_dmft, seeded_dmft
 from theorylab.lab.plotting import COLOURS, gradient, points, run_script
@@ -44,10 +44,9 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     for scale, color in zip(scales, colours, strict=True):
         config = dataclasses.replace(base, output_scale=scale)
         simulated = varied.sel(output_scale=scale)
-        stable = config.scaled_learning_rate / scale <= LARGEST_RATE
-        # The theory is not drawn beyond where its Monte-Carlo march is stable.
+        # Near the edge of stability the theory is not drawn beyond where its solution may leave.
         shorter = dataclasses.replace(base, num_steps=STABLE_STEPS)
-        predicted = solve(config) if stable else _planted(num, shorter)(config)
+        predicted = (solve if learned_edge(config) <= LARGEST_EDGE else _planted(num, shorter))(config)
         _losses(left, config, predicted, simulated, color, rf"$\alpha$ = {scale:g}")
     config = dataclasses.replace(base, output_scale=1.0)
     wrong = solve(config, reaction=0.0)

@@ -202,7 +202,8 @@ def _targets(results: Mapping[str, Any]) -> str:
         verdict = "not measured" if value is None else "met" if is_met(target, value) else "**missed**"
         where = f"{target.benchmark}, {target.workload}"
         lines.append(f"| {target.name} | {where} | {target.slower} | {target.faster} | {goal} | {shown} | {verdict} |")
-    notes = [note(results) for note in (_operations_of_neurons, _share_of_drawing, _share_of_imports)]
+    sources = (_operations_of_neurons, _operations_of_weights, _share_of_drawing, _share_of_imports)
+    notes = [note(results) for note in sources]
     notes = [note for note in notes if note]
     return "\n".join(lines + [""] * bool(notes) + notes)
 
@@ -219,16 +220,31 @@ def _operations_of_neurons(results: Mapping[str, Any]) -> str:
     )
 
 
+def _operations_of_weights(results: Mapping[str, Any]) -> str:
+    """How many operations the coefficients save, and the ratios in CPU time."""
+    parts = []
+    for steps in (20, 200):
+        ours, theirs = (find(results, "xor", f"{steps} steps", name) for name in ("ours", "PyTorch eager"))
+        if ours is None or theirs is None or not ours.flops or not theirs.flops:
+            return ""
+        in_cpu_time = statistics.median(ratios(theirs.cpu, ours.cpu))
+        parts.append(f"{theirs.flops / ours.flops:.2g} times the operations and {in_cpu_time:.3g} times our CPU time")
+    return (
+        f"- P5: PyTorch takes {parts[0]} at 20 steps, {parts[1]} at 200. At 20 steps ours are nearly all those of the "
+        "inner products, once."
+    )
+
+
 def _share_of_drawing(results: Mapping[str, Any]) -> str:
     """Where the time of training on fresh prompts goes."""
     names = ("ours", "ours, drawing prompts", "PyTorch, drawing prompts")
     whole, part, theirs = (find(results, "linear_attention", "fresh prompts", name) for name in names)
     if whole is None or part is None or theirs is None:
         return ""
-    share = statistics.median(ratios(part.wall, whole.wall))
-    times = statistics.median(ratios(part.wall, theirs.wall))
+    share = statistics.median(ratios(part.cpu, whole.cpu))
+    times = statistics.median(ratios(part.cpu, theirs.cpu))
     return (
-        f"- P7: drawing the prompts alone takes {share:.0%} of our time, {times:.2g} times as long as drawing them in "
+        f"- P7: drawing the prompts alone takes {share:.0%} of our CPU time, {times:.2g} times that of drawing them in "
         "PyTorch. JAX's generator gives the same numbers on every device and in every batch; sufficient statistics "
         "need fewer."
     )

@@ -62,11 +62,16 @@ def own_gpus(environment: Mapping[str, str], num_gpus: int) -> str | None:
     return ",".join(gpus[index::count] or [gpus[index % len(gpus)]])
 
 
+def cores() -> list[int]:
+    """Cores that this process may run on."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def own_cores(environment: Mapping[str, str]) -> int:
-    """Cores that this process may use: a launcher that bound its processes to none leaves each an equal share."""
-    every = os.cpu_count() or 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else every
-    return cores if cores < every else max(1, cores // _processes_on_this_node(environment)[1])
+    """Number of cores for this process: where its launcher bound it to none, its share of the node's."""
+    allowed = len(cores())
+    bound = allowed < (os.cpu_count() or 1)
+    return allowed if bound else max(1, allowed // _processes_on_this_node(environment)[1])
 
 
 def start_processes(coordinator: str | None = None, processes: tuple[int, int] = (0, 1)) -> None:

@@ -27,6 +27,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from theorylab.runtime import cores
+
 #: Seconds that one contender may take in all its rounds; a slower one runs in fewer, but at least two.
 PATIENCE = 15.0
 #: Seconds between two contenders: the threads of OpenBLAS and OpenMP go on spinning a while after their work, and what
@@ -297,11 +299,6 @@ def torch_python() -> str:
 def num_threads() -> int:
     """Threads of every contender: ``OMP_NUM_THREADS``, or the cores that this process may use."""
     return int(os.environ.get("OMP_NUM_THREADS") or len(cores()))
-
-
-def cores() -> list[int]:
-    """Cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------

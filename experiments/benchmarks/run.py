@@ -32,7 +32,8 @@ if str(ROOT) not in sys.path:  # run as a file
     sys.path.insert(0, str(ROOT))
 
 from experiments.benchmarks import page  # noqa: E402
-from experiments.benchmarks.racing import cores, torch_python  # noqa: E402
+from experiments.benchmarks.racing import torch_python  # noqa: E402
+from theorylab.runtime import cores  # noqa: E402
 
 BENCHMARKS = (*page.SECTIONS, "cost_curves")
 #: Seconds after which a benchmark is given up.

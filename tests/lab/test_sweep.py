@@ -174,11 +174,10 @@ def test_several_devices_give_the_same_numbers(tmp_path):
 
 def test_calls_of_host_libraries_are_found_at_any_depth():
     def inside(use):
-        return jax.make_jaxpr(
-            lambda x: jax.lax.fori_loop(
-                0, 2, lambda i, x: jax.jit(lambda x: jax.lax.cond(i > 0, use, jnp.sin, x))(x), x
-            )
-        )(jnp.eye(3))
+        def step(i, x):
+            return jax.jit(lambda x: jax.lax.cond(i > 0, use, jnp.sin, x))(x)
+
+        return jax.make_jaxpr(lambda x: jax.lax.fori_loop(0, 2, step, x))(jnp.eye(3))
 
     assert calls_host(inside(lambda x: jnp.linalg.eigh(x)[1]))
     assert calls_host(inside(lambda x: jnp.linalg.solve(x, x)))

@@ -46,11 +46,13 @@ IMPORTS = {
 
 def run(arguments: list[str], folder: str, **environment: str) -> Timing:
     """Seconds of one process."""
+    environment = {**os.environ, **environment}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or this library alone would be compiled every time
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     # The library of this repository, wherever the process runs.
     paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
     subprocess.run(
-        [sys.executable, *arguments], check=True, cwd=folder, env={**os.environ, **paths, **environment},
+        [sys.executable, *arguments], check=True, cwd=folder, env={**environment, **paths},
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -118,6 +118,15 @@ def test_predict_shapes():
     assert np.isnan(host["second_moment"].sel(num_samples=10)).all()
 
 
+def test_predict_only_what_is_asked_for():
+    one = predict(toy.SETTING, seeds=2, theory="exact", observables=("path", "second_moment"))
+    assert list(one) == ["path"]
+    np.testing.assert_array_equal(one["path"], predict(toy.SETTING, seeds=2, theory="exact")["path"])
+    assert not predict(toy.SETTING, theory="exact", observables=("second_moment",)).data_vars
+    with pytest.raises(KeyError, match=r"'pth'.*'path'"):
+        predict(toy.SETTING, theory="exact", observables=("pth",))
+
+
 def test_exact_theory_sees_the_same_instance():
     data = sweep(toy.SETTING, seeds=4, base_seed=3)
     theory = predict(toy.SETTING, seeds=4, base_seed=3, theory="exact")

@@ -1,4 +1,4 @@
-"""The fast generator gives JAX's own words; numbers made of them have their laws."""
+"""The fast generator gives JAX's own words and keys; numbers made of them have their laws."""
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +18,27 @@ def test_words_are_those_of_jax(seed):
         np.testing.assert_array_equal(random.bits(key, count), jax.random.bits(key, (count,), jnp.uint32))
 
 
+@pytest.mark.parametrize("seed", [0, 7, 2**31 + 5])
+def test_keys_are_those_of_jax(seed):
+    key, words = jax.random.key(seed), jax.random.key_data
+    for count in (1, 2, 5):
+        np.testing.assert_array_equal(words(random.split(key, count)), words(jax.random.split(key, count)))
+    for number in (0, 3, 2**31 + 5, 2**32 - 1):
+        np.testing.assert_array_equal(words(random.fold_in(key, number)), words(jax.random.fold_in(key, number)))
+    traced = jax.jit(lambda keys, number: jax.vmap(lambda key: random.fold_in(key, number))(keys))
+    expected = jax.vmap(lambda key: jax.random.fold_in(key, 4))(jax.random.split(key, 3))
+    np.testing.assert_array_equal(words(traced(random.split(key, 3), 4)), words(expected))
+
+
 def test_keys_map_and_other_generators_are_passed_on():
     keys = jax.random.split(jax.random.key(3), 4)
     mapped = jax.vmap(lambda key: random.bits(key, 7))(keys)
     np.testing.assert_array_equal(mapped[2], random.bits(keys[2], 7))
     other = jax.random.key(1, impl="rbg")
     np.testing.assert_array_equal(random.bits(other, 9), jax.random.bits(other, (9,), jnp.uint32))
+    words = jax.random.key_data
+    np.testing.assert_array_equal(words(random.split(other, 3)), words(jax.random.split(other, 3)))
+    np.testing.assert_array_equal(words(random.fold_in(other, 3)), words(jax.random.fold_in(other, 3)))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])

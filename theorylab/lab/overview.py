@@ -181,28 +181,23 @@ def _line(panel: _Panel, theory: Theory) -> Any:
 
 def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any]) -> Any:
     """Return one observable's prediction, averaged over seeds; None where the theory is silent about it."""
-    import jax
-
     from theorylab.lab.sweep import predict
 
-    observable = panel.observable
-    cells = [dataclasses.replace(config, **{name: value}) for name, values in grid.items() for value in values] or [
+    name = panel.observable.name
+    cells = [dataclasses.replace(config, **{field: value}) for field, values in grid.items() for value in values] or [
         config
     ]
     if all(theory.valid(cell) is not None for cell in cells):
         return None
-    if theory.traceable:
-        # Tracing tells what is predicted at a fraction of the cost of compiling it.
-        if observable.name not in jax.eval_shape(lambda key: theory.predict(key, config), jax.random.key(0)):
-            return None
-    elif theory.predicts and observable.name not in theory.predicts:
+    if theory.predicts and name not in theory.predicts:
         return None
     prediction = predict(
-        panel.setting, config, grid, seeds=panel.data.sizes["seed"], base_seed=panel.base_seed, theory=theory
-    )
-    if observable.name not in prediction:
+        panel.setting, config, grid, seeds=panel.data.sizes["seed"], base_seed=panel.base_seed, theory=theory,
+        observables=(name,),
+    )  # fmt: skip
+    if name not in prediction:
         return None
-    value = prediction[observable.name]
+    value = prediction[name]
     return value.mean("seed") if "seed" in value.dims else value
 
 

@@ -442,10 +442,12 @@ def predict(
     seeds: int = 20,
     base_seed: int = 0,
     theory: str | Theory,
+    observables: Sequence[str] | None = None,
 ) -> xarray.Dataset:
     """Evaluate one theory on every cell of a grid (and, for theories of the instance, on every seed).
 
-    Arguments are those of :func:`sweep`. An ensemble theory's variables have no ``seed`` dimension.
+    Arguments are those of :func:`sweep`; of ``observables``, where given, those that the theory predicts are returned,
+    and nothing is computed if these are none. An ensemble theory's variables have no ``seed`` dimension.
     The values outside the theory's range of validity are whatever its formula gives: ask
     ``Theory.valid``, as :func:`theorylab.lab.compare.compare` does. A host-side theory is not called there.
 
@@ -470,6 +472,9 @@ def predict(
     coords["seed"] = np.arange(seeds)
     lead = (*plan.dims, "seed")
     arrays: dict[str, np.ndarray] = {}
+    if observables is not None:
+        names = [setting.observable(name).name for name in observables]
+        theory = dataclasses.replace(theory, predict=_only(theory.predict, names))
     for config_cell, index, values in (_predict_compiled if theory.traceable else _predict_on_host)(
         setting, plan, theory, seeds, base_seed
     ):
@@ -490,9 +495,18 @@ def predict(
 Blocks = Iterator[tuple[Any, dict[str, slice], dict[str, np.ndarray]]]
 
 
+def _only(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    def chosen(key: Any, config: Any) -> dict[str, Any]:
+        return {name: value for name, value in function(key, config).items() if name in names}
+
+    return chosen
+
+
 def _predict_compiled(setting: Setting, plan: Plan, theory: Theory, seeds: int, base_seed: int) -> Blocks:
     for chosen, cell in plan.static_cells():
         program = Program(theory.predict, cell, plan, seeds)
+        if not program.outputs:
+            continue
         program.fit(DEFAULT_MEMORY_BUDGET)
         for block in program.blocks():
             outputs = program.run(base_seed, block)

@@ -50,7 +50,7 @@ def chi_square(
 
     def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         round_, value, done = state
-        normal_key, uniform_key = jax.random.split(jax.random.fold_in(key, round_))
+        normal_key, uniform_key = random.split(random.fold_in(key, round_))
         z = random.normal(normal_key, count, entries, dtype=dtype)
         u = random.uniform(uniform_key, count, entries, dtype=dtype)
         proposed, accepted = random.chi_square_proposal(z, u, enough[None])
@@ -61,7 +61,7 @@ def chi_square(
     if minimum_degrees > 1:
         return value
     # Gamma(a) = Gamma(a + 1) U^(1/a), here with a = 1/2.
-    u = random.uniform(jax.random.fold_in(key, 1_000_000), count, dtype=dtype)
+    u = random.uniform(random.fold_in(key, 1_000_000), count, dtype=dtype)
     return jnp.where(small[None], value * u[:, None] ** 2, value)
 
 
@@ -110,14 +110,14 @@ def sample_prompts(
         start += count * width
 
     if config.covariates == "uniform":
-        x = random.uniform(jax.random.fold_in(key, 1), count, tokens, d) - 0.5
+        x = random.uniform(random.fold_in(key, 1), count, tokens, d) - 0.5
         x = x * jnp.sqrt(12.0 * jnp.asarray(config.covariate_variance))
     else:
         scales = jnp.sqrt(eigenvalues(config)[0])
         x = pieces["covariates"].reshape(count, tokens, d) * scales[None, None]
     tasks = None
     if config.target == "linear":
-        tasks = _tasks(jax.random.fold_in(key, 2), pieces["tasks"], config, pool)
+        tasks = _tasks(random.fold_in(key, 2), pieces["tasks"], config, pool)
         values = jnp.einsum("bnd,bd->bn", x, tasks)
     else:
         w = pieces["tasks"].reshape(count, hidden, d)
@@ -151,7 +151,7 @@ def sample_statistics(
     T lower triangular, T_jj² ~ χ²(n - j), j = 0, ..., d, and standard normal entries below. Gaussian covariates,
     linear targets, n > d.
     """
-    normal_key, chi_key, task_key = (jax.random.fold_in(key, i) for i in range(3))
+    normal_key, chi_key, task_key = (random.fold_in(key, i) for i in range(3))
     d, below = config.dim, config.dim * (config.dim + 1) // 2
     width = d if pool is None else 0
     numbers = random.normal(normal_key, count * (below + width))

@@ -27,13 +27,14 @@ from theorylab.linear_attention.train import (
     recorded_steps,
     test_lengths,
 )
+from theorylab.numerics import random
 
 ONE_STEP_PAPER = "Mahankali, Hashimoto and Ma 2023, arXiv 2307.03576"
 DERIVED = "derived here by Isserlis' theorem"
 
 
 def _pool(key: jax.Array, config: Config) -> jax.Array | None:
-    return sample_pool(jax.random.split(key, 4)[1], config)
+    return sample_pool(random.split(key, 4)[1], config)
 
 
 def _one_layer(config: Config) -> bool:

@@ -68,7 +68,7 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         return pool_regression(key, config)
     if config.training in FLOWS:
         return gradient_flow(config)
-    init_key, pool_key, data_key, test_key = jax.random.split(key, 4)
+    init_key, pool_key, data_key, test_key = random.split(key, 4)
     pool = sample_pool(pool_key, config)
     if config.attention == "preconditioned":
         return _train_preconditioned(init_key, data_key, test_key, config, pool)
@@ -77,7 +77,7 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     if config.num_starts == 1:
         layer, losses = train_layer(init_key, data_key, test_key, config, pool)
         return {"loss": losses} | measure(test_key, config, layer, pool)
-    starts = jax.random.split(init_key, config.num_starts)
+    starts = random.split(init_key, config.num_starts)
     layers, losses = jax.vmap(lambda key: train_layer(key, data_key, test_key, config, pool))(starts)
     best = jnp.argmin(losses[:, -1])
     layer = jax.tree.map(lambda leaf: leaf[best], layers)
@@ -370,13 +370,13 @@ def pool_regression(key: jax.Array, config: Config, *, ridge: float = 1e-6) -> O
     of the pool, averaged over the query, on ``num_test`` prompts each.
     """
     d, n, count = config.dim, config.context_length, round(config.prompt_ratio * config.dim**2)
-    pool_key, train_key, choice_key, fresh_key, test_key, pool_test_key = jax.random.split(key, 6)
+    pool_key, train_key, choice_key, fresh_key, test_key, pool_test_key = random.split(key, 6)
     sphere = lambda w: w * jnp.sqrt(1.0 * d) / jnp.linalg.norm(w, axis=1, keepdims=True)  # noqa: E731
     pool = sphere(random.normal(pool_key, int(config.num_tasks), d))
     noise_scale = jnp.sqrt(1.0 * jnp.asarray(config.noise_variance))
 
     def contexts(key: jax.Array, tasks: Array) -> tuple[Array, Array, Array]:
-        x_key, noise_key = jax.random.split(key)
+        x_key, noise_key = random.split(key)
         size = tasks.shape[0]
         x = random.normal(x_key, size, n + 1, d) / math.sqrt(d)
         noise = random.normal(noise_key, size, n + 1)

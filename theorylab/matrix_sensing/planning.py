@@ -14,6 +14,7 @@ from theorylab.matrix_sensing.config import Config, effective_rate, spectrum
 from theorylab.matrix_sensing.data import sample
 from theorylab.matrix_sensing.theory import asymmetric, measurements, subgradient, symmetric
 from theorylab.matrix_sensing.theory.arrays import Numbers
+from theorylab.numerics import random
 
 
 class RatePrediction(NamedTuple):
@@ -81,7 +82,7 @@ def plan_horizon(config: Config, key: jax.Array | None = None, *, seeds: int = 4
         return math.ceil(30 / (rate * float(slow)))
     if k == rank and config.model == "symmetric":
         return math.ceil(escape + 30 / (rate * s[-1]))
-    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
+    keys = random.split(jax.random.key(0) if key is None else key, seeds)
     needed = []
     draw = jax.jit(sample)
     for one in keys:

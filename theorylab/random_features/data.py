@@ -53,7 +53,7 @@ def gaussian(key: jax.Array, config: Config) -> Problem:
 
     Source: Simon, Karkada, Ghosh and Belkin, "More is better", arXiv:2311.14646: Assumption A, literally.
     """
-    inputs_key, features_key, noise_key = jax.random.split(key, 3)
+    inputs_key, features_key, noise_key = random.split(key, 3)
     num_samples, num_modes = config.num_samples, config.num_modes
     spectrum = kernel_spectra.spectrum(config)
     eigenvalues, target = jnp.asarray(spectrum.eigenvalues), jnp.sqrt(spectrum.target_power)
@@ -77,7 +77,7 @@ def zonal(key: jax.Array, config: Config) -> Problem:
     polynomials of each degree, Σ_l Σ_j c_lj P_l(a_j·x), with powers fixed exactly, see
     :func:`random_polynomial`. The risk is estimated on :data:`TEST_POINTS` fresh points.
     """
-    inputs_key, features_key, noise_key, target_key, test_key = jax.random.split(key, 5)
+    inputs_key, features_key, noise_key, target_key, test_key = random.split(key, 5)
     geometry = feature_maps.GEOMETRIES[config.model]
     train_inputs = geometry.inputs(inputs_key, config.num_samples, config.input_dim)
     test_inputs = geometry.inputs(test_key, TEST_POINTS, config.input_dim)
@@ -109,7 +109,7 @@ def random_polynomial(key: jax.Array, inputs: Float[Array, "points dim"], config
     the multiplicity m_l, and different degrees are orthogonal, s_l = sqrt(p_l m_l / cᵀP_l(a·a)c) fixes the
     population power of degree l to p_l in every draw. With many axes the target is far from zonal.
     """
-    axes_key, coefficients_key = jax.random.split(key)
+    axes_key, coefficients_key = random.split(key)
     geometry = feature_maps.GEOMETRIES[config.model]
     powers = geometry.target_power(config.input_dim)
     degrees = max(powers)
@@ -136,7 +136,7 @@ def fourier(key: jax.Array, config: Config) -> Problem:
 
     The eigensystem is computed on the host once per bandwidth and kept.
     """
-    inputs_key, features_key, noise_key = jax.random.split(key, 3)
+    inputs_key, features_key, noise_key = random.split(key, 3)
     population = jnp.asarray(kernel_spectra.fourier_population(config.input_dim), jnp.result_type(float))
     target = jnp.asarray(kernel_spectra.fourier_target(config.input_dim, config.bandwidth), population.dtype)[:, None]
     drawn = jax.random.randint(inputs_key, (config.num_samples,), 0, population.shape[0])

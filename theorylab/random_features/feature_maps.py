@@ -156,7 +156,7 @@ def fourier_weights(
     key: jax.Array, num: int, dim: int
 ) -> tuple[Float[Array, "dim features"], Float[Array, " features"]]:
     """Draw frequencies w ~ N(0, I_d) at unit bandwidth and phases uniform on (0, 2π)."""
-    frequency_key, phase_key = jax.random.split(key)
+    frequency_key, phase_key = random.split(key)
     frequencies = random.normal(frequency_key, num, dim).T
     return frequencies, 2 * math.pi * random.uniform(phase_key, num)
 

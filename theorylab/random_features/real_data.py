@@ -86,7 +86,7 @@ def sample(key: jax.Array, config: Config) -> Problem:
     ImportError
         If the package that holds the data is missing.
     """
-    subset_key, features_key, noise_key = jax.random.split(key, 3)
+    subset_key, features_key, noise_key = random.split(key, 3)
     dtype = jnp.result_type(float)
     data = datasets.load(config.model, config.population)
     targets = jnp.asarray(data.targets, dtype)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Int
 
+from theorylab.numerics import random
 from theorylab.training.iterate import Dynamics, iterate
 
 Params = Any
@@ -72,7 +73,7 @@ def descent_dynamics(
         objective = loss
         if sample_batch is not None and key is not None:
             # Folding in the step, not splitting along the way: a step's batch does not depend on chunking.
-            batch = sample_batch(jax.random.fold_in(key, t))
+            batch = sample_batch(random.fold_in(key, t))
             objective = lambda params: loss(params, batch)  # noqa: E731
         value, gradient = jax.value_and_grad(objective)(state.params)
         updates, opt_state = optimizer.update(

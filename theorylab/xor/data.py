@@ -52,7 +52,7 @@ class Instance(NamedTuple):
 def sample_labels(key: jax.Array, config: Config) -> Labels:
     """Draw the clusters and labels of the training set: what theories of the instance share with the simulation."""
     n = config.num_train
-    uniform = jax.random.uniform(jax.random.fold_in(key, 0), (3 * n,))
+    uniform = jax.random.uniform(random.fold_in(key, 0), (3 * n,))
     clean = jnp.where(uniform[:n] < 0.5, 1.0, -1.0)
     side = jnp.where(uniform[n : 2 * n] < 0.5, 1.0, -1.0)
     observed = jnp.where(uniform[2 * n :] < config.label_noise, -clean, clean)
@@ -98,7 +98,7 @@ def sample(key: jax.Array, config: Config) -> Instance:
     sizes = [m, m * coords, tests * coords]
     sizes += [2 * n, n * n, 2 * PROPOSALS * n, m * tests] if reduced else [n * p]
     # One call of the generator: each one costs compile time.
-    flat = random.normal(jax.random.fold_in(key, 1), sum(sizes))
+    flat = random.normal(random.fold_in(key, 1), sum(sizes))
     parts = jnp.split(flat, [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)])
     signs = jnp.where(parts[0] < 0, -1.0, 1.0)
     scale = 1 / jnp.asarray(step_init_ratio(config), flat.dtype)

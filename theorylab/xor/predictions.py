@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from theorylab.lab.setting import Observables, Theory, rounding_error
+from theorylab.numerics import random
 from theorylab.xor.config import Config, cluster_coupling, fits_reduced, leaves_small_outputs, snr, step_init_ratio
 from theorylab.xor.data import Instance, project, sample, sample_labels
 from theorylab.xor.model import State, output, own_and_other
@@ -172,7 +173,7 @@ sampled_error = jax.jit(sample_error)
 
 def predict_importance_sampling(key: jax.Array, config: Config) -> Observables:
     """Test error of the same trained network from its weights, without a test set."""
-    estimate = sampled_error(jax.random.fold_in(key, 3), final_network(draw(key, config), config))
+    estimate = sampled_error(random.fold_in(key, 3), final_network(draw(key, config), config))
     return {"final_test_error": jnp.mean(estimate.error)}
 
 

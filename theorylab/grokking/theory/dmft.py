@@ -205,7 +205,7 @@ def average(key: jax.Array, num_runs: int, solve: Callable[[jax.Array], Dynamics
     """
     if num_runs < 2:
         raise ValueError(f"num_runs = {num_runs} is not allowed: a standard error needs at least 2 runs")
-    runs = jax.lax.map(solve, jax.random.split(key, num_runs))
+    runs = jax.lax.map(solve, random.split(key, num_runs))
     return (
         jax.tree.map(lambda x: jnp.mean(x, axis=0), runs),
         jax.tree.map(lambda x: jnp.std(x, axis=0, ddof=1) / num_runs**0.5, runs),

@@ -19,6 +19,7 @@ from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab.numerics import random
 from theorylab.training.iterate import iterate
 from theorylab.xor.config import Config, step_init_ratio
 from theorylab.xor.data import Labels
@@ -70,7 +71,7 @@ def draw(key: jax.Array, labels: Labels, config: Config, *, nodes: int = NODES, 
     g_k (0 leaves it out).
     """
     n, m = config.num_train, config.width
-    flat = jax.random.normal(jax.random.fold_in(key, 2), (m * (n + 3),))
+    flat = jax.random.normal(random.fold_in(key, 2), (m * (n + 3),))
     signs = jnp.where(flat[:m] < 0, -1.0, 1.0)
     g = flat[m : 3 * m].reshape(m, 2)
     own = flat[3 * m :].reshape(m, n)

@@ -86,7 +86,7 @@ def command(
         known = list(experiments(preset))
         for name in only:
             if name not in known:
-                print(f"error: unknown experiment {name!r}: choose from {', '.join(known)}", file=sys.stderr)
+                print(f"error: unknown experiment {name!r}: choose one of {', '.join(known)}", file=sys.stderr)
                 sys.exit(2)
         for name in only or known:
             start = time.perf_counter()

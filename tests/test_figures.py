@@ -245,7 +245,7 @@ def test_command_draws_checks_and_updates(checkout, capsys):
     assert run("xor", "--check")[0] == 0
     code, _, err = run("grok")
     assert code == 2
-    assert "unknown setting 'grok': choose from random_features" in err
+    assert "unknown setting 'grok': choose one of random_features" in err
     assert run("--check", "--update")[0] == 2
 
 
@@ -286,4 +286,4 @@ def test_command_of_experiments(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         run("--only", "flup")
     assert stop.value.code == 2
-    assert "unknown experiment 'flup': choose from large, default_flips" in capsys.readouterr().err
+    assert "unknown experiment 'flup': choose one of large, default_flips" in capsys.readouterr().err

@@ -309,7 +309,7 @@ def _cases(setting: Setting, options: Any, command: str) -> list[Case]:
     for name in getattr(options, "theory", ()):
         if name not in [theory.name for theory in setting.theories]:
             known = ", ".join(theory.name for theory in setting.theories)
-            raise UsageError(f"{setting.name} has no theory {name!r}: choose from {known}")
+            raise UsageError(f"{setting.name} has no theory {name!r}: choose one of {known}")
     if options.seeds is not None:
         cases = [dataclasses.replace(case, seeds=options.seeds) for case in cases]
     if command == "run":

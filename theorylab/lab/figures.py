@@ -74,7 +74,7 @@ def find_figures(checkout: Path, chosen: Sequence[str], settings: Sequence[str])
     for name in chosen:
         if name not in (*settings, *every):
             raise ConfigError(
-                f"unknown setting {name!r}: choose from {', '.join(settings)}, or a figure such as {every[0]}"
+                f"unknown setting {name!r}: choose one of {', '.join(settings)}, or a figure such as {every[0]}"
             )
     # A setting's figures are numbered: xor_1_..., so that no setting's name can begin another's.
     found = [

@@ -70,7 +70,7 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     hints = typing.get_type_hints(setting.config)
     for name, values in values_of.items():
         if name not in fields:
-            raise ConfigError(f"{setting.name} has no field {name!r}: choose from {', '.join(fields)}")
+            raise ConfigError(f"{setting.name} has no field {name!r}: choose one of {', '.join(fields)}")
         if not values:
             raise ConfigError(f"{name} = [] is not allowed: a sweep needs at least one value")
         if len(set(values)) < len(values):

@@ -39,6 +39,9 @@ def test_keys_map_and_other_generators_are_passed_on():
     words = jax.random.key_data
     np.testing.assert_array_equal(words(random.split(other, 3)), words(jax.random.split(other, 3)))
     np.testing.assert_array_equal(words(random.fold_in(other, 3)), words(jax.random.fold_in(other, 3)))
+    bare = jax.random.PRNGKey(4)
+    np.testing.assert_array_equal(random.split(bare, 3), jax.random.split(bare, 3))
+    np.testing.assert_array_equal(random.fold_in(bare, 3), jax.random.fold_in(bare, 3))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])

@@ -82,9 +82,14 @@ def _is_threefry(key: jax.Array) -> bool:
     return str(jax.random.key_impl(key)) == "threefry2x32"
 
 
+def _is_typed_threefry(key: jax.Array) -> bool:
+    # JAX's old keys, bare words, are to give such keys again.
+    return jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and _is_threefry(key)
+
+
 def split(key: jax.Array, count: int = 2) -> jax.Array:
     """``count`` independent keys, those of ``jax.random.split(key, count)``, in a third of the time to compile."""
-    if not _is_threefry(key):
+    if not _is_typed_threefry(key):
         return jax.random.split(key, count)
     return _keys_of(key, jnp.arange(count, dtype=jnp.uint32))
 
@@ -94,7 +99,7 @@ def fold_in(key: jax.Array, number: ArrayLike) -> jax.Array:
 
     ``number`` is a whole number from 0 to 2³² - 1, and may be traced.
     """
-    if not _is_threefry(key):
+    if not _is_typed_threefry(key):
         return jax.random.fold_in(key, number)
     return _keys_of(key, jnp.asarray(number).astype(jnp.uint32))
 

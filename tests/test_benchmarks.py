@@ -52,12 +52,13 @@ def test_contenders_take_turns_and_the_warm_up_does_not_count():
     assert ratios(outcome.wall["theirs"], outcome.wall["ours"]) == [3, 4, 2]
 
 
-def test_after_a_rest_a_short_contender_runs_twice():
+def test_after_a_rest_a_short_contender_runs_several_times():
     calls = []
-    contenders = {"ours": runner("a", [0.001, 7, 1, 7, 2], calls), "theirs": runner("b", [5, 6, 7], calls)}
-    outcome = racing.race(contenders, 2, rest=0.01)
-    assert calls == ["a", "b", *["a", "a", "b"] * 2]
-    assert outcome.wall == {"ours": [1, 2], "theirs": [6, 7]}
+    # Each round: once to fill the caches, then three times, as often as fits into the rest.
+    ours = runner("a", [0.003, 7, 5, 1, 2, 7, 4, 4, 9], calls)
+    outcome = racing.race({"ours": ours, "theirs": runner("b", [5, 6, 7], calls)}, 2, rest=0.01)
+    assert calls == ["a", "b", *["a", "a", "a", "a", "b"] * 2]
+    assert outcome.wall == {"ours": [2, 4], "theirs": [6, 7]}
 
 
 def test_ratios_are_within_rounds():

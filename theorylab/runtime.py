@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import gc
 import os
 import re
@@ -131,13 +130,6 @@ def application_settings(*, float64: bool = True, cache: bool = True) -> dict[st
     return settings | kept if cache else settings
 
 
-@functools.cache
-def _spare_collector() -> None:
-    gc.set_threshold(10_000)  # objects; Python's 700 take 5% of a short run
-    gc.freeze()
-    atexit.register(gc.freeze)
-
-
 def start_application(*, float64: bool = True, cache: bool = True, devices: int | None = None) -> None:
     """Set JAX up for an application. Call it first: what concerns devices is fixed once JAX has run anything.
 
@@ -162,9 +154,11 @@ def start_application(*, float64: bool = True, cache: bool = True, devices: int 
     ValueError
         If ``devices`` is not a whole number >= 1, or is given after JAX has run something.
     """
+    gc.set_threshold(10_000)  # objects; Python's 700 take 5% of a short run
     import jax
 
-    _spare_collector()
+    gc.freeze()
+    atexit.register(gc.freeze)
     if devices is not None and (isinstance(devices, bool) or not isinstance(devices, int) or devices < 1):
         raise ValueError(f"devices = {devices!r} is not allowed: must be a whole number >= 1")
     for name, value in application_settings(float64=float64, cache=cache).items():

@@ -164,14 +164,14 @@ def _head(results: Mapping[str, Any]) -> str:
 Written by `uv run experiments/benchmarks/run.py` from `results.json`; `--render` renders it again without measuring.
 
 Contenders take turns (A B C, A B C, …) after a round of warming up, in one process per benchmark, PyTorch in a process
-of its own that times itself. The machine rests before each, and a short one then runs twice, the second time counting:
-threads of OpenBLAS and OpenMP go on spinning after their work. *Ours* runs as a sweep does, runs shared out over the
-cores, which JAX sees as devices. Given are medians over the rounds, and the medians (smallest to largest) of the ratios
-within a round; one that takes long runs in fewer rounds. *× ours* is the contender's time over that of the first row:
-above 1 we are faster. Compilation is measured apart; *first run* adds it to the median. Contenders are checked against
-each other in the same run, on losses, final states or errors; a loop returns its final state, or XLA would delete it.
-Operations and bytes are those that the contender's algorithm needs, compared with what NumPy reaches on the same
-machine.
+of its own that times itself. The machine rests before each, since threads of OpenBLAS and OpenMP go on spinning after
+their work; one that takes less than the rest then runs once to fill the caches, and the median of up to five more runs
+counts. *Ours* runs as a sweep does, runs shared out over the cores, which JAX sees as devices. Given are medians over
+the rounds, and the medians (smallest to largest) of the ratios within a round; one that takes long runs in fewer
+rounds. *× ours* is the contender's time over that of the first row: above 1 we are faster. Compilation is measured
+apart; *first run* adds it to the median. Contenders are checked against each other in the same run, on losses, final
+states or errors; a loop returns its final state, or XLA would delete it. Operations and bytes are those that the
+contender's algorithm needs, compared with what NumPy reaches on the same machine.
 
 ![Ratios](benchmarks.png)"""
 

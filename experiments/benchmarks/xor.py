@@ -88,19 +88,20 @@ def programs(steps: int) -> dict[str, Any]:
     """Our two trainers: arrays of a problem -> (losses and accuracies, final state)."""
     from theorylab.xor.config import Config, output_unit
     from theorylab.xor.data import Instance, Labels
-    from theorylab.xor.model import State, output
-    from theorylab.xor.train import train
+    from theorylab.xor.model import State, output, products
+    from theorylab.xor.train import train, train_products
 
     config = Config(
         num_train=N, input_dim=P, width=M, num_steps=steps, num_test=TESTS, mean_norm=NORM, learning_rate=RATE,
         init_scale=SCALE, sampler="full",
     )  # fmt: skip
+    unit = np.float32(RATE / (2 * N * np.sqrt(M)))  # of weights in the library
+    record_at = tuple(range(0, steps + 1, EVERY))
 
     def one(arrays: dict[str, Any], trainer: Trainer) -> Any:
         y, truth, signs = arrays["y"], arrays["truth"], arrays["signs"]
-        unit = RATE / (2 * N * np.sqrt(M))
         instance = Instance(
-            Labels(y, y, y, y), arrays["x"], signs, arrays["w"] / np.float32(unit), arrays["tests"],
+            Labels(y, y, y, y), arrays["x"], signs, arrays["w"], arrays["tests"],
             jnp.zeros((M, TESTS), jnp.float32), jnp.float32(0),
         )  # fmt: skip
 
@@ -109,8 +110,18 @@ def programs(steps: int) -> dict[str, Any]:
             right = jnp.mean(jnp.where(truth * output(signs, state.test) > 0, 1.0, 0.0))
             return {"loss": loss, "accuracy": right}
 
-        chosen = dataclasses.replace(config, trainer=trainer)
-        final, records = train(instance, chosen, record, tuple(range(0, steps + 1, EVERY)))
+        if trainer == "gram":
+            parts = products(instance, config)
+            # The weights enter through these alone, which are small: it is they that are brought to the unit.
+            parts = parts._replace(
+                initial=parts.initial / unit,
+                test_initial=parts.test_initial / unit,
+                mean_initial=parts.mean_initial / unit,
+            )
+            final, records = train_products(parts, y, signs, config, record, record_at)
+        else:
+            instance = instance._replace(weights=arrays["w"] / unit)
+            final, records = train(instance, dataclasses.replace(config, trainer="direct"), record, record_at)
         return jnp.stack([records["loss"], records["accuracy"]], -1), final
 
     return {"ours": partial(one, trainer="gram"), "ours, whole weights": partial(one, trainer="direct")}

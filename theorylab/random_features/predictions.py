@@ -11,9 +11,9 @@ from theorylab.lab.setting import Observables, Theory
 from theorylab.numerics.spectra import Spectrum
 from theorylab.random_features import kernel_spectra
 from theorylab.random_features.config import REAL_DATA, Config
-from theorylab.random_features.theory.implicit import effective_ridges
+from theorylab.random_features.theory.implicit import effective_ridges, learnabilities
 from theorylab.random_features.theory.power_law import corrected_errors, corrected_problem
-from theorylab.random_features.theory.risk import errors_at, finite_population_test_error, mean_learnabilities
+from theorylab.random_features.theory.risk import errors_at, finite_population_test_error
 from theorylab.random_features.train import measured_modes, simulate
 
 MORE_IS_BETTER = "Simon, Karkada, Ghosh and Belkin 2023, arXiv 2311.14646"
@@ -51,7 +51,7 @@ def predict_effective_ridge(key: jax.Array, config: Config) -> Observables:
             spare_samples=solution.spare_samples,
         )
     if config.model == "gaussian":
-        learned = mean_learnabilities(spectrum, config.num_samples, config.num_features, config.ridge)
+        learned, _ = learnabilities(jnp.asarray(spectrum.eigenvalues), solution.gamma)
         errors["learned_coefficients"] = learned[jnp.array(measured_modes(config)) - 1]
     return errors
 

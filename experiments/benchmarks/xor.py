@@ -203,8 +203,9 @@ def trainers(rounds: int, steps: int, drawn: list[dict[str, np.ndarray]], torch:
         PRODUCTS: lambda: [products_alone(p) for p in drawn],
     }
     outcome = race(contenders, rounds, check=check)
-    flops = {name: operations(steps)["gram" if name == "ours" else "direct"] for name in outcome.wall}
-    flops[PRODUCTS] = operations(0)["products"]
+    needed = operations(steps)
+    flops = {name: needed["gram" if name == "ours" else "direct"] for name in outcome.wall}
+    flops[PRODUCTS] = needed["products"]
     return rows_of(
         f"{steps} steps",
         outcome,

@@ -189,8 +189,6 @@ def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any])
     ]
     if all(theory.valid(cell) is not None for cell in cells):
         return None
-    if theory.predicts and name not in theory.predicts:
-        return None
     prediction = predict(
         panel.setting, config, grid, seeds=panel.data.sizes["seed"], base_seed=panel.base_seed, theory=theory,
         observables=(name,),

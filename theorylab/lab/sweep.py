@@ -472,12 +472,13 @@ def predict(
     coords["seed"] = np.arange(seeds)
     lead = (*plan.dims, "seed")
     arrays: dict[str, np.ndarray] = {}
+    silent = False
     if observables is not None:
-        names = [setting.observable(name).name for name in observables]
+        names = {setting.observable(name).name for name in observables}
+        silent = bool(theory.predicts) and names.isdisjoint(theory.predicts)
         theory = dataclasses.replace(theory, predict=_only(theory.predict, names))
-    for config_cell, index, values in (_predict_compiled if theory.traceable else _predict_on_host)(
-        setting, plan, theory, seeds, base_seed
-    ):
+    evaluate = _predict_compiled if theory.traceable else _predict_on_host
+    for config_cell, index, values in () if silent else evaluate(setting, plan, theory, seeds, base_seed):
         coords |= {name: np.asarray(v) for name, v in setting.coords(config_cell).items()}
         for name, value in values.items():
             if name not in arrays:
@@ -495,7 +496,7 @@ def predict(
 Blocks = Iterator[tuple[Any, dict[str, slice], dict[str, np.ndarray]]]
 
 
-def _only(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+def _only(function: Callable[..., Any], names: set[str]) -> Callable[..., Any]:
     def chosen(key: Any, config: Any) -> dict[str, Any]:
         return {name: value for name, value in function(key, config).items() if name in names}
 

@@ -14,7 +14,7 @@ from theorylab.catalogue import Preset
 if TYPE_CHECKING:
     import xarray
 
-    from theorylab.lab.setting import Case, Setting
+    from theorylab.contract import Case, Setting
 
 
 def store_of(folder: str | Path, preset: str, setting: str, name: str) -> Path:
@@ -68,7 +68,7 @@ def command(
     """
     import tyro
 
-    from theorylab.runtime import start_application
+    from theorylab.runtime import configure
 
     def main(preset: Preset = "default", folder: Path = Path("results"), only: tuple[str, ...] = ()) -> None:
         """Run experiments.
@@ -82,7 +82,7 @@ def command(
         only
             Names of experiments; all if empty.
         """
-        start_application()
+        configure()
         known = list(experiments(preset))
         for name in only:
             if name not in known:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.common import command, run_case
 from theorylab.catalogue import Preset
-from theorylab.grokking import SETTING, Config
-from theorylab.grokking.config import MEMORISATION, PUBLISHED
-from theorylab.lab.setting import Case
-from theorylab.lab.sweep import predict
+from theorylab.contract import Case
+from theorylab.lab.predict import predict
+from theorylab.settings.two_layer.grokking import SETTING, Config
+from theorylab.settings.two_layer.grokking.config import MEMORISATION, PUBLISHED
 
 if TYPE_CHECKING:
     import xarray

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from experiments.common import command, run_case
 from theorylab.catalogue import Preset
-from theorylab.grokking import SETTING, Config
-from theorylab.lab.setting import Case
+from theorylab.contract import Case
+from theorylab.settings.two_layer.grokking import SETTING, Config
 
 if TYPE_CHECKING:
     import xarray

@@ -46,9 +46,9 @@ def runs(preset: Preset) -> dict[str, Run]:
 
 def _scale_runs(preset: Preset) -> dict[str, Run]:
     """Output scales from rich to lazy."""
-    from theorylab.grokking.images import mnist_task
-    from theorylab.grokking.modular_addition import modular_addition
-    from theorylab.grokking.networks import MLP, Transformer
+    from theorylab.settings.two_layer.grokking.images import mnist_task
+    from theorylab.settings.two_layer.grokking.modular_addition import modular_addition
+    from theorylab.settings.two_layer.grokking.networks import MLP, Transformer
 
     tiny, large = preset == "tiny", preset == "paper"
     modulus = 5 if tiny else 113 if large else 23
@@ -84,8 +84,8 @@ def _scale_runs(preset: Preset) -> dict[str, Run]:
 
 def _stability_runs(preset: Preset) -> dict[str, Run]:
     """Cross-entropy without weight decay: three ways to train one network on modular addition."""
-    from theorylab.grokking.modular_addition import modular_addition
-    from theorylab.grokking.networks import MLP
+    from theorylab.settings.two_layer.grokking.modular_addition import modular_addition
+    from theorylab.settings.two_layer.grokking.networks import MLP
 
     tiny, large = preset == "tiny", preset == "paper"
     modulus, width = (5, 16) if tiny else (113, 200) if large else (23, 100)
@@ -116,7 +116,7 @@ def train(run: Run) -> xarray.Dataset:
     """Train all seeds and values of an experiment in one program, in float32."""
     import xarray
 
-    from theorylab.grokking.networks import train_classifier
+    from theorylab.settings.two_layer.grokking.networks import train_classifier
 
     steps = log_spaced_steps(run.num_steps, 12)
     module = run.module()

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from experiments.common import command, run_case
 from theorylab.catalogue import Preset
-from theorylab.lab.setting import Case
-from theorylab.linear_attention import SETTING, Config
-from theorylab.linear_attention.config import FLOW, LAYER, PRESETS, SEPARATE, TWO_LAYERS
+from theorylab.contract import Case
+from theorylab.settings.in_context.linear_attention import SETTING, Config
+from theorylab.settings.in_context.linear_attention.config import FLOW, LAYER, PRESETS, SEPARATE, TWO_LAYERS
 
 if TYPE_CHECKING:
     import xarray

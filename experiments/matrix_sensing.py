@@ -18,11 +18,11 @@ import numpy as np
 
 from experiments.common import command, run_case
 from theorylab.catalogue import Preset
-from theorylab.lab.setting import Case
-from theorylab.matrix_sensing import SETTING, Config
-from theorylab.matrix_sensing.config import ASYMMETRIC, SUBGM
-from theorylab.matrix_sensing.data import Instance
-from theorylab.matrix_sensing.predictions import draw
+from theorylab.contract import Case
+from theorylab.settings.factorisation.matrix_sensing import SETTING, Config
+from theorylab.settings.factorisation.matrix_sensing.config import ASYMMETRIC, SUBGM
+from theorylab.settings.factorisation.matrix_sensing.data import Instance
+from theorylab.settings.factorisation.matrix_sensing.predictions import draw
 
 if TYPE_CHECKING:
     import xarray

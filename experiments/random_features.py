@@ -23,14 +23,18 @@ from jax.custom_batching import sequential_vmap
 
 from experiments.common import command, run_case
 from theorylab.catalogue import Preset
-from theorylab.lab.setting import Case, Observable, Setting
-from theorylab.random_features import SETTING, Config
-from theorylab.random_features.config import REAL_DATA
-from theorylab.random_features.data import Problem, sample
-from theorylab.random_features.model import ridge_path, solve
-from theorylab.random_features.predictions import spectrum_of
-from theorylab.random_features.theory import effective_ridges, finite_population_test_error, predict_errors
-from theorylab.random_features.theory.optimal_ridge import optimal_envelope
+from theorylab.contract import Case, Observable, Setting
+from theorylab.settings.kernels.random_features import SETTING, Config
+from theorylab.settings.kernels.random_features.config import REAL_DATA
+from theorylab.settings.kernels.random_features.data import Problem, sample
+from theorylab.settings.kernels.random_features.model import ridge_path, solve
+from theorylab.settings.kernels.random_features.predictions import spectrum_of
+from theorylab.settings.kernels.random_features.theory import (
+    effective_ridges,
+    finite_population_test_error,
+    predict_errors,
+)
+from theorylab.settings.kernels.random_features.theory.optimal_ridge import optimal_envelope
 
 if TYPE_CHECKING:
     import xarray

@@ -18,12 +18,12 @@ import numpy as np
 
 from experiments.common import command, run_case
 from theorylab.catalogue import Preset
+from theorylab.contract import Case
 from theorylab.lab.grid import seed_keys
-from theorylab.lab.setting import Case
-from theorylab.xor import SETTING, Config, at_ratio
-from theorylab.xor.data import sample, sample_labels
-from theorylab.xor.theory import cell_model
-from theorylab.xor.train import recorded_steps, train
+from theorylab.settings.two_layer.xor import SETTING, Config, at_ratio
+from theorylab.settings.two_layer.xor.data import sample, sample_labels
+from theorylab.settings.two_layer.xor.theory import cell_model
+from theorylab.settings.two_layer.xor.train import recorded_steps, train
 
 if TYPE_CHECKING:
     import xarray

@@ -38,7 +38,7 @@ def test_paper_presets(name, case):
     plan = make_plan(setting, case.config, case.grid)
     _, cell = list(plan.static_cells())[-1]
     functions = [setting.simulate]
-    functions += [theory.predict for theory in setting.theories if theory.traceable and theory.valid(cell) is None]
+    functions += [theory.predict for theory in setting.theories if theory.traceable and theory.holds(cell) is None]
     for function in functions:
         assert lower(function, cell, plan.scalar, [len(plan.grid[n]) for n in plan.scalar]).platforms == PLATFORMS
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import toy
 
-from theorylab.lab import plotting
 from theorylab.lab.grid import make_plan
 from theorylab.lab.sweep import sweep
+from theorylab.verdict import plotting
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the benchmarks are run from the root of the repository

@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from theorylab.lab.setting import (
+from theorylab.contract import (
+    ROUNDING,
     Case,
     ConfigError,
     Observable,
@@ -13,7 +14,6 @@ from theorylab.lab.setting import (
     Setting,
     Theory,
     config,
-    rounding_error,
     scalar,
     size,
 )
@@ -82,20 +82,19 @@ def check_config(config):
         raise ConfigError("num_samples = 13 is not allowed: must not be unlucky")
 
 
-EXACT = Theory("exact", exact, "exact", "arithmetic", finite_size=rounding_error)
+EXACT = Theory("exact", exact, "exact", "arithmetic", error=ROUNDING)
 ENSEMBLE = Theory("ensemble", ensemble, "ensemble", "law of large numbers")
 ON_HOST = Theory(
     "on_host",
     on_host,
     "ensemble",
     "the same, in Python",
-    valid=lambda c: None if c.num_samples >= 20 else f"num_samples = {c.num_samples} is below 20",
+    holds=lambda c: None if c.num_samples >= 20 else f"num_samples = {c.num_samples} is below 20",
     traceable=False,
 )
 WRONG = Theory("wrong", wrong, "ensemble", "a slightly wrong variance")
 
 SETTING = Setting(
-    name="toy",
     title="The sample mean",
     papers=(Paper("On means", "A. Author", 1900, "Journal", "0000.00000", "@article{a}"),),
     config=Config,

@@ -6,37 +6,74 @@ Names are imported where they are used, so that ``import theorylab`` costs next 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from theorylab.catalogue import SETTINGS, get
+    from theorylab.contract import Case, ConfigError, ContractError, Observable, Paper, Setting, Theory
+    from theorylab.contract.papers import cite
+    from theorylab.lab.predict import predict
+    from theorylab.lab.store import StoreError, open_results
+    from theorylab.lab.sweep import sweep
+    from theorylab.runtime import configure
+    from theorylab.training import gradient_descent
+    from theorylab.verdict.compare import check, compare
 
 __version__ = "0.1.0"
 
-# The public face: name -> module that defines it.
+# The public face: name -> module that defines it. The imports above say the same to type checkers; a test compares.
 _PUBLIC = {
-    "get": "theorylab.catalogue",
     "SETTINGS": "theorylab.catalogue",
-    "start_application": "theorylab.runtime",
-    "sweep": "theorylab.lab.sweep",
-    "predict": "theorylab.lab.sweep",
+    "get": "theorylab.catalogue",
+    "Case": "theorylab.contract",
+    "ConfigError": "theorylab.contract",
+    "ContractError": "theorylab.contract",
+    "Observable": "theorylab.contract",
+    "Paper": "theorylab.contract",
+    "Setting": "theorylab.contract",
+    "Theory": "theorylab.contract",
+    "cite": "theorylab.contract.papers",
+    "predict": "theorylab.lab.predict",
+    "StoreError": "theorylab.lab.store",
     "open_results": "theorylab.lab.store",
-    "compare": "theorylab.lab.compare",
-    "cite": "theorylab.lab.citation",
+    "sweep": "theorylab.lab.sweep",
+    "configure": "theorylab.runtime",
     "gradient_descent": "theorylab.training",
+    "check": "theorylab.verdict.compare",
+    "compare": "theorylab.verdict.compare",
 }
+_ROOMS = ("catalogue", "contract", "gallery", "lab", "numerics", "runtime", "settings", "training", "verdict")
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "SETTINGS",
+    "Case",
+    "ConfigError",
+    "ContractError",
+    "Observable",
+    "Paper",
+    "Setting",
+    "StoreError",
+    "Theory",
+    "__version__",
+    "check",
+    "cite",
+    "compare",
+    "configure",
+    "get",
+    "gradient_descent",
+    "open_results",
+    "predict",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
-    from theorylab.catalogue import SETTINGS
-
-    if name in SETTINGS or name in ("lab", "numerics", "training", "catalogue", "runtime"):
+    if name in _ROOMS:
         return importlib.import_module(f"theorylab.{name}")
     raise AttributeError(f"module 'theorylab' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    from theorylab.catalogue import SETTINGS
-
-    return sorted([*__all__, *SETTINGS])
+    return sorted([*__all__, *_ROOMS])

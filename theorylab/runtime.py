@@ -1,9 +1,7 @@
-"""Process-wide settings that applications, and only applications, choose at start."""
+"""Process-wide settings that notebooks, scripts and the command line choose at start, and which processes there are."""
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import re
 from collections.abc import Mapping
@@ -119,7 +117,7 @@ def cache_directory() -> Path:
 
 
 def application_settings(*, float64: bool = True, cache: bool = True) -> dict[str, Any]:
-    """Values of JAX's configuration that :func:`start_application` sets, devices apart."""
+    """Values of JAX's configuration that :func:`configure` sets, devices apart."""
     # A GPU's TF32 products must not pose as a gap between theory and experiment.
     settings = {"jax_enable_x64": float64, "jax_default_matmul_precision": "highest"}
     kept = {
@@ -130,14 +128,11 @@ def application_settings(*, float64: bool = True, cache: bool = True) -> dict[st
     return settings | kept if cache else settings
 
 
-def start_application(*, float64: bool = True, cache: bool = True, devices: int | None = None) -> None:
-    """Set JAX up for an application. Call it first: what concerns devices is fixed once JAX has run anything.
+def configure(*, float64: bool = True, cache: bool = True, devices: int | None = None) -> None:
+    """Set JAX up for a notebook or a script. Call it first: what concerns devices is fixed once JAX has run anything.
 
-    The library itself follows its inputs' precision and devices and never calls this.
-
-    Python's search for unreachable cycles then passes over the modules loaded so far and, at exit, over everything:
-    the process's memory goes back at once, half a second earlier. What only a destructor would write must be closed
-    before, as a ``with`` block does.
+    It sets precision, cache and devices, and nothing else. The library itself follows its inputs' precision and
+    devices and never calls this.
 
     Parameters
     ----------
@@ -154,11 +149,8 @@ def start_application(*, float64: bool = True, cache: bool = True, devices: int 
     ValueError
         If ``devices`` is not a whole number >= 1, or is given after JAX has run something.
     """
-    gc.set_threshold(10_000)  # objects; Python's 700 take 5% of a short run
     import jax
 
-    gc.freeze()
-    atexit.register(gc.freeze)
     if devices is not None and (isinstance(devices, bool) or not isinstance(devices, int) or devices < 1):
         raise ValueError(f"devices = {devices!r} is not allowed: must be a whole number >= 1")
     for name, value in application_settings(float64=float64, cache=cache).items():
@@ -171,6 +163,4 @@ def start_application(*, float64: bool = True, cache: bool = True, devices: int 
             jax.config.update("jax_num_cpu_devices", devices or own_cores(os.environ))
         except RuntimeError as error:  # JAX has run something: its devices stay as they are
             if devices is not None:
-                raise ValueError(f"devices = {devices} comes too late: start the application first") from error
-    # Batches of small matrices: LAPACK's own threads would get into the way of XLA's. SciPy is loaded later than this.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+                raise ValueError(f"devices = {devices} comes too late: call configure first") from error

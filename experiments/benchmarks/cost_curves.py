@@ -153,10 +153,10 @@ def measure(rounds: int, only: str | None = None) -> list[dict[str, Any]]:
     """Points of every setting whose name contains ``only``."""
     import warnings
 
-    from theorylab.runtime import start_application
+    from theorylab.runtime import configure
 
     rounds = min(rounds, 3)
-    start_application(cache=False)
+    configure(cache=False)
     warnings.filterwarnings("ignore", category=UserWarning, module="theorylab")
     points = []
     for name in CURVES:
@@ -185,7 +185,7 @@ def draw(points: Sequence[Mapping[str, Any]]) -> Figure:
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
-    from theorylab.lab.plotting import COLOURS
+    from theorylab.verdict.plotting import COLOURS
 
     axes = ("seeds", "width", "samples", "steps")
     found_names = names(points)

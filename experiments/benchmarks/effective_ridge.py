@@ -20,8 +20,8 @@ from scipy.optimize import brentq
 
 from experiments.benchmarks.racing import Row, Timing, check_close, compiled, main, race, rows_of, timed
 from theorylab.numerics.spectra import power_law
-from theorylab.random_features.theory import effective_ridges
-from theorylab.runtime import start_application
+from theorylab.runtime import configure
+from theorylab.settings.kernels.random_features.theory import effective_ridges
 
 NUM_MODES, NUM_SAMPLES, EAGER_STRIDE = 1000, 200, 30
 EIGENVALUES = np.arange(1, NUM_MODES + 1) ** -1.5
@@ -85,7 +85,7 @@ def scaled_eager() -> Timing:
 
 
 def measure(rounds: int) -> list[Row]:
-    start_application(cache=False)
+    configure(cache=False)
     spectrum = power_law(NUM_MODES, 1.5, 1.5)
     ridges, widths = (jnp.asarray(column) for column in np.array(points()).T)
 

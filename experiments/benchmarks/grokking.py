@@ -29,7 +29,7 @@ from experiments.benchmarks.racing import (
     race,
     rows_of,
 )
-from theorylab.runtime import start_application
+from theorylab.runtime import configure
 
 EPS, EVERY = 0.5, 10
 WORKLOADS: dict[str, dict[str, Any]] = {
@@ -83,8 +83,13 @@ def numpy_by_hand(data: dict[str, np.ndarray], steps: int) -> np.ndarray:
 
 def trainer(kind: str, steps: int) -> Callable[[dict[str, Any]], Any]:
     """Ours, data of one run -> (losses, final state): "moments" or "generic"."""
-    from theorylab.grokking.model import moments_of, moments_output, network_output, quadratic_activation
-    from theorylab.grokking.train import MomentState, moment_step, train_network
+    from theorylab.settings.two_layer.grokking.model import (
+        moments_of,
+        moments_output,
+        network_output,
+        quadratic_activation,
+    )
+    from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, train_network
     from theorylab.training.iterate import iterate
 
     activation = quadratic_activation(EPS)
@@ -214,7 +219,7 @@ def widths(rounds: int) -> list[Row]:
 
 
 def measure(rounds: int) -> list[Row]:
-    start_application(float64=False, cache=False)
+    configure(float64=False, cache=False)
     return trainers("small", rounds) + trainers("paper", rounds) + widths(rounds)
 
 

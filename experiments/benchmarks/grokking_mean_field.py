@@ -13,16 +13,16 @@ from functools import partial
 import jax
 
 from experiments.benchmarks.racing import Row, compiled, main, race, rows_of
-from theorylab.grokking.theory.dmft import Model, dmft
-from theorylab.grokking.theory.dmft_seed import noise_driven_dmft
-from theorylab.runtime import start_application
+from theorylab.runtime import configure
+from theorylab.settings.two_layer.grokking.theory.dmft import Model, dmft
+from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 
 MODEL = Model(output_scale=1.0, quadratic_coeff=0.5, scaled_learning_rate=0.12, sample_ratio=4.0)
 OPTIONS = {"num_steps": 60, "num_particles": 1000}
 
 
 def measure(rounds: int) -> list[Row]:
-    start_application(cache=False)
+    configure(cache=False)
     key = jax.random.key(0)
     programs = {
         "ours, planted": lambda key: dmft(key, MODEL, spike_overlap=0.1, **OPTIONS),

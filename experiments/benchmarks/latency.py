@@ -25,11 +25,11 @@ from experiments.benchmarks.racing import Row, Timing, main, race, rows_of
 ROOT = Path(__file__).parents[2]
 FIRST_FIGURE = """
 import theorylab as tl
-tl.start_application()
-from theorylab.lab import plotting
-from theorylab.lab.overview import overview
-from theorylab.lab.setting import Case
-from theorylab.random_features import SETTING, Config
+tl.configure()
+from theorylab.verdict import plotting
+from theorylab.verdict.overview import overview
+from theorylab.contract import Case
+from theorylab.settings.kernels.random_features import SETTING, Config
 config = Config(num_samples=60, num_features=90, num_modes=200)
 case = Case("first figure", config, {"ridge": (0.01, 0.1, 1.0, 10.0)}, seeds=8)
 data = tl.sweep(SETTING, case.config, case.grid, seeds=case.seeds)

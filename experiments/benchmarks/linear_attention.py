@@ -31,12 +31,12 @@ from experiments.benchmarks.racing import (
     race,
     rows_of,
 )
-from theorylab.linear_attention import Config
-from theorylab.linear_attention.config import LAYER
-from theorylab.linear_attention.data import Prompts, sample_prompts, sample_statistics
-from theorylab.linear_attention.model import Layer, effective_layer, init_layer
-from theorylab.linear_attention.train import optimizer, squared_error, train_layer
-from theorylab.runtime import start_application
+from theorylab.runtime import configure
+from theorylab.settings.in_context.linear_attention import Config
+from theorylab.settings.in_context.linear_attention.config import LAYER
+from theorylab.settings.in_context.linear_attention.data import Prompts, sample_prompts, sample_statistics
+from theorylab.settings.in_context.linear_attention.model import Layer, effective_layer, init_layer
+from theorylab.settings.in_context.linear_attention.train import optimizer, squared_error, train_layer
 
 DIM, CONTEXT, BATCH, SEEDS, STEPS = 10, 20, 1000, 2, 40
 BASE = Config(
@@ -119,7 +119,7 @@ def given_loss(arrays: dict[str, np.ndarray]) -> float:
 
 
 def measure(rounds: int) -> list[Row]:
-    start_application(float64=False, cache=False)
+    configure(float64=False, cache=False)
     keys = jax.random.split(jax.random.key(0), SEEDS)
     statistics = dataclasses.replace(BASE, training="statistics")
     programs = {

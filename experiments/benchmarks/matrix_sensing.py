@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
-from theorylab.runtime import start_application
+from theorylab.runtime import configure
 
 N, RANK, M, RANKS, SCALES, RATE = 50, 3, 1000, (3, 5, 10, 20), (0.1, 0.5), 0.1
 STEPS, EVERY = 500, 10
@@ -100,11 +100,11 @@ def work(name: str, steps: int) -> tuple[float, float]:
 
 
 def measure(rounds: int, steps: int = STEPS) -> list[Row]:
-    from theorylab.matrix_sensing.config import Config
-    from theorylab.matrix_sensing.data import Instance, sample
-    from theorylab.matrix_sensing.train import sweep_ranks
+    from theorylab.settings.factorisation.matrix_sensing.config import Config
+    from theorylab.settings.factorisation.matrix_sensing.data import Instance, sample
+    from theorylab.settings.factorisation.matrix_sensing.train import sweep_ranks
 
-    start_application(cache=False)
+    configure(cache=False)
     config = Config(
         operator="gaussian", dim=N, target_rank=RANK, model_rank=max(RANKS), num_measurements=M, init_scale=1.0,
         num_steps=steps, learning_rate=RATE,

@@ -382,7 +382,7 @@ def draw(results: Mapping[str, Any]) -> Figure:
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
-    from theorylab.lab.plotting import COLOURS
+    from theorylab.verdict.plotting import COLOURS
 
     colours = dict(zip(KINDS, COLOURS, strict=False))
     figure, axes = plt.subplots(figsize=(8.5, 4.8))

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
-from theorylab.random_features.config import Config
-from theorylab.random_features.data import Problem, sample
-from theorylab.random_features.width_sweep import sweep_widths
-from theorylab.runtime import start_application
+from theorylab.runtime import configure
+from theorylab.settings.kernels.random_features.config import Config
+from theorylab.settings.kernels.random_features.data import Problem, sample
+from theorylab.settings.kernels.random_features.width_sweep import sweep_widths
 
 WIDTHS = (20, 50, 80, 100, 120, 160, 200, 300)
 RIDGES = np.geomspace(1e-6, 5, 9)
@@ -102,7 +102,7 @@ def jit_loop(problems: list[Problem]) -> tuple[Callable[[], np.ndarray], float]:
 
 
 def measure(rounds: int) -> list[Row]:
-    start_application(cache=False)
+    configure(cache=False)
     warnings.filterwarnings("ignore", message="Ill-conditioned")
     problems = instances()
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *problems)

@@ -139,7 +139,7 @@ def store(results: dict[str, Any], folder: Path) -> None:
 def write(results: dict[str, Any], folder: Path) -> None:
     """Write the raw numbers, the page and the figures."""
     from experiments.benchmarks import cost_curves
-    from theorylab.lab import plotting
+    from theorylab.verdict import plotting
 
     store(results, folder)
     (folder / "README.md").write_text(page.render(results), encoding="utf-8")

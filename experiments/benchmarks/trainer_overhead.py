@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from experiments.benchmarks.racing import Row, compiled, main, race, rows_of
-from theorylab.runtime import start_application
+from theorylab.runtime import configure
 from theorylab.training import gradient_descent, iterate, log_spaced_steps
 
 
@@ -83,7 +83,7 @@ def programs(work: Workload) -> dict[str, Callable[[jax.Array], Any]]:
 
 
 def measure(rounds: int) -> list[Row]:
-    start_application(cache=False)
+    configure(cache=False)
     rows, rate = [], jnp.float64(1e-3)
     for work in workloads(jax.random.key(0)):
         ready = {name: compiled(jax.jit(program), rate) for name, program in programs(work).items()}

@@ -36,7 +36,7 @@ from experiments.benchmarks.racing import (
     rows_of,
     timed,
 )
-from theorylab.runtime import start_application
+from theorylab.runtime import configure
 
 N, P, M, TESTS, SEEDS, EVERY, LENGTHS = 80, 8000, 128, 200, 2, 10, (20, 200)
 RATE, SCALE, NORM = 0.02, 1e-4, 20.0  # outputs of order 1 after some tens of steps
@@ -86,10 +86,10 @@ def products_alone(problem: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
 
 def programs(steps: int) -> dict[str, Any]:
     """Our two trainers: arrays of a problem -> (losses and accuracies, final state)."""
-    from theorylab.xor.config import Config, output_unit
-    from theorylab.xor.data import Instance, Labels
-    from theorylab.xor.model import State, output, products
-    from theorylab.xor.train import train, train_products
+    from theorylab.settings.two_layer.xor.config import Config, output_unit
+    from theorylab.settings.two_layer.xor.data import Instance, Labels
+    from theorylab.settings.two_layer.xor.model import State, output, products
+    from theorylab.settings.two_layer.xor.train import train, train_products
 
     config = Config(
         num_train=N, input_dim=P, width=M, num_steps=steps, num_test=TESTS, mean_norm=NORM, learning_rate=RATE,
@@ -216,10 +216,10 @@ def trainers(rounds: int, steps: int, drawn: list[dict[str, np.ndarray]], torch:
 
 def input_dimension(rounds: int) -> list[Row]:
     """200 steps at two input dimensions, set-up excluded; the fastest of five runs each, since they are short."""
-    from theorylab.xor.config import Config
-    from theorylab.xor.data import sample
-    from theorylab.xor.model import products
-    from theorylab.xor.train import train_products
+    from theorylab.settings.two_layer.xor.config import Config
+    from theorylab.settings.two_layer.xor.data import sample
+    from theorylab.settings.two_layer.xor.model import products
+    from theorylab.settings.two_layer.xor.train import train_products
 
     contenders: dict[str, Callable[[], Any]] = {}
     seconds = {}
@@ -247,7 +247,7 @@ def input_dimension(rounds: int) -> list[Row]:
 def papers_experiment() -> Row:
     """The paper's experiment at its full size, 8 instances, from nothing."""
     from theorylab.lab.sweep import sweep
-    from theorylab.xor import SETTING, Config
+    from theorylab.settings.two_layer.xor import SETTING, Config
 
     jax.config.update("jax_enable_x64", True)
     timing = timed(lambda: sweep(SETTING, Config(width=1000, num_steps=30), {}, seeds=8))
@@ -256,7 +256,7 @@ def papers_experiment() -> Row:
 
 
 def measure(rounds: int) -> list[Row]:
-    start_application(float64=False, cache=False)
+    configure(float64=False, cache=False)
     drawn = problems()
     rows = []
     with TorchProcess("xor", {name: np.stack([p[name] for p in drawn]) for name in NAMES}) as torch:

@@ -12,11 +12,11 @@ import pytest
 import toy
 from forks import Forks
 
+from theorylab.contract import ConfigError
 from theorylab.lab import store as results
-from theorylab.lab.setting import ConfigError
 from theorylab.lab.store import StoreError, open_results
 from theorylab.lab.sweep import _shares, create_store, sweep
-from theorylab.runtime import find_processes, own_cores, own_gpus, start_application
+from theorylab.runtime import configure, find_processes, own_cores, own_gpus
 
 GRID = {"num_samples": (10, 20), "mean": (0.0, 1.0, 2.0)}
 VARIABLES = ("sample_mean", "second_moment", "path", "first_bad_step")
@@ -381,12 +381,12 @@ def test_unbound_processes_of_a_node_share_its_cores(monkeypatch):
 @pytest.mark.parametrize("devices", [0, 1.5, True])
 def test_a_bad_number_of_devices_is_refused(devices):
     with pytest.raises(ValueError, match=f"devices = {devices!r} is not allowed"):
-        start_application(devices=devices, cache=False)
+        configure(devices=devices, cache=False)
 
 
 def test_devices_cannot_change_once_jax_has_run():
     before = jax.local_devices()
     with pytest.raises(ValueError, match="devices = 7 comes too late"):
-        start_application(devices=7, cache=False)
-    start_application(cache=False)  # a default is no demand
+        configure(devices=7, cache=False)
+    configure(cache=False)  # a default is no demand
     assert jax.local_devices() == before

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import toy
 
+from theorylab.contract import ConfigError
 from theorylab.lab.grid import map_first, seed_keys
+from theorylab.lab.predict import predict
 from theorylab.lab.program import calls_host
-from theorylab.lab.setting import ConfigError
-from theorylab.lab.sweep import predict, sweep
+from theorylab.lab.sweep import sweep
 
 
 def test_cells_equal_single_simulations():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from theorylab.lab.setting import ConfigError, Setting, check_value, scalar_fields, static_fields
+from theorylab.contract import ConfigError, Setting, check_values, scalar_fields, static_fields
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -65,19 +64,14 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     ConfigError
         For an unknown field, an empty or repeated list of values, or any cell that the setting rejects.
     """
-    values_of = {name: tuple(values) for name, values in (grid or {}).items()}
-    fields = {field.name: field for field in dataclasses.fields(setting.config)}
-    hints = typing.get_type_hints(setting.config)
-    for name, values in values_of.items():
-        if name not in fields:
-            raise ConfigError(f"{setting.name} has no field {name!r}: choose one of {', '.join(fields)}")
-        if not values:
-            raise ConfigError(f"{name} = [] is not allowed: a sweep needs at least one value")
-        if len(set(values)) < len(values):
-            raise ConfigError(f"{name} = {list(values)} is not allowed: values must be distinct")
-        for value in values:
-            check_value(fields[name], hints[name], value)
-    setting.validate(dataclasses.replace(config, **{name: values[0] for name, values in values_of.items()}))
+    if not isinstance(config, setting.config):
+        raise ConfigError(f"{setting.name} needs a {setting.config.__qualname__}, not {type(config).__qualname__}")
+    if not isinstance(grid, Mapping | None):
+        raise ConfigError(f"grid = {grid!r} is not allowed: must be a dictionary of fields and lists of values")
+    values_of = {name: check_values(config, name, values) for name, values in (grid or {}).items()}
+    # A swept field's value in the base configuration is never used: it need not fit.
+    first = {name: values[0] for name, values in values_of.items()}
+    config = setting.validate(dataclasses.replace(config, **first))
     plan = Plan(
         config=config,
         grid=values_of,
@@ -147,3 +141,17 @@ def scalar_leaves(config: Any) -> Any:
 def scalar_values(plan: Plan) -> tuple[np.ndarray, ...]:
     """Values of the swept scalars, one float64 array per field of ``plan.scalar``."""
     return tuple(np.asarray(plan.grid[name], dtype=float) for name in plan.scalar)
+
+
+def block_index(plan: Plan, chosen: dict[str, int], block: tuple[slice, ...]) -> dict[str, slice]:
+    """Where a block over (seed, *scalars) of one combination of static fields lies, by dimension."""
+    index = {name: slice(i, i + 1) for name, i in chosen.items()}
+    return index | dict(zip(("seed", *plan.scalar), block, strict=True))
+
+
+def ordered(plan: Plan, value: np.ndarray) -> np.ndarray:
+    """Bring a program's output (seed, *scalars, *inner) into the order (*grid, seed, *inner)."""
+    lead = 1 + len(plan.scalar)
+    scalars = [1 + plan.scalar.index(name) for name in plan.dims if name in plan.scalar]
+    value = np.transpose(value, (*scalars, 0, *range(lead, value.ndim)))
+    return np.expand_dims(value, [i for i, name in enumerate(plan.dims) if name in plan.static])

@@ -48,16 +48,18 @@ def share_out(function: Callable[..., Any], devices: Sequence[jax.Device], share
 class Program:
     """A function of (key, config) over seeds and swept scalars: traced once, compiled for a block that fits.
 
-    ``lengths`` and ``block`` are over (seed, *scalars); seeds are shared out over the local devices.
+    ``seeds`` is their number, or an array of seed numbers. ``lengths`` and ``block`` are over (seed, *scalars); seeds
+    are shared out over the local devices.
     """
 
-    def __init__(self, function: Callable[..., Any], config: Any, plan: Plan, seeds: int):
+    def __init__(self, function: Callable[..., Any], config: Any, plan: Plan, seeds: int | np.ndarray):
         self.values = scalar_values(plan)
         self.names = plan.scalar
         self.config = scalar_leaves(config)
         self.devices = jax.local_devices()
         self.function = function
-        self.lengths = (seeds, *(len(v) for v in self.values))
+        self.seeds = None if isinstance(seeds, int) else seeds
+        self.lengths = (seeds if isinstance(seeds, int) else len(seeds), *(len(v) for v in self.values))
         self.block = self.lengths
         self.compiled: Any = None
         self._traced: Any = None
@@ -134,7 +136,7 @@ class Program:
         padded = [np.resize(w, n) for w, n in zip(wanted, (self.padded, *self.block[1:]), strict=True)]
         values = tuple(v[p] for v, p in zip(self.values, padded[1:], strict=True))
         dtype = jax.dtypes.canonicalize_dtype(float)
-        seeds = padded[0].astype(np.uint32)
+        seeds = (padded[0] if self.seeds is None else self.seeds[padded[0]]).astype(np.uint32)
         outputs = self.compiled(np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config)
         keep = tuple(slice(0, len(w)) for w in wanted)
         return {name: np.asarray(value)[keep] for name, value in outputs.items()}

@@ -281,11 +281,22 @@ def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]
     """
     stored = attributes_of(path)
     for name in ("setting", "config", "grid", "seeds", "base_seed", "precision", "theorylab_version"):
-        if stored.get(name) != attributes[name]:
+        then, now = (_comparable(kind, name) for kind in (stored, attributes))
+        if then != now:
             raise StoreError(
                 f"{path} holds another sweep: its {name} is {stored.get(name)!r}, not {attributes[name]!r}; "
                 "choose another folder or remove that one"
             )
+
+
+def _comparable(attributes: Mapping[str, Any], name: str) -> Any:
+    """Return an attribute so that equal sweeps are equal: numbers by value, and without what a grid replaces."""
+    value = attributes.get(name)
+    if name not in ("config", "grid") or value is None:
+        return value
+    swept = json.loads(attributes["grid"])
+    content = json.loads(value)
+    return content if name == "grid" else {field: v for field, v in content.items() if field not in swept}
 
 
 def finished_cells(path: str | os.PathLike[str], index: Mapping[str, slice] | None = None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The sweep engine: one compiled program per combination of sizes, batched over scalars and seeds.
 
-``sweep`` runs a setting's simulator, ``predict`` its theories, on the same cells with the same keys. Several processes
+``sweep`` runs a setting's simulator on every cell of a grid, for every seed. Several processes
 share a sweep through its store alone: each knows its number and how many there are, and takes its share of the cells.
 They never exchange a message, so that one that dies takes nothing with it but its unfinished cells.
 """
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theorylab.contract import ConfigError, Setting
 from theorylab.lab import store as results
-from theorylab.lab.grid import Grid, Plan, make_plan, seed_keys
+from theorylab.lab.grid import Grid, Plan, block_index, make_plan, ordered
 from theorylab.lab.program import Program
-from theorylab.lab.setting import ConfigError, Setting, Theory
 
 if TYPE_CHECKING:
     import xarray
@@ -100,7 +100,7 @@ def sweep(
     Gradient descent on a matrix product with one column more than the target's rank, from two initial scales:
 
     >>> from theorylab import sweep
-    >>> from theorylab.matrix_sensing import SETTING, Config
+    >>> from theorylab.settings.factorisation.matrix_sensing import SETTING, Config
     >>> config = Config(dim=6, target_rank=1, model_rank=2, num_steps=2000)
     >>> data = sweep(SETTING, config, {"init_scale": (0.3, 0.5)}, seeds=3)
     >>> data["final_error"].dims, data["final_error"].shape
@@ -202,7 +202,7 @@ def _run_in_memory(job: _Job, progress: bool | Progress) -> xarray.Dataset:
             chosen, cell, program = programs.pop(0)  # popped, so that its memory is freed when it is done
             program.fit(job.memory_budget)
             for block in program.blocks():
-                index = _block_index(job.plan, chosen, block)
+                index = block_index(job.plan, chosen, block)
                 for name, value in _outputs(job, cell, program, block).items():
                     arrays[name][tuple(index.get(d, slice(None)) for d in variables[name][0])] = value
                 done += math.prod(s.stop - s.start for s in block)
@@ -315,7 +315,7 @@ def _fill(
     advance: Callable[[int], None],
 ) -> bool:
     """Compute and store the unfinished cells of a share; returns whether it is done, rather than locked."""
-    whole = _block_index(job.plan, chosen, (share.seeds, *(slice(None) for _ in job.plan.scalar)))
+    whole = block_index(job.plan, chosen, (share.seeds, *(slice(None) for _ in job.plan.scalar)))
     finished = results.finished_cells(store, whole)
     if finished.all():  # asked before anything is locked: a finished store may be read-only
         advance(finished.size)
@@ -333,7 +333,7 @@ def _fill(
             start, stop = (min(share.seeds.start + n, share.seeds.stop) for n in (block[0].start, block[0].stop))
             if start < stop:
                 block = (slice(start, stop), *block[1:])
-                index = _block_index(job.plan, chosen, block)
+                index = block_index(job.plan, chosen, block)
                 here = index | dict.fromkeys(chosen, slice(None))
                 here["seed"] = slice(start - share.seeds.start, stop - share.seeds.start)
                 done = finished[tuple(here[d] for d in (*job.plan.dims, "seed"))]
@@ -357,7 +357,7 @@ def _outputs(job: _Job, cell: Any, program: Program, block: tuple[slice, ...]) -
     """Run one block; every variable in the order (*grid, seed, *inner)."""
     outputs = program.run(job.base_seed, block)
     outputs[results.FIRST_BAD_STEP] = _first_bad_step(job.setting, cell, outputs, 1 + len(job.plan.scalar))
-    return {name: _ordered(job.plan, value) for name, value in outputs.items()}
+    return {name: ordered(job.plan, value) for name, value in outputs.items()}
 
 
 def _layout(job: _Job, programs: Sequence[Any]) -> tuple[dict, dict]:
@@ -395,19 +395,6 @@ def _layout(job: _Job, programs: Sequence[Any]) -> tuple[dict, dict]:
     return variables, coords
 
 
-def _block_index(plan: Plan, chosen: dict[str, int], block: tuple[slice, ...]) -> dict[str, slice]:
-    index = {name: slice(i, i + 1) for name, i in chosen.items()}
-    return index | dict(zip(("seed", *plan.scalar), block, strict=True))
-
-
-def _ordered(plan: Plan, value: np.ndarray) -> np.ndarray:
-    """Bring a program's output (seed, *scalars, *inner) into the order (*grid, seed, *inner)."""
-    lead = 1 + len(plan.scalar)
-    scalars = [1 + plan.scalar.index(name) for name in plan.dims if name in plan.scalar]
-    value = np.transpose(value, (*scalars, 0, *range(lead, value.ndim)))
-    return np.expand_dims(value, [i for i, name in enumerate(plan.dims) if name in plan.static])
-
-
 def _first_bad_step(setting: Setting, cell: Any, outputs: dict[str, np.ndarray], lead: int) -> np.ndarray:
     """First non-finite step over all observables of each cell; -1 where everything is finite."""
     never = np.iinfo(np.int64).max
@@ -432,95 +419,6 @@ def first_bad_steps(value: np.ndarray, lead: int, dims: Sequence[str], steps: np
     axis = lead + list(dims).index("step")
     bad = bad.any(axis=tuple(a for a in range(lead, value.ndim) if a != axis))
     return np.where(bad.any(-1), steps[bad.argmax(-1)], -1)
-
-
-def predict(
-    setting: Setting,
-    config: Any = None,
-    grid: Grid | None = None,
-    *,
-    seeds: int = 20,
-    base_seed: int = 0,
-    theory: str | Theory,
-    observables: Sequence[str] | None = None,
-) -> xarray.Dataset:
-    """Evaluate one theory on every cell of a grid (and, for theories of the instance, on every seed).
-
-    Arguments are those of :func:`sweep`; of ``observables``, where given, those that the theory predicts are returned,
-    and nothing is computed if these are none. An ensemble theory's variables have no ``seed`` dimension.
-    The values outside the theory's range of validity are whatever its formula gives: ask
-    ``Theory.valid``, as :func:`theorylab.lab.compare.compare` does. A host-side theory is not called there.
-
-    Examples
-    --------
-    The same runs as in :func:`sweep`'s example, of which this theory needs the initialisation alone:
-
-    >>> from theorylab import predict
-    >>> from theorylab.matrix_sensing import SETTING, Config
-    >>> config = Config(dim=6, target_rank=1, model_rank=2, num_steps=2000)
-    >>> theory = predict(SETTING, config, {"init_scale": (0.3, 0.5)}, seeds=3, theory="universal_tail")
-    >>> sorted(theory.data_vars), theory["final_error"].shape
-    (['final_error', 'tail_constant'], (2, 3))
-    """
-    import xarray
-
-    config = setting.config() if config is None else config
-    plan = make_plan(setting, config, grid)
-    theory = setting.theory(theory) if isinstance(theory, str) else theory
-    seeds = 1 if theory.kind == "ensemble" else seeds
-    coords: dict[str, Any] = {name: list(values) for name, values in plan.grid.items()}
-    coords["seed"] = np.arange(seeds)
-    lead = (*plan.dims, "seed")
-    arrays: dict[str, np.ndarray] = {}
-    silent = False
-    if observables is not None:
-        names = {setting.observable(name).name for name in observables}
-        silent = bool(theory.predicts) and names.isdisjoint(theory.predicts)
-        theory = dataclasses.replace(theory, predict=_only(theory.predict, names))
-    evaluate = _predict_compiled if theory.traceable else _predict_on_host
-    for config_cell, index, values in () if silent else evaluate(setting, plan, theory, seeds, base_seed):
-        coords |= {name: np.asarray(v) for name, v in setting.coords(config_cell).items()}
-        for name, value in values.items():
-            if name not in arrays:
-                inner = tuple(len(coords[d]) for d in setting.observable(name).dims)
-                arrays[name] = np.full((*plan.shape, seeds, *inner), np.nan)
-            arrays[name][tuple(index[d] for d in lead)] = value
-    dataset = xarray.Dataset(
-        {name: ((*lead, *setting.observable(name).dims), array) for name, array in arrays.items()},
-        coords=coords,
-        attrs={"theory": theory.name, "kind": theory.kind, "source": theory.source},
-    )
-    return dataset.isel(seed=0, drop=True) if theory.kind == "ensemble" else dataset
-
-
-Blocks = Iterator[tuple[Any, dict[str, slice], dict[str, np.ndarray]]]
-
-
-def _only(function: Callable[..., Any], names: set[str]) -> Callable[..., Any]:
-    def chosen(key: Any, config: Any) -> dict[str, Any]:
-        return {name: value for name, value in function(key, config).items() if name in names}
-
-    return chosen
-
-
-def _predict_compiled(setting: Setting, plan: Plan, theory: Theory, seeds: int, base_seed: int) -> Blocks:
-    for chosen, cell in plan.static_cells():
-        program = Program(theory.predict, cell, plan, seeds)
-        if not program.outputs:
-            continue
-        program.fit(DEFAULT_MEMORY_BUDGET)
-        for block in program.blocks():
-            outputs = program.run(base_seed, block)
-            yield cell, _block_index(plan, chosen, block), {n: _ordered(plan, v) for n, v in outputs.items()}
-
-
-def _predict_on_host(setting: Setting, plan: Plan, theory: Theory, seeds: int, base_seed: int) -> Blocks:
-    keys = seed_keys(base_seed, np.arange(seeds))
-    for position, cell in plan.cells():
-        if theory.valid(cell) is None:
-            for seed, key in enumerate(keys):
-                index = {name: slice(i, i + 1) for name, i in zip((*plan.dims, "seed"), (*position, seed), strict=True)}
-                yield cell, index, {name: np.asarray(v) for name, v in theory.predict(key, cell).items()}
 
 
 @contextmanager

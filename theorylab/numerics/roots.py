@@ -131,7 +131,7 @@ def require_residual(residual: ArrayLike, tolerance: float, equation: str) -> No
     dtype = np.asarray(residual).dtype
     raise ResidualError(
         f"{equation}: residual {worst:.2e} is above the tolerance {tolerance:.1e}. Enable float64 "
-        "(theorylab.start_application(), or jax.config.update('jax_enable_x64', True)), or pass a larger "
+        "(theorylab.configure(), or jax.config.update('jax_enable_x64', True)), or pass a larger "
         f"tolerance if this precision is enough (residual held in {dtype})",
         worst,
     )

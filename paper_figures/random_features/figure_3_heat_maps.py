@@ -1,0 +1,85 @@
+"""Figure 3: test and train error over samples and features, theory above and experiment below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.random_features import cases, results, theory
+from theorylab.verdict.plotting import run_script
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ERRORS = {"test_error": "test error", "train_error": "train error"}
+
+
+def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
+    """Draw heat maps of test and train error over (n, k) at a small and a large ridge."""
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
+    case, data = cases(preset)["grid"], results("grid", preset, folder).mean("seed")
+    samples, features, ridges = (np.asarray(case.grid[name]) for name in ("num_samples", "num_features", "ridge"))
+    fine_n, fine_k = (refine(edges(sizes)) for sizes in (samples, features))
+    figure, panels = plt.subplots(2, 4, figsize=(11.5, 6.0), sharex=True, sharey=True)
+
+    for column, (error, ridge) in enumerate((error, ridge) for ridge in ridges for error in ERRORS):
+        predicted = theory(
+            case.config, num_samples=centres(fine_n)[:, None], num_features=centres(fine_k)[None, :], ridge=ridge
+        )[error]
+        measured = data[error].sel(ridge=ridge).transpose("num_samples", "num_features").values
+        norm = LogNorm(max(measured.min(), measured.max() * 1e-4), measured.max())
+        above, below = panels[:, column]
+        above.pcolormesh(fine_k, fine_n, predicted, norm=norm, cmap="viridis")
+        image = below.pcolormesh(edges(features), edges(samples), measured, norm=norm, cmap="viridis")
+        steps = (1,) if norm.vmax > 100 * norm.vmin else (1, 2, 5) if norm.vmax > 5 * norm.vmin else (1, 1.5, 2, 4, 6)
+        figure.colorbar(
+            image,
+            ax=panels[:, column],
+            location="bottom",
+            label="mean squared error",
+            shrink=0.95,
+            ticks=LogLocator(subs=steps),
+            format="%g",
+        ).minorticks_off()
+        above.set_title(f"{ERRORS[error]}, $\\delta$ = {ridge:g}\ntheory")
+        below.set_title(f"experiment, mean of {case.seeds} instances")
+        below.set_xlabel("random features $k$")
+    for axes in panels.flat:
+        axes.plot(edges(features)[[0, -1]], edges(features)[[0, -1]], ":", color="white", linewidth=1)
+        axes.set(xscale="log", yscale="log", xlim=edges(features)[[0, -1]], ylim=edges(samples)[[0, -1]])
+        axes.grid(False)
+        for axis, sizes in ((axes.xaxis, features), (axes.yaxis, samples)):
+            axis.set_ticks(sizes, [f"{size:g}" for size in sizes])
+            axis.set_ticks([], minor=True)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("training samples $n$")
+    config = case.config
+    figure.suptitle(
+        rf"Gaussian random features, $\alpha=\beta=1.5$, $\sigma^2={config.noise_variance:g}$, "
+        f"$M={config.num_modes}$; white dots: $n = k$",
+        fontsize=11,
+    )
+    return figure
+
+
+def edges(sizes: np.ndarray) -> np.ndarray:
+    """Edges of cells around sizes that are a factor apart."""
+    factor = np.sqrt(sizes[1] / sizes[0])
+    return np.append(sizes / factor, sizes[-1] * factor)
+
+
+def refine(edges: np.ndarray, count: int = 48) -> np.ndarray:
+    return np.geomspace(edges[0], edges[-1], count + 1)
+
+
+def centres(edges: np.ndarray) -> np.ndarray:
+    return np.sqrt(edges[1:] * edges[:-1])
+
+
+if __name__ == "__main__":
+    run_script(draw, __file__)

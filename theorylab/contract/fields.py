@@ -1,0 +1,242 @@
+"""Configurations: how a field is declared, which values it takes, and how a person's numbers become a field's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, dataclass_transform
+
+import jax
+import numpy as np
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration field, or a combination of fields, is outside its allowed range."""
+
+
+def size(
+    *,
+    default: Any,
+    help: str,
+    symbol: str = "",
+    at_least: float | None = None,
+    at_most: float | None = None,
+    above: float | None = None,
+    whole: bool = True,
+    or_infinite: bool = False,
+    source: str = "",
+) -> Any:
+    """Declare a static field: a size, a count or a choice. Each new value compiles a new program.
+
+    A numeric size must be a whole number between ``at_least`` and ``at_most`` (both allowed);
+    ``or_infinite`` also admits ``inf``, for a limit that the theory and the simulator both know, and
+    ``whole=False`` any real number, for a parameter that host-side preparation needs.
+    ``symbol`` is the field's LaTeX symbol, ``source`` says where the default comes from.
+    """
+    metadata = {
+        "static": True, "help": help, "symbol": symbol, "at_least": at_least, "at_most": at_most,
+        "above": above, "below": None, "whole": whole, "or_infinite": or_infinite, "source": source,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def scalar(
+    *,
+    default: float,
+    help: str,
+    symbol: str = "",
+    at_least: float | None = None,
+    at_most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    source: str = "",
+) -> Any:
+    """Declare a traced field: a real number that can be swept, vmapped and differentiated in one program.
+
+    The allowed range is ``at_least <= value <= at_most`` and ``above < value < below``, where given.
+    """
+    metadata = {
+        "static": False, "help": help, "symbol": symbol, "at_least": at_least, "at_most": at_most,
+        "above": above, "below": below, "whole": False, "or_infinite": False, "source": source,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(size, scalar))
+def config(cls: type[T]) -> type[T]:
+    """Make a class of :func:`size` and :func:`scalar` fields a frozen, keyword-only dataclass and a PyTree.
+
+    Static fields are part of the tree's structure, scalars are its leaves. Nothing is refused on construction, since
+    JAX itself builds configurations of tracers; call :func:`validate` once instead. Python's and NumPy's numbers take
+    their field's type at once: ``Config(num_samples=4.0, ridge=1)`` has an ``int`` and a ``float``.
+    """
+    hints: dict[str, type] = {}
+
+    def to_field_types(self: Any) -> None:
+        if not hints:  # resolved late: the class's own module is not complete while it is being made
+            found = typing.get_type_hints(type(self))
+            hints.update({name: kind for name, kind in found.items() if kind in (int, float)} or {"": object})
+        for name, kind in hints.items():
+            value = self.__dict__.get(name)
+            if type(value) is not kind and isinstance(value, numbers.Real):
+                object.__setattr__(self, name, to_type(value, kind))
+
+    cls.__post_init__ = to_field_types  # type: ignore[attr-defined]
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, kw_only=True)(cls))
+
+
+def to_type(value: Any, kind: type) -> Any:
+    """Bring a number of whatever type (Python's, NumPy's, an array without dimensions) to ``int`` or ``float``.
+
+    What is no real number, and what would change its value, is returned as it is: :func:`check_value` refuses it.
+    """
+    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, jax.core.Tracer) and value.shape == ():
+        value = np.asarray(value)[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        return value
+    try:
+        number = float(value)
+    except OverflowError:
+        return value
+    if kind is float:
+        return number
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return int(number) if math.isfinite(number) and number == round(number) else number
+
+
+def static_fields(config: Any) -> tuple[str, ...]:
+    """Names of the static fields of a configuration (class or instance)."""
+    return tuple(f.name for f in dataclasses.fields(config) if f.metadata["static"])
+
+
+def scalar_fields(config: Any) -> tuple[str, ...]:
+    """Names of the traced scalar fields of a configuration (class or instance)."""
+    return tuple(f.name for f in dataclasses.fields(config) if not f.metadata["static"])
+
+
+def field_of(config: Any, name: str) -> dataclasses.Field[Any]:
+    """Look up a field of a configuration (class or instance).
+
+    Raises
+    ------
+    ConfigError
+        With the known names, if there is no such field.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    if name not in fields:
+        raise ConfigError(f"there is no field {name!r}: choose one of {', '.join(fields)}")
+    return fields[name]
+
+
+def _range_text(metadata: Mapping[str, Any]) -> str:
+    words = []
+    if metadata["at_least"] is not None:
+        words.append(f">= {metadata['at_least']:g}")
+    if metadata["above"] is not None:
+        words.append(f"> {metadata['above']:g}")
+    if metadata["at_most"] is not None:
+        words.append(f"<= {metadata['at_most']:g}")
+    if metadata["below"] is not None:
+        words.append(f"< {metadata['below']:g}")
+    kind = "a whole number" if metadata["whole"] else "a finite number"
+    text = " ".join([kind, " and ".join(words)]).strip()
+    return text + (" (or inf)" if metadata["or_infinite"] else "")
+
+
+def field_help(config: Any, name: str) -> str:
+    """One line for a field: its help, its symbol and its allowed range."""
+    field = field_of(config, name)
+    hints = typing.get_type_hints(config if isinstance(config, type) else type(config))
+    text: str = field.metadata["help"]
+    if hints[name] in (int, float):
+        text += f" [{_range_text(field.metadata)}]"
+    return text
+
+
+def validate(config: T) -> T:
+    """Check every field of a concrete configuration against its declared type and range.
+
+    Returns the configuration with every number in its field's own type, so that equal configurations are equal.
+
+    Raises
+    ------
+    ConfigError
+        Naming the field, its value and the allowed range.
+    """
+    hints = typing.get_type_hints(type(config))
+    fields: Any = dataclasses.fields(config)  # type: ignore[arg-type]
+    values = {field.name: check_value(field, hints[field.name], getattr(config, field.name)) for field in fields}
+    return dataclasses.replace(config, **values)  # type: ignore[type-var]
+
+
+def check_values(config: Any, name: str, values: Any) -> tuple[Any, ...]:
+    """Check a list of values for one field of a grid, and bring them to the field's type.
+
+    A list, a tuple, a range or a one-dimensional array of values that are all different.
+
+    Raises
+    ------
+    ConfigError
+        Naming the field and what is wrong with it.
+    """
+    field = field_of(config, name)
+    hint = typing.get_type_hints(config if isinstance(config, type) else type(config))[name]
+    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) != 1:
+        raise ConfigError(f"{name} = {values!r} is not allowed: a grid needs a list of values, such as [{values!r}]")
+    checked = tuple(check_value(field, hint, value) for value in values)
+    if not checked:
+        raise ConfigError(f"{name} = [] is not allowed: a sweep needs at least one value")
+    if len(set(checked)) < len(checked):
+        raise ConfigError(f"{name} = {list(checked)} is not allowed: values must be distinct")
+    return checked
+
+
+def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
+    """Check one value against a field's declared type and range, and bring it to that type.
+
+    Raises
+    ------
+    ConfigError
+        Naming the field, its value and what is allowed.
+    """
+    metadata = field.metadata
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        value = str(value) if isinstance(value, np.str_) else value
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
+            raise ConfigError(f"{field.name} = {value!r} is not allowed: choose one of {', '.join(map(str, choices))}")
+        return value
+    if hint in (bool, str):
+        value = value.item() if isinstance(value, (np.bool_, np.str_)) else value
+        if not isinstance(value, hint):
+            raise ConfigError(f"{field.name} = {value!r} is not allowed: must be a {hint.__name__}")
+        return value
+    if hint not in (int, float):
+        return value
+    number = to_type(value, hint)
+    if not isinstance(number, (int, float)) or isinstance(number, bool) or not _within(metadata, number):
+        raise ConfigError(f"{field.name} = {value!r} is not allowed: must be {_range_text(metadata)}")
+    return number
+
+
+def _within(metadata: Mapping[str, Any], number: float) -> bool:
+    try:
+        real = float(number)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+    if math.isinf(real) and real > 0 and metadata["or_infinite"]:
+        return True
+    if not math.isfinite(real) or (metadata["whole"] and real != round(real)):
+        return False
+    return not (
+        (metadata["at_least"] is not None and real < metadata["at_least"])
+        or (metadata["at_most"] is not None and real > metadata["at_most"])
+        or (metadata["above"] is not None and real <= metadata["above"])
+        or (metadata["below"] is not None and real >= metadata["below"])
+    )

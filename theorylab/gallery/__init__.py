@@ -1,0 +1,1 @@
+"""The gallery: figures as data, reference values, and the scaffold of a new setting."""

@@ -1,0 +1,134 @@
+"""Theories on the cells of a sweep: each is asked first whether it holds, and is called only where it does."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from theorylab.contract import Setting, Theory
+from theorylab.lab.grid import Grid, Plan, block_index, make_plan, ordered, seed_keys
+from theorylab.lab.program import Program
+
+if TYPE_CHECKING:
+    import xarray
+
+DEFAULT_MEMORY_BUDGET = 4 * 2**30
+Blocks = Iterator[tuple[dict[str, slice], dict[str, np.ndarray]]]
+
+
+def predict(
+    setting: Setting,
+    config: Any = None,
+    grid: Grid | None = None,
+    *,
+    seeds: int | Sequence[int] = 20,
+    base_seed: int = 0,
+    theory: str | Theory,
+    observables: Sequence[str] | None = None,
+) -> xarray.Dataset:
+    """Evaluate one theory on every cell of a grid (and, for theories of the instance, on every seed).
+
+    Arguments are those of :func:`~theorylab.lab.sweep.sweep`; ``seeds`` may also be a list of seed numbers. Of
+    ``observables``, where given, those that the theory predicts are returned, and nothing is computed if these are
+    none. An ensemble theory's variables have no ``seed`` dimension. Where the theory does not hold, values are NaN and
+    its formula is not evaluated; :func:`reasons` says why.
+
+    Examples
+    --------
+    The same runs as in the example of ``sweep``, of which this theory needs the initialisation alone:
+
+    >>> import theorylab as tl
+    >>> setting = tl.get("matrix_sensing")
+    >>> config = setting.config(dim=6, target_rank=1, model_rank=2, num_steps=2000)
+    >>> theory = tl.predict(setting, config, {"init_scale": (0.3, 0.5)}, seeds=3, theory="universal_tail")
+    >>> sorted(theory.data_vars), theory["final_error"].shape
+    (['final_error', 'tail_constant'], (2, 3))
+    """
+    plan = make_plan(setting, setting.config() if config is None else config, grid)
+    theory = setting.theory(theory) if isinstance(theory, str) else theory
+    wanted = theory.predicts
+    if observables is not None:
+        names = {setting.observable(name).name for name in observables}
+        wanted = tuple(name for name in wanted if name in names)
+    numbers = np.arange(seeds) if isinstance(seeds, (int, np.integer)) else np.asarray(seeds)
+    return predictions(setting, plan, numbers, base_seed, theory, wanted)
+
+
+def reasons(plan: Plan, theory: Theory) -> dict[tuple[int, ...], str | None]:
+    """Ask a theory at every cell: ``{index: None where it holds, else the sentence that says why not}``."""
+    return {index: theory.holds(cell) for index, cell in plan.cells()}
+
+
+def predictions(
+    setting: Setting, plan: Plan, seeds: np.ndarray, base_seed: int, theory: Theory, observables: Sequence[str]
+) -> xarray.Dataset:
+    """Evaluate a theory's predictions of some observables for given seed numbers; see :func:`predict`."""
+    import xarray
+
+    seeds = seeds[:1] if theory.kind == "ensemble" else seeds
+    coords: dict[str, Any] = {name: list(values) for name, values in plan.grid.items()}
+    coords["seed"] = seeds
+    lead = (*plan.dims, "seed")
+    arrays: dict[str, np.ndarray] = {}
+    restricted = dataclasses.replace(theory, predict=_only(theory.predict, set(observables)))
+    evaluate = _compiled if theory.traceable else _on_host
+    why = reasons(plan, theory)
+    for chosen, cell in plan.static_cells() if observables else ():
+        at = tuple(chosen.get(name, slice(None)) for name in plan.dims)
+        holds = np.array([reason is None for reason in why.values()]).reshape(plan.shape)[at]
+        if not holds.any():
+            continue
+        inner = setting.coords(cell)
+        coords |= {name: np.asarray(values) for name, values in inner.items()}
+        for index, values in evaluate(restricted, plan, cell, chosen, seeds, base_seed, holds):
+            for name, value in values.items():
+                if name not in arrays:
+                    lengths = tuple(len(inner[d]) for d in setting.observable(name).dims)
+                    arrays[name] = np.full((*plan.shape, len(seeds), *lengths), np.nan)
+                arrays[name][tuple(index[d] for d in lead)] = value
+    for index, reason in why.items():
+        if reason is not None:
+            for array in arrays.values():
+                array[index] = np.nan
+    dataset = xarray.Dataset(
+        {name: ((*lead, *setting.observable(name).dims), array) for name, array in arrays.items()},
+        coords=coords,
+        attrs={"theory": theory.name, "kind": theory.kind, "source": str(theory.source)},
+    )
+    return dataset.isel(seed=0, drop=True) if theory.kind == "ensemble" else dataset
+
+
+def _only(function: Callable[..., Any], names: set[str]) -> Callable[..., Any]:
+    def chosen(key: Any, config: Any) -> dict[str, Any]:
+        return {name: value for name, value in function(key, config).items() if name in names}
+
+    return chosen
+
+
+def _compiled(
+    theory: Theory, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: np.ndarray
+) -> Blocks:
+    """All swept scalars in one program. Their grid is a product, so it may hold cells at which the theory does not."""
+    program = Program(theory.predict, cell, plan, seeds)
+    if not program.outputs:
+        return
+    program.fit(DEFAULT_MEMORY_BUDGET)
+    for block in program.blocks():
+        outputs = program.run(base_seed, block)
+        yield block_index(plan, chosen, block), {name: ordered(plan, value) for name, value in outputs.items()}
+
+
+def _on_host(
+    theory: Theory, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: np.ndarray
+) -> Blocks:
+    keys = seed_keys(base_seed, seeds)
+    for position in map(tuple, np.argwhere(holds)):
+        values = {name: plan.grid[name][i] for name, i in zip(plan.scalar, position, strict=True)}
+        here = chosen | dict(zip(plan.scalar, position, strict=True))
+        for number, key in enumerate(keys):
+            index = {name: slice(int(i), int(i) + 1) for name, i in (here | {"seed": number}).items()}
+            outputs = theory.predict(key, dataclasses.replace(cell, **values))
+            yield index, {name: np.asarray(value) for name, value in outputs.items()}

@@ -1,0 +1,1 @@
+"""The settings, by family; a setting is one file until about 400 lines, then a folder."""

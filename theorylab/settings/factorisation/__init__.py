@@ -1,0 +1,1 @@
+"""Products of matrices, trained: sensing, recovery."""

@@ -1,0 +1,1 @@
+"""In-context learning: linear attention, and the estimators it is compared with."""

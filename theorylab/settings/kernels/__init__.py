@@ -1,0 +1,1 @@
+"""Kernels and random features: ridge regression, its limits and its learning curves."""

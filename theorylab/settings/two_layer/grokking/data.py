@@ -1,0 +1,83 @@
+"""Instances of the grokking model: the inputs, the target direction, and the initial weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from theorylab.numerics import random
+from theorylab.settings.two_layer.grokking.config import Config
+from theorylab.settings.two_layer.grokking.model import Moments, moments_of
+
+
+class Instance(NamedTuple):
+    """One instance.
+
+    Attributes
+    ----------
+    inputs
+        Training inputs x ~ N(0, I/D).
+    target
+        β; the labels are (β·x)²/2.
+    moments
+        Mean and second moment of the initial weights: all that the dynamics needs of them.
+    weights
+        The initial weights themselves; ``None`` at infinite width.
+    test_inputs
+        Fresh inputs, ``None`` where ``num_test`` is 0.
+    """
+
+    inputs: Float[Array, "samples dim"]
+    target: Float[Array, " dim"]
+    moments: Moments
+    weights: Float[Array, "width dim"] | None
+    test_inputs: Float[Array, "test dim"] | None
+
+
+def initial_moments(target: Float[Array, " dim"], overlap: ArrayLike, scale: ArrayLike) -> Moments:
+    """Moments of infinitely many neurons: w̄ = 0 and M = σ² [(I − b bᵀ) + ρ_0 D b bᵀ], b = β/|β|.
+
+    With |β|² = D, βᵀMβ/D² = σ² ρ_0; ρ_0 = 1/D is the isotropic start, M = σ² I.
+    """
+    dim = target.shape[0]
+    direction = target / jnp.sqrt(jnp.sum(target**2))
+    spike = (jnp.asarray(overlap, target.dtype) * dim - 1) * jnp.outer(direction, direction)
+    second = jnp.asarray(scale, target.dtype) ** 2 * (jnp.eye(dim, dtype=target.dtype) + spike)
+    return Moments(jnp.zeros_like(target), second)
+
+
+def plant(weights: Float[Array, "width dim"], target: Float[Array, " dim"], overlap: ArrayLike) -> Any:
+    """Stretch isotropic weights along the target, so that the mean of βᵀ w wᵀ β/D² is ρ_0 for |β|² = D."""
+    direction = target / jnp.sqrt(jnp.sum(target**2))
+    stretch = jnp.sqrt(jnp.asarray(overlap, target.dtype) * target.shape[0]) - 1
+    return weights + stretch * jnp.outer(weights @ direction, direction)
+
+
+def sample(key: jax.Array, config: Config) -> Instance:
+    """Draw an instance: x ~ N(0, I/D), w_i ~ N(0, σ² I) stretched along β where planted. One flat draw for all."""
+    dim, width = config.input_dim, 0 if math.isinf(config.width) else int(config.width)
+    counts = (config.num_samples * dim, width * dim, config.num_test * dim, 0 if config.normalise_target else dim)
+    ends = np.cumsum(counts)
+    normals = random.normal(key, int(ends[-1]))
+    inputs, weights, test, direction = jnp.split(normals, [int(end) for end in ends[:-1]])
+    length = np.sqrt(dim) if config.normalise_target else jnp.sqrt(jnp.sum(direction**2))
+    target = jnp.zeros(dim, normals.dtype).at[0].set(length)
+    overlap = config.spike_overlap if config.planted else 1 / dim
+    drawn: Any = None
+    moments = initial_moments(target, overlap, config.init_scale)
+    if width:
+        drawn = config.init_scale * plant(weights.reshape(width, dim), target, overlap)
+        moments = moments_of(drawn)
+    return Instance(
+        inputs.reshape(config.num_samples, dim) / np.sqrt(dim),
+        target,
+        moments,
+        drawn,
+        test.reshape(config.num_test, dim) / np.sqrt(dim) if config.num_test else None,
+    )

@@ -1,0 +1,167 @@
+"""The dynamical mean-field theories of the grokking model as the laboratory sees them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from theorylab.contract import Theory
+from theorylab.settings.two_layer.grokking.config import Config, learned_eigenvalue, sample_ratio
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, Model, dmft
+from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
+from theorylab.settings.two_layer.grokking.train import recorded_steps
+
+SOURCE = (
+    "dynamical mean-field theory derived here for the model of Kumar, Bordelon, Gershman and Pehlevan 2024, "
+    "arXiv 2310.06110"
+)
+#: :func:`learned_edge` above which the solutions of some keys leave, after so many steps: at 1.76 to 1.92 (α = ½ and 1)
+#: half of them from step 40 on, whatever the particles' number; below 1.7 none within 60 steps.
+LARGEST_EDGE, STABLE_STEPS = 1.6, 30
+MOST_STEPS = 100  # memory and time of the theory grow like the square and the cube
+
+#: Relative finite-size error times D, measured at α = 1, ε = ½, ν = 4, γ = 0.12 (D = 40 to 800, to step 60).
+PLANTED_ERROR = {
+    "train_loss": 12.0, "test_loss": 10.0, "misalignment_error": 12.0, "linear_power": 10.0, "target_overlap": 8.0,
+    "weight_norm": 4.0, "spike_gain": 4.0, "spike_spread": 12.0,
+}  # fmt: skip
+UNPLANTED_ERROR = {
+    "train_loss": 40.0, "test_loss": 12.0, "misalignment_error": 12.0, "linear_power": 20.0, "target_overlap": 10.0,
+    "weight_norm": 4.0,
+}  # fmt: skip
+SAMPLING_ERROR = 0.01  # of one solution, at the number of particles below
+
+Prediction = dict[str, Any]
+
+
+def num_particles(num_steps: int) -> int:
+    """Particles that keep the sampling error near one percent: 1000, and 50 per step for long runs."""
+    return max(1000, 50 * num_steps)
+
+
+def _reason(config: Config) -> str | None:
+    """Say why neither theory applies, from the static fields."""
+    if config.trainer != "moments" or not math.isinf(config.width):
+        return "for trainer = 'moments' at infinite width"
+    if config.num_steps > MOST_STEPS:
+        return f"solved for at most {MOST_STEPS} steps (num_steps = {config.num_steps}): its cost grows like the cube"
+    if not config.normalise_target:
+        return "for a normalised target"
+    return None
+
+
+def learned_edge(config: Config) -> float:
+    """γ λ_max of the tangent kernel once the target is learned: gradient descent stays there below 2."""
+    return config.scaled_learning_rate * learned_eigenvalue(config)
+
+
+def _instability(config: Config) -> str | None:
+    """Say where gradient descent is near or beyond the edge of its stability once the target is learned.
+
+    Beyond it theory and simulation both leave, each when its own noise makes it; near it only the theory does, whose
+    Monte-Carlo noise is another.
+    """
+    edge = learned_edge(config)
+    if edge >= 2 or (edge > LARGEST_EDGE and config.num_steps > STABLE_STEPS):
+        return (
+            f"scaled_learning_rate = {config.scaled_learning_rate:g} times the learned kernel's largest eigenvalue is "
+            f"{edge:.3g}: gradient descent is unstable from 2 on, and above {LARGEST_EDGE} the solution is after step "
+            f"{STABLE_STEPS}"
+        )
+    return None
+
+
+def has_planted_spike(config: Config) -> str | None:
+    """Say why the theory of the planted spike does not apply."""
+    if not config.planted:
+        return _reason(config) or "for a planted spike (planted = True): the overlap of chance vanishes as D → ∞"
+    if not config.spike_overlap > 0:
+        return "spike_overlap = 0 has no seed: without one the theory never leaves the saddle and learns no feature"
+    return _reason(config) or _instability(config)
+
+
+def starts_isotropic(config: Config) -> str | None:
+    """Say why the theory of the isotropic start does not apply."""
+    return "for an isotropic start (planted = False)" if config.planted else _reason(config) or _instability(config)
+
+
+def _model(config: Config) -> Model:
+    return Model(
+        output_scale=config.output_scale,
+        quadratic_coeff=config.quadratic_coeff,
+        scaled_learning_rate=config.scaled_learning_rate,
+        sample_ratio=sample_ratio(config),
+        init_scale=config.init_scale,
+        centred=float(config.centred),
+    )
+
+
+def _size(config: Config) -> dict[str, int]:
+    return {"num_steps": config.num_steps, "num_particles": num_particles(config.num_steps)}
+
+
+def _observables(curves: Dynamics, config: Config) -> Prediction:
+    """Curves at the recorded steps. The variance part passes through zero and is left to the test loss."""
+    steps = jnp.asarray(recorded_steps(config))
+    values = {
+        "train_loss": curves.train_loss,
+        "test_loss": curves.test_loss,
+        "misalignment_error": curves.misalignment_error,
+        "linear_power": curves.linear_power,
+        "target_overlap": curves.spike_overlap,
+        "weight_norm": jnp.sqrt(curves.weight_norm),
+    }
+    return {name: value[steps] for name, value in values.items()}
+
+
+def predict_planted(key: jax.Array, config: Config) -> Prediction:
+    """Curves of the limit D → ∞ with a planted spike, from one solution (the same for every ``key``)."""
+    if not config.planted or _reason(config):
+        return {}
+    curves = dmft(jax.random.key(0), _model(config), spike_overlap=config.spike_overlap, **_size(config))
+    steps = jnp.asarray(recorded_steps(config))
+    # The spread starts at 0, where a simulation has rounding: not compared.
+    spread = jnp.where(steps > 0, curves.spike_noise[steps], jnp.nan)
+    spike = {"spike_gain": curves.teacher_growth[steps], "spike_spread": spread}
+    return _observables(curves, config) | spike
+
+
+def predict_isotropic(key: jax.Array, config: Config) -> Prediction:
+    """Curves of large D with the spike driven by chance and by data noise, from one solution."""
+    if config.planted or _reason(config):
+        return {}
+    curves = noise_driven_dmft(jax.random.key(0), _model(config), input_dim=config.input_dim, **_size(config))
+    return _observables(curves, config)
+
+
+def planted_error(config: Config, observable: str) -> float:
+    """Declared error of the planted theory: sampling and 1/D."""
+    return SAMPLING_ERROR + PLANTED_ERROR[observable] / config.input_dim
+
+
+def isotropic_error(config: Config, observable: str) -> float:
+    """Declared error of the isotropic theory: sampling and 1/D, with larger coefficients."""
+    return SAMPLING_ERROR + UNPLANTED_ERROR[observable] / config.input_dim
+
+
+MEAN_FIELD_THEORIES: tuple[Theory, ...] = (
+    Theory(
+        "mean_field",
+        predict_planted,
+        kind="ensemble",
+        source=SOURCE,
+        holds=has_planted_spike,
+        error=planted_error,
+    ),
+    Theory(
+        "noise_driven_mean_field",
+        predict_isotropic,
+        kind="ensemble",
+        source=f"{SOURCE}; the spike driven by chance and data noise at order 1/D",
+        holds=starts_isotropic,
+        error=isotropic_error,
+    ),
+)

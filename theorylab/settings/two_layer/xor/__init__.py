@@ -1,0 +1,63 @@
+"""XOR clusters: benign overfitting and grokking in a ReLU network.
+
+Benign overfitting and grokking of a ReLU network on XOR clusters (Xu et al. 2023, arXiv 2310.02541).
+
+``SETTING`` is what the laboratory needs; ``Config``, ``simulate`` and the functions of ``theory`` serve notebooks.
+"""
+
+from __future__ import annotations
+
+from theorylab.contract import Observable, Paper, Setting
+from theorylab.settings.two_layer.xor.config import PRESETS, Config, at_ratio, check_config
+from theorylab.settings.two_layer.xor.predictions import THEORIES
+from theorylab.settings.two_layer.xor.theory.assumptions import check_assumptions
+from theorylab.settings.two_layer.xor.train import recorded_steps, simulate
+
+STEP = ("step",)
+SETTING = Setting(
+    papers=(
+        Paper(
+            title="Benign Overfitting and Grokking in ReLU Networks for XOR Cluster Data",
+            authors="Z. Xu, Y. Wang, S. Frei, G. Vardi and W. Hu",
+            year=2024,
+            venue="ICLR 2024",
+            arxiv="2310.02541",
+            bibtex="""@inproceedings{xu2024benign,
+  title = {Benign Overfitting and Grokking in {ReLU} Networks for {XOR} Cluster Data},
+  author = {Xu, Zhiwei and Wang, Yutong and Frei, Spencer and Vardi, Gal and Hu, Wei},
+  booktitle = {International Conference on Learning Representations},
+  year = {2024},
+}""",
+        ),
+    ),
+    config=Config,
+    presets=PRESETS,
+    simulate=simulate,
+    theories=THEORIES,
+    observables=(
+        Observable("test_accuracy", "accuracy on fresh points with clean labels", dims=STEP),
+        Observable("train_accuracy", "accuracy on the training set with its noisy labels", dims=STEP),
+        Observable("flipped_accuracy", "the same on flipped labels; NaN if there are none", dims=STEP, allow_nan=True),
+        Observable("train_margin", "mean y f on the training set, in units of α p/8n", r"\overline{yf}", dims=STEP),
+        Observable("own_alignment", "mean |<w_j, μ_k>| / (α|μ|²/n√m) on the pair of a neuron's class", dims=STEP),
+        Observable("other_alignment", "the same on the other pair", dims=STEP),
+        Observable("linear_part", "odd part of f at the centres (root mean square), in units of α p/8n", dims=STEP),
+        Observable("even_part", "even part of f at the centres (root mean square), in units of α p/8n", dims=STEP),
+        Observable("first_cluster_accuracy", "test accuracy per cluster after one step", dims=("cluster",)),
+        Observable("linear_cosine", "cosine of β(1) − β(0) and Xᵀy"),
+        Observable("linear_ratio", "|β(1) − β(0)| / |(α/4n) Xᵀy|"),
+        Observable("alignment_drift", "mean over neurons of the first signed active count", dims=("group",)),
+        Observable("alignment_variance", "variance over neurons of the first signed active count", dims=("group",)),
+        Observable("final_test_error", "test error after the last step"),
+        Observable("own_slope", "late growth of mean |v| per step and sample, own pair"),
+        Observable("other_slope", "late growth of mean |v| per step and sample, other pair"),
+    ),
+    coords=lambda config: {
+        "step": recorded_steps(config),
+        "cluster": (0, 1, 2, 3),  # (1, +), (1, −), (2, +), (2, −)
+        "group": (0, 1, 2, 3),  # a_j > 0 on pair 1, 2; a_j < 0 on pair 1, 2
+    },
+    check_config=check_config,
+)
+
+__all__ = ["PRESETS", "SETTING", "Config", "at_ratio", "check_assumptions", "simulate"]

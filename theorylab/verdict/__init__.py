@@ -1,0 +1,1 @@
+"""Verdicts: comparisons, tables, report, pictures."""

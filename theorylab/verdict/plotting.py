@@ -1,0 +1,140 @@
+"""Figures in one style: theory as lines, simulation as points with error bars.
+
+Colours are those of Okabe and Ito, told apart by readers who are colour-blind, and in a fixed order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from theorylab.catalogue import Preset
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLE: dict[str, Any] = {
+    "figure.dpi": 100,
+    "savefig.dpi": 130,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "errorbar.capsize": 2,
+}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Draw in the library's style, on a canvas that needs no display."""
+    import matplotlib
+
+    if not os.environ.get("MPLBACKEND") and not os.environ.get("DISPLAY"):
+        matplotlib.use("Agg")
+    from cycler import cycler
+
+    settings: Any = {**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def gradient(count: int, name: str = "viridis") -> list[Any]:
+    """Return ``count`` ordered colours, for a family of curves of one ordered parameter."""
+    import matplotlib
+
+    return [matplotlib.colormaps[name](x) for x in np.linspace(0.0, 0.85, max(count, 1))]
+
+
+def points(
+    axes: Axes, x: Any, values: xarray.DataArray, *, color: Any, label: str | None = None, **options: Any
+) -> None:
+    """Draw simulation: the mean over ``seed`` with one standard error; diverged seeds are left out."""
+    finite = values.where(np.isfinite(values))
+    count = finite.notnull().sum("seed")
+    error = finite.std("seed", ddof=1) / np.sqrt(count)
+    look = {"fmt": "o", "linewidth": 1, "color": color, "label": label}
+    axes.errorbar(x, finite.mean("seed"), yerr=error, **{**look, **options})
+
+
+def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) -> Path:
+    """Write a PNG of at most ``limit`` bytes, with a palette of 256 colours, lowering the resolution if need be.
+
+    Raises
+    ------
+    ValueError
+        If even 70 dots per inch are too large.
+    """
+    import io
+
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for dpi in (160, 130, 110, 90, 70):
+        raw, packed = io.BytesIO(), io.BytesIO()
+        figure.savefig(raw, dpi=dpi, format="png", facecolor="white")
+        Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+        if packed.tell() <= limit:
+            target.write_bytes(packed.getvalue())
+            plt.close(figure)
+            return target
+    raise ValueError(f"{target} would take {packed.tell()} bytes, above the limit of {limit}")
+
+
+def close(figure: Figure) -> None:
+    """Forget a figure, which matplotlib keeps otherwise."""
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)
+
+
+def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
+    """Command line of a figure's script: draw it in the library's style, save it.
+
+    ``draw(preset, folder of the results)`` returns the figure; ``script`` is the script's ``__file__``. The picture
+    goes beside the script at the default preset, else beside the results, so that no other replaces a committed one.
+    """
+    import tyro
+
+    from theorylab.gallery.figures import picture_path
+    from theorylab.runtime import configure
+
+    def main(
+        preset: Preset = "default",
+        folder: Path = Path("results"),
+        output: Path | None = None,
+    ) -> None:
+        """Draw the figure.
+
+        Parameters
+        ----------
+        preset
+            "tiny" takes seconds, "default" minutes; "paper" has the published sizes and wants a GPU.
+        folder
+            Where the results are: read, continued, or run where missing.
+        output
+            The picture: beside the script at the default preset, else in FOLDER/PRESET/figures.
+        """
+        configure()
+        with style():
+            print(save(draw(preset, folder), output or picture_path(Path(script), preset, folder)))
+
+    tyro.cli(main, description=(draw.__doc__ or "").split("\n")[0])

@@ -1,0 +1,73 @@
+"""What a comparison says: a row with its numbers, and a verdict with its reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+
+class Status(enum.Enum):
+    """What a comparison came to; the value is the word that people read."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    NOT_APPLICABLE = "not applicable"
+    DIVERGED = "diverged"
+    PREDICTED = "predicted"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it makes a check fail."""
+        return self in (Status.DISAGREES, Status.DIVERGED)
+
+    @property
+    def judged(self) -> bool:
+        """Whether theory and simulation were compared at all, or a run diverged."""
+        return self in (Status.AGREES, Status.DISAGREES, Status.DIVERGED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """A status, and the sentence that explains it where it needs one; as text ``not applicable: why``."""
+
+    status: Status
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.status.value}: {self.reason}" if self.reason else self.status.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    ``empirical`` is the mean over the finite seeds, ``standard_error`` that of the mean (for a theory of the
+    instance: of the mean paired difference), ``tolerance`` is absolute. With inner dimensions the numbers are
+    those of the entry nearest to failing, named in ``at``; for an exact theory those of the worst seed.
+    """
+
+    observable: str
+    theory: str
+    empirical: float
+    standard_error: float
+    predicted: float
+    z: float
+    relative_error: float
+    tolerance: float
+    verdict: Verdict
+    case: str = ""
+    cell: dict[str, Any] = dataclasses.field(default_factory=dict)
+    at: dict[str, Any] = dataclasses.field(default_factory=dict)
+    seeds: int = 0
+    diverged_seeds: int = 0
+
+    @property
+    def status(self) -> Status:
+        """The verdict without its reason."""
+        return self.verdict.status
+
+    @property
+    def failed(self) -> bool:
+        """Whether this row makes a check fail."""
+        return self.status.failed

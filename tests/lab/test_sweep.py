@@ -124,7 +124,7 @@ def test_predict_only_what_is_asked_for():
     assert list(one) == ["path"]
     np.testing.assert_array_equal(one["path"], predict(toy.SETTING, seeds=2, theory="exact")["path"])
     assert not predict(toy.SETTING, theory="exact", observables=("second_moment",)).data_vars
-    never = dataclasses.replace(toy.ON_HOST, predict=lambda key, config: 1 / 0, predicts=("second_moment",))
+    never = dataclasses.replace(toy.on_host, predict=lambda key, config: 1 / 0, predicts=("second_moment",))
     assert not predict(toy.SETTING, theory=never, observables=("path",)).data_vars
     with pytest.raises(KeyError, match=r"'pth'.*'path'"):
         predict(toy.SETTING, theory="exact", observables=("pth",))

@@ -28,7 +28,7 @@ def test_right_theories_agree_and_a_wrong_one_does_not():
     assert all(abs(row.z) < 4 for row in rows if row.theory != "exact")
     wrong = compare(toy.SETTING, data, config, GRID, theories=[toy.WRONG])
     assert [row.verdict for row in wrong] == ["disagrees", "disagrees"]
-    tolerant = dataclasses.replace(toy.WRONG, error=lambda c, o: 0.2)
+    tolerant = dataclasses.replace(toy.WRONG, error=0.2)
     assert [row.verdict for row in compare(toy.SETTING, data, config, GRID, theories=[tolerant])] == ["agrees"] * 2
 
 
@@ -52,7 +52,7 @@ def test_an_exact_theory_must_hold_for_every_seed():
         x = toy.sample(key, config)
         return {"sample_mean": x.mean() * (1 + 1e-6 * (x.mean() > config.mean + 0.08))}
 
-    theory = dataclasses.replace(toy.EXACT, predict=off_in_one_seed)
+    theory = dataclasses.replace(toy.exact, predict=off_in_one_seed)
     data = sweep(toy.SETTING, seeds=30)
     (row,) = compare(toy.SETTING, data, theories=[theory])
     assert row.verdict == "disagrees"
@@ -66,7 +66,7 @@ def test_an_instance_theory_is_paired():
         return {"sample_mean": 1.01 * toy.sample(key, config).mean()}
 
     data = sweep(toy.SETTING, seeds=10)
-    paired = dataclasses.replace(toy.EXACT, predict=biased, kind="instance", error=lambda c, o: 0.0)
+    paired = dataclasses.replace(toy.exact, predict=biased, kind="instance", error=0.0)
     (row,) = compare(toy.SETTING, data, theories=[paired])
     assert row.verdict == "disagrees"
     assert row.standard_error < 0.01 * data["sample_mean"].values.std() / np.sqrt(10) * 1.2
@@ -115,12 +115,12 @@ def test_seeds_without_a_value_have_no_pair():
     def biased(key, config):
         return {"sample_mean": 1.01 * toy.sample(key, config).mean()}
 
-    right = dataclasses.replace(toy.EXACT, predict=toy.exact, kind="instance")
-    wrong = dataclasses.replace(toy.EXACT, name="wrong", predict=biased, kind="instance", error=lambda c, o: 0.0)
+    right = dataclasses.replace(toy.exact, kind="instance")
+    wrong = dataclasses.replace(toy.exact, name="wrong", predict=biased, kind="instance", error=0.0)
     setting = dataclasses.replace(
         toy.SETTING,
         simulate=sometimes,
-        theories=(right, wrong, toy.ENSEMBLE),
+        theories=(right, wrong, toy.ensemble),
         observables=(dataclasses.replace(toy.SETTING.observables[0], allow_nan=True), *toy.SETTING.observables[1:]),
     )
     data = sweep(setting, seeds=12)

@@ -141,17 +141,3 @@ def scalar_leaves(config: Any) -> Any:
 def scalar_values(plan: Plan) -> tuple[np.ndarray, ...]:
     """Values of the swept scalars, one float64 array per field of ``plan.scalar``."""
     return tuple(np.asarray(plan.grid[name], dtype=float) for name in plan.scalar)
-
-
-def block_index(plan: Plan, chosen: dict[str, int], block: tuple[slice, ...]) -> dict[str, slice]:
-    """Where a block over (seed, *scalars) of one combination of static fields lies, by dimension."""
-    index = {name: slice(i, i + 1) for name, i in chosen.items()}
-    return index | dict(zip(("seed", *plan.scalar), block, strict=True))
-
-
-def ordered(plan: Plan, value: np.ndarray) -> np.ndarray:
-    """Bring a program's output (seed, *scalars, *inner) into the order (*grid, seed, *inner)."""
-    lead = 1 + len(plan.scalar)
-    scalars = [1 + plan.scalar.index(name) for name in plan.dims if name in plan.scalar]
-    value = np.transpose(value, (*scalars, 0, *range(lead, value.ndim)))
-    return np.expand_dims(value, [i for i, name in enumerate(plan.dims) if name in plan.static])

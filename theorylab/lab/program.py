@@ -11,6 +11,9 @@ import numpy as np
 
 from theorylab.lab.grid import Plan, map_first, nested_map, scalar_leaves, scalar_values, seed_keys
 
+#: Bytes that one compiled batch may take, unless told otherwise.
+DEFAULT_MEMORY_BUDGET = 4 * 2**30
+
 #: Primitives of host libraries. On a processor they split their batch over XLA's threads, and wait on one for the rest.
 _HOST_CALLS = {"fft", "geqrf", "geqp3", "ffi_call", "io_callback", "pure_callback"} | {
     primitive.name for primitive in vars(jax.lax.linalg).values() if isinstance(primitive, core.Primitive)
@@ -108,7 +111,7 @@ class Program:
         """Shapes of the observables, with leading (seed, *scalars) axes of the block."""
         return self.traced().out_info
 
-    def fit(self, budget: int) -> None:
+    def fit(self, budget: float) -> None:
         """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits."""
         while True:
             self.compiled = self.traced().lower().compile()

@@ -270,7 +270,7 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         return value
     number = to_type(value, hint)
     if not isinstance(number, (int, float)) or isinstance(number, bool) or not _within(metadata, number):
-        limit = f" and < 2^{LARGEST_SIZE.bit_length() - 1}" if metadata["whole"] and _is_large(number) else ""
+        limit = " and < 2^31 - 1" if metadata["whole"] and _is_large(number) else ""
         raise _refused(field, given, f"must be {_range_text(metadata)}{limit}")
     return number
 
@@ -279,12 +279,12 @@ def _refused(field: dataclasses.Field[Any], value: Any, why: str) -> ConfigError
     return ConfigError(f"{field.name} = {shown(value)} is not allowed: {why}")
 
 
-#: Whole numbers count things that are stored or done: none reaches what an index can hold.
-LARGEST_SIZE = 2**63
+#: Whole numbers count things that are stored or done; steps are counted in 32 bits, whatever the precision.
+SIZES_BELOW = 2**31 - 1
 
 
 def _is_large(number: Any) -> bool:
-    return isinstance(number, (int, float)) and math.inf > abs(number) >= LARGEST_SIZE
+    return isinstance(number, (int, float)) and math.inf > abs(number) >= SIZES_BELOW
 
 
 def _within(metadata: Mapping[str, Any], number: float) -> bool:

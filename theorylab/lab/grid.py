@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import ConfigError, Setting, check_values, scalar_fields, static_fields
+from theorylab.contract.fields import shown
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -67,7 +68,7 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     if not isinstance(config, setting.config):
         raise ConfigError(f"{setting.name} needs a {setting.config.__qualname__}, not {type(config).__qualname__}")
     if not isinstance(grid, Mapping | None):
-        raise ConfigError(f"grid = {grid!r} is not allowed: must be a dictionary of fields and lists of values")
+        raise ConfigError(f"grid = {shown(grid)} is not allowed: must be a dictionary of fields and lists of values")
     values_of = {name: check_values(config, name, values) for name, values in (grid or {}).items()}
     # A swept field's value in the base configuration is never used: it need not fit.
     first = {name: values[0] for name, values in values_of.items()}
@@ -78,9 +79,25 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
         static=tuple(name for name in values_of if name in static_fields(setting.config)),
         scalar=tuple(name for name in values_of if name in scalar_fields(setting.config)),
     )
+    for name in scalar_fields(setting.config):
+        _refuse_if_rounded(name, plan.grid.get(name, (getattr(config, name),)))
     for _, cell in plan.cells():
         setting.check_config(cell)
     return plan
+
+
+def _refuse_if_rounded(name: str, values: Sequence[float]) -> None:
+    """Refuse what the current precision rounds to infinity, to zero or to another swept value."""
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    if dtype == np.float64:
+        return
+    with np.errstate(all="ignore"):
+        rounded = np.asarray(values, float).astype(dtype)
+    for value, found in zip(values, rounded, strict=True):
+        if not np.isfinite(found) or (found == 0) != (value == 0):
+            raise ConfigError(f"{name} = {value!r} is not allowed: {dtype} holds no such number; float64 may")
+    if len(set(rounded.tolist())) < len(values):
+        raise ConfigError(f"{name} = {shown(list(values))} is not allowed: values must be distinct in {dtype}")
 
 
 def seed_keys(base_seed: Any, seeds: Any) -> jax.Array:

@@ -86,6 +86,8 @@ class Carried:
     def _aligned(self, array: xarray.DataArray, dims: Sequence[str]) -> xarray.DataArray:
         """Select those inner coordinates that the data have kept."""
         for dim in dims:
+            if dim not in self.data.coords:
+                raise ConfigError(f"{dim}: the data have lost this dimension of {array.name}")
             kept = self.inner(dim)
             if not np.array_equal(array[dim].values, kept):
                 try:
@@ -161,6 +163,8 @@ def _each_run_once(setting: Setting, data: xarray.Dataset, plan: Plan) -> Carrie
     base_seeds = np.full(seeds.shape, data.attrs["base_seed"])
     if results.BASE_SEED in data.coords:
         base_seeds = np.broadcast_to(data[results.BASE_SEED].values, seeds.shape)
+        if (gaps := np.isnan(base_seeds.astype(float))).any():  # places that xarray has made, where there is no run
+            return _each_run_once(setting, data.isel(seed=~gaps), plan)
     for name, numbers in (("seed", seeds), ("base_seed", base_seeds)):
         numbers = numbers.astype(float)
         if not ((numbers >= 0) & (numbers < NUM_SEEDS) & (numbers % 1 == 0)).all():

@@ -81,7 +81,7 @@ def check_message(field, error):
     text = str(error)
     assert text.startswith(f"{field} = ")
     assert "is not allowed" in text
-    assert len(text) < 250
+    assert len(text) < 400
     assert "\n" not in text
 
 

@@ -73,8 +73,8 @@ def judge(runs: Runs, predicted: np.ndarray, *, kind: Kind, declared: float, z_m
             # Every seed counts on its own: no averaging, no standard error.
             paired = predicted[finite]
             difference, tolerance = np.abs(kept - paired), declared * np.abs(paired)
-            # A value that the theory has and the simulation has not is no agreement.
-            worst = _worst(np.where(np.isnan(kept) & np.isfinite(paired), np.inf, difference), tolerance)
+            # A seed without a value ("never reached") is left out; where none has one, the theory's is not confirmed.
+            worst = _worst(difference, tolerance)
             position = worst[1:]
             mean, target, error = kept[worst], paired[worst], 0.0
             allowed, gap = tolerance[worst], difference[worst]

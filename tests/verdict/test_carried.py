@@ -185,13 +185,13 @@ def test_seeds_without_a_value_are_left_out_of_an_exact_comparison_but_not_all_o
     assert 0 < never.sizes["seed"] < 12
     right = dataclasses.replace(EXACT, predict=reached, predicts=("sample_mean",))
     unaware = dataclasses.replace(EXACT, predicts=("sample_mean",))
-    for theory, chosen, status in (
+    for one, chosen, status in (
         (right, data, Status.AGREES),
         (unaware, data, Status.AGREES),
         (right, never, Status.NOT_APPLICABLE),
         (unaware, never, Status.DISAGREES),
     ):
-        assert statuses(compare(setting, chosen, theories=[theory])) == {status}
+        assert statuses(compare(setting, chosen, theories=[one])) == {status}
 
 
 # --- fields that are no numbers --------------------------------------------------------------------------------

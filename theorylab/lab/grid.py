@@ -129,21 +129,6 @@ def nested_map(
     return mapped
 
 
-def map_first(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Map a function over the first axis of its first argument; the other arguments are the same for all.
-
-    An axis of length one is taken off: on a CPU, XLA's programs can be several times slower with it.
-    """
-
-    def mapped(runs: Any, *others: Any) -> Any:
-        if jax.tree.leaves(runs)[0].shape[0] > 1:
-            return jax.vmap(function, in_axes=(0, *(None for _ in others)))(runs, *others)
-        result = function(jax.tree.map(lambda leaf: leaf[0], runs), *others)
-        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), result)
-
-    return mapped
-
-
 def scalar_leaves(config: Any) -> Any:
     """Return the configuration with its scalar fields as strongly typed arrays of the default float dtype.
 

@@ -14,9 +14,7 @@ import datetime
 import json
 import os
 import platform
-import shutil
 import subprocess
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from theorylab.numerics.files import written_whole
 
 if TYPE_CHECKING:
     import xarray
@@ -126,46 +126,46 @@ def create(
     attributes
         Attributes of the group.
     """
-    import zarr
-
-    target = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    try:
-        other = " ".join(name for name in coords if name in COORD_DIMS)
-        # xarray's name for coordinates beside those of the dimensions.
-        group = zarr.create_group(scratch, attributes={**attributes, **({"coordinates": other} if other else {})})
-        for name, values in coords.items():
-            data = np.asarray(values)
-            if data.dtype.kind in "US":
-                data = data.astype(np.dtypes.StringDType())
-            array = group.create_array(
-                name, shape=data.shape, dtype=data.dtype, dimension_names=(COORD_DIMS.get(name, name),)
-            )
-            array[...] = data
-        for name, (along, dtype, attrs) in variables.items():
-            dtype = np.dtype(dtype)
-            group.create_array(
-                name,
-                shape=tuple(len(coords[d]) for d in along),
-                chunks=tuple(max(1, min(chunks.get(d, len(coords[d])), len(coords[d]))) for d in along),
-                dtype=dtype,
-                fill_value=_fill(name, dtype),
-                dimension_names=along,
-                attributes=dict(attrs),
-            )
-        _consolidate(scratch)
-        os.chmod(scratch, 0o755)
-        os.rename(scratch, target)
+        with written_whole(path) as scratch:
+            _allocate(scratch, coords, variables, chunks, attributes)
     except OSError as error:
         time.sleep(_STRAGGLERS)
-        if not target.is_dir():
-            raise cannot_write(target, error) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if not os.path.isdir(path):
+            raise cannot_write(path, error) from error
+
+
+def _allocate(
+    path: Path,
+    coords: Mapping[str, Sequence[Any]],
+    variables: Mapping[str, tuple[tuple[str, ...], Any, Mapping[str, Any]]],
+    chunks: Mapping[str, int],
+    attributes: Mapping[str, Any],
+) -> None:
+    import zarr
+
+    other = " ".join(name for name in coords if name in COORD_DIMS)
+    # xarray's name for coordinates beside those of the dimensions.
+    group = zarr.create_group(path, attributes={**attributes, **({"coordinates": other} if other else {})})
+    for name, values in coords.items():
+        data = np.asarray(values)
+        if data.dtype.kind in "US":
+            data = data.astype(np.dtypes.StringDType())
+        dims = (COORD_DIMS.get(name, name),)
+        array = group.create_array(name, shape=data.shape, dtype=data.dtype, dimension_names=dims)
+        array[...] = data
+    for name, (along, dtype, attrs) in variables.items():
+        dtype = np.dtype(dtype)
+        group.create_array(
+            name,
+            shape=tuple(len(coords[d]) for d in along),
+            chunks=tuple(max(1, min(chunks.get(d, len(coords[d])), len(coords[d]))) for d in along),
+            dtype=dtype,
+            fill_value=_fill(name, dtype),
+            dimension_names=along,
+            attributes=dict(attrs),
+        )
+    _consolidate(path)
 
 
 def cannot_write(path: str | os.PathLike[str], error: OSError) -> StoreError:

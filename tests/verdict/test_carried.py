@@ -249,7 +249,7 @@ def test_a_check_that_judged_nothing_says_so(data):
     assert judged_nothing(exact(data)) is None
     few = data.sel(num_samples=[10])
     assert judged_nothing(compare(toy.SETTING, few, theories=["on_host"])) == (
-        "nothing was judged: all of 3 comparisons say: num_samples = 10 is below 20"
+        "nothing was judged: all 3 comparisons say: num_samples = 10 is below 20"
     )
     lonely = compare(toy.SETTING, data.isel(seed=[0]), theories=["ensemble", "on_host"])
     assert judged_nothing(lonely).startswith("nothing was judged: ")

@@ -88,5 +88,8 @@ def judged_nothing(rows: Iterable[Row]) -> str | None:
     if not reasons:
         return "nothing was judged: no theory predicts an observable of these results"
     (reason, count), total = reasons.most_common(1)[0], reasons.total()
-    whose = f"all of {total} comparisons" if count == total else f"{count} of {total} comparisons"
-    return f"nothing was judged: {whose} say: {reason}"
+    if count < total:
+        return f"nothing was judged: {count} of {total} comparisons say: {reason}"
+    return (
+        f"nothing was judged: {f'all {total} comparisons say' if total > 1 else 'the only comparison says'}: {reason}"
+    )

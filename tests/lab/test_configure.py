@@ -18,7 +18,7 @@ import jax
 import theorylab
 
 def state():
-    settings = {name: getattr(jax.config, name) for name in jax.config.values}
+    settings = {name: getattr(jax.config, name) for name in jax.config.values if hasattr(jax.config, name)}
     process = (gc.get_threshold(), gc.get_freeze_count(), gc.isenabled(), atexit._ncallbacks(), dict(os.environ),
                signal.getsignal(signal.SIGINT), list(warnings.filters), sys.excepthook, threading.active_count())
     return settings, process

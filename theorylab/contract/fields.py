@@ -80,8 +80,8 @@ def config(cls: type[T]) -> type[T]:
 
     def to_field_types(self: Any) -> None:
         if not kinds:  # resolved late: the class's own module is not complete while it is being made
-            hints, static = typing.get_type_hints(type(self)), static_fields(self)
-            found = {name: (kind, name in static) for name, kind in hints.items() if kind in (int, float)}
+            hints, fixed = typing.get_type_hints(type(self)), static_fields(self)
+            found = {name: (kind, name in fixed) for name, kind in hints.items() if kind in (int, float)}
             kinds.update(found or {"": (object, False)})
         for name, (kind, static) in kinds.items():
             value = self.__dict__.get(name)
@@ -98,12 +98,12 @@ def to_type(value: Any, kind: type) -> Any:
 
     What is no real number, and what would change its value, is returned as it is: :func:`check_value` refuses it.
     """
-    number = _plain(value)
+    number: Any = _plain(value)
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         return value
     if kind is int:
         try:
-            whole = int(number)
+            whole = int(typing.cast(Any, number))
         except (OverflowError, ValueError):  # infinity or NaN
             return float(number)
         if whole == number:

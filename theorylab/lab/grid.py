@@ -65,8 +65,9 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     ConfigError
         For an unknown field, an empty or repeated list of values, or any cell that the setting rejects.
     """
-    if not isinstance(config, setting.config):
-        raise ConfigError(f"{setting.name} needs a {setting.config.__qualname__}, not {type(config).__qualname__}")
+    expected: Any = setting.config
+    if not isinstance(config, expected):
+        raise ConfigError(f"{setting.name} needs a {expected.__qualname__}, not {type(config).__qualname__}")
     if not isinstance(grid, Mapping | None):
         raise ConfigError(f"grid = {shown(grid)} is not allowed: must be a dictionary of fields and lists of values")
     values_of = {name: check_values(config, name, values) for name, values in (grid or {}).items()}

@@ -104,7 +104,7 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
         values = carried.values(name)
         for index, cell in plan.cells():
             swept = {field: plan.grid[field][i] for field, i in zip(plan.dims, index, strict=True)}
-            identity = {"observable": name, "theory": theory.name, "case": case, "cell": swept}
+            identity: dict[str, Any] = {"observable": name, "theory": theory.name, "case": case, "cell": swept}
             runs = Runs(values[index], carried.seeds, bad[index], observable.allow_nan).only(finished[index])
             target = predicted[name][index] if name in predicted else None
             reason = why[index]
@@ -156,7 +156,7 @@ def predict_rows(
     each observable, which says why.
     """
     plan = make_plan(setting, case.config, case.grid)
-    numbers = dict.fromkeys(NUMBERS, float("nan"))
+    numbers: dict[str, Any] = dict.fromkeys(NUMBERS, float("nan"))
     rows = []
     seeds, base_seed = check_seeds(case.seeds), check_base_seed(base_seed)
     for theory in _chosen(setting, theories):
@@ -167,7 +167,7 @@ def predict_rows(
             dims = setting.observable(name).dims
             for index in why:
                 swept = {field: plan.grid[field][i] for field, i in zip(plan.dims, index, strict=True)}
-                identity = {"observable": name, "theory": theory.name, "case": case.name, "cell": swept}
+                identity: dict[str, Any] = {"observable": name, "theory": theory.name, "case": case.name, "cell": swept}
                 values = data[name].values[index] if name in data else np.array(np.nan)
                 if why[index] is not None or np.isnan(values).all():
                     reason = why[index] or "the theory predicts no value here"

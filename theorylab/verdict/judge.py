@@ -36,7 +36,7 @@ class Runs:
         return np.isfinite(self.values).all(axis=tuple(range(1, self.values.ndim)))
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, Any]:
         """Numbers of finite and of diverged runs."""
         finite = int(self.finite.sum())
         return {"seeds": finite, "diverged_seeds": len(self.values) - finite}
@@ -44,7 +44,7 @@ class Runs:
 
 def not_compared(runs: Runs, reason: str, identity: dict[str, Any]) -> Row:
     """Row of a comparison that was not made."""
-    numbers = dict.fromkeys(NUMBERS, float("nan"))
+    numbers: dict[str, Any] = dict.fromkeys(NUMBERS, float("nan"))
     return Row(**identity, **runs.counts, **numbers, verdict=Verdict(Status.NOT_APPLICABLE, reason))
 
 

@@ -78,9 +78,7 @@ def _section(setting: Setting, rows: Sequence[Row], figure: Path | None, provena
         name=escape(setting.name),
         title=escape(setting.title),
         paper=_reference(setting.papers[0]) if setting.papers else "",
-        head="".join(
-            f'<th class="{kind}"><button type="button">{escape(name)}</button></th>' for name, kind in COLUMNS
-        ),
+        head=head,
         lines="\n".join(_line(summary.worst, summary.verdict) for summary in summarise(rows)),
         picture=picture,
         sources="".join(

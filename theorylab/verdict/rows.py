@@ -88,8 +88,5 @@ def judged_nothing(rows: Iterable[Row]) -> str | None:
     if not reasons:
         return "nothing was judged: no theory predicts an observable of these results"
     (reason, count), total = reasons.most_common(1)[0], reasons.total()
-    if count < total:
-        return f"nothing was judged: {count} of {total} comparisons say: {reason}"
-    return (
-        f"nothing was judged: {f'all {total} comparisons say' if total > 1 else 'the only comparison says'}: {reason}"
-    )
+    who = f"{count} of {total} comparisons say" if count < total else f"all {total} comparisons say"
+    return f"nothing was judged: {who if total > 1 else 'the only comparison says'}: {reason}"

@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict
+    # The rooms, for ``theorylab.lab`` and so on without an import of their own.
+    from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict  # noqa: F401
     from theorylab.catalogue import SETTINGS, cite, get
     from theorylab.contract import Case, ConfigError, ContractError, Observable, Paper, Setting, Theory
     from theorylab.lab.predict import predict

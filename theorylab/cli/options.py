@@ -47,9 +47,7 @@ def load_several(names: Sequence[str]) -> list[Setting]:
 def parse(options: type, arguments: Sequence[str], command: str, description: str) -> Any:
     """Read a command's arguments into an instance of its class of options; exits as option parsers do."""
     config = (tyro.conf.FlagCreatePairsOff,)
-    return tyro.cli(
-        options, prog=f"theorylab {command}", description=description, args=list(arguments), config=config
-    )
+    return tyro.cli(options, prog=f"theorylab {command}", description=description, args=list(arguments), config=config)
 
 
 # --- building blocks -----------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def options() -> type:
 
 
 def run(options: Any) -> int:
-    """Print the verdicts and write ``report.html``; 1 if a row of any setting disagrees, or nothing was judged in one."""
+    """Print the verdicts and write ``report.html``; 1 if a setting's check fails, or judged nothing."""
     from theorylab.verdict import plotting
     from theorylab.verdict.compare import check
     from theorylab.verdict.overview import overview

@@ -2,64 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
+import dataclasses
 from typing import Any
 
-from theorylab.catalogue import SETTINGS, Preset
-from theorylab.cli.errors import UsageError
+from theorylab.catalogue import Preset
 from theorylab.cli.options import flag, make, option, positional
 from theorylab.cli.process import start
 
 
 def options() -> type:
     """Build what ``figures`` understands."""
-    which = "settings, or single figures such as xor_1_grokking (default: all)"
+    which = "settings, or single figures such as xor/figure_1_grokking (default: all)"
     preset = "tiny (seconds a figure), default (the committed pictures), or paper (wants a GPU)"
-    check = "write no picture, compare the data with paper_figures/reference/PRESET.json; exit code 1 if any drifted"
+    check = "write no picture, compare the data with paper_figures/SETTING/reference; exit code 1 if any drifted"
+    output = "the picture of a single figure: .png, .pdf or .svg"
     return make(
-        ("figures", positional(tuple[str, ...], which, "[SETTING ...]"), ()),
+        ("figures", positional(tuple[str, ...], which, "[SETTING[/FIGURE] ...]"), ()),
         ("preset", option(Preset, preset, "NAME", "default"), "default"),
         ("folder", option(str, "the results: read, continued, or run where missing", "FOLDER", "results"), "results"),
         ("check", flag(check), False),
         ("update", flag("draw, and rewrite the reference values of what was drawn"), False),
+        ("output", option(str | None, output, "FILE", "beside its script or its results"), None),
     )
 
 
 def run(options: Any) -> int:
     """Draw and save each figure, or compare it; 1 if any drifted."""
-    from theorylab.gallery import figures
-    from theorylab.verdict import plotting
+    from theorylab.gallery.figures import run
 
-    if options.check and options.update:
-        raise UsageError("--check and --update exclude each other: compare with the reference, or rewrite it")
-    checkout, folder = figures.find_checkout(), Path(options.folder)
-    names = figures.find_figures(checkout, options.figures, list(SETTINGS))
-    path = figures.reference_path(checkout, options.preset)
-    if options.check and not path.exists():
-        raise UsageError(f"no reference values of the preset {options.preset}: --update would write {path}")
-    reference = figures.read_reference(path) if options.check else {}
-    start()
-    drifted, drawn = 0, {}
-    for name in names:
-        began = time.perf_counter()
-        module = figures.load_script(checkout, name)
-        with plotting.style():
-            figure = module.draw(options.preset, folder)
-            data = figures.figure_data(figure, figures.KEPT[options.preset])
-            if options.check:
-                found = figures.check_figure(name, data, reference, module, options.preset)
-                drifted += bool(found)
-                said = "\n  ".join(["DRIFTED", *found]) if found else "as the reference"
-                plotting.close(figure)
-            else:
-                drawn[name] = data
-                script = checkout / "paper_figures" / f"{name}.py"
-                said = str(plotting.save(figure, figures.picture_path(script, options.preset, folder)))
-        print(f"{name} ({time.perf_counter() - began:.1f} s): {said}", flush=True)
-    if options.update:
-        figures.update_reference(path, drawn, keep=figures.find_figures(checkout, (), ()))
-        print(f"reference values: {path}")
-    if drifted:
-        print(f"{drifted} of {len(names)} figures drifted: {figures.version_changes(reference)}")
-    return 1 if drifted else 0
+    chosen = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return run(chosen.pop("figures"), start=start, **chosen)

@@ -168,7 +168,8 @@ def test_predict_says_why_a_theory_is_silent(run, toy):
     assert "1.25" in out  # the table of what it predicts
     [line] = [line for line in out.splitlines() if line.startswith("on_host ")]
     assert line == (
-        "on_host does not hold at 2 of 3 cells: num_samples = 10 is below 20 (and 1 more reasons: --json lists them)"
+        "on_host does not hold at 2 of 3 cells: num_samples = 10 is below 20 "
+        "(other reasons elsewhere: --json lists all 2)"
     )
     code, out, _ = run("predict", toy, "--theory", "on_host", "--num-samples", "10")
     assert code == 0

@@ -58,8 +58,8 @@ def test_templates_and_what_is_written_pass_lint(run, tmp_path):
         ("2d", "must be a Python module name"),
         ("_hidden", "must be a Python module name"),
         ("random", "it would hide a module of Python's own library"),
-        ("numpy", "it would hide a module that is installed"),
-        ("theorylab", "it would hide a module that is installed"),
+        ("numpy", "it would hide another module"),
+        ("theorylab", "it would hide another module"),
         ("xor", "this library has a setting of that name"),
     ],
 )

@@ -197,15 +197,17 @@ def _new_options() -> type:
 
 def _figures_options() -> type:
     """Build what ``figures`` understands."""
-    which = "settings, or single figures such as xor_1_grokking (default: all)"
+    which = "settings, or single figures such as xor/figure_1_grokking (default: all)"
     preset = "tiny (seconds a figure), default (the committed pictures), or paper (wants a GPU)"
-    check = "write no picture, compare the data with paper_figures/reference/PRESET.json; exit code 1 if any drifted"
+    check = "write no picture, compare the data with paper_figures/SETTING/reference; exit code 1 if any drifted"
+    output = "the picture of a single figure: .png, .pdf or .svg"
     return _make(
-        ("figures", _positional(tuple[str, ...], which, "[SETTING ...]"), ()),
+        ("figures", _positional(tuple[str, ...], which, "[SETTING[/FIGURE] ...]"), ()),
         ("preset", _option(Preset, preset, "NAME", "default"), "default"),
         ("folder", _option(str, "the results: read, continued, or run where missing", "FOLDER", "results"), "results"),
         ("check", _flag(check), False),
         ("update", _flag("draw, and rewrite the reference values of what was drawn"), False),
+        ("output", _option(str | None, output, "FILE", "beside its script or its results"), None),
     )
 
 
@@ -521,43 +523,10 @@ def _reproduce(options: Any) -> int:
 
 
 def _figures(options: Any) -> int:
-    from pathlib import Path
+    from theorylab.gallery.figures import run
 
-    from theorylab.gallery import figures
-    from theorylab.verdict import plotting
-
-    if options.check and options.update:
-        raise UsageError("--check and --update exclude each other: compare with the reference, or rewrite it")
-    checkout, folder = figures.find_checkout(), Path(options.folder)
-    names = figures.find_figures(checkout, options.figures, list(SETTINGS))
-    path = figures.reference_path(checkout, options.preset)
-    if options.check and not path.exists():
-        raise UsageError(f"no reference values of the preset {options.preset}: --update would write {path}")
-    reference = figures.read_reference(path) if options.check else {}
-    _start()
-    drifted, drawn = 0, {}
-    for name in names:
-        start = time.perf_counter()
-        module = figures.load_script(checkout, name)
-        with plotting.style():
-            figure = module.draw(options.preset, folder)
-            data = figures.figure_data(figure, figures.KEPT[options.preset])
-            if options.check:
-                found = figures.check_figure(name, data, reference, module, options.preset)
-                drifted += bool(found)
-                said = "\n  ".join(["DRIFTED", *found]) if found else "as the reference"
-                plotting.close(figure)
-            else:
-                drawn[name] = data
-                script = checkout / "paper_figures" / f"{name}.py"
-                said = str(plotting.save(figure, figures.picture_path(script, options.preset, folder)))
-        print(f"{name} ({time.perf_counter() - start:.1f} s): {said}", flush=True)
-    if options.update:
-        figures.update_reference(path, drawn, keep=figures.find_figures(checkout, (), ()))
-        print(f"reference values: {path}")
-    if drifted:
-        print(f"{drifted} of {len(names)} figures drifted: {figures.version_changes(reference)}")
-    return 1 if drifted else 0
+    chosen = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return run(chosen.pop("figures"), start=_start, **chosen)
 
 
 def _console() -> Any:

@@ -13,14 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from theorylab.catalogue import Preset, names, unknown
 from theorylab.contract import ConfigError
 from theorylab.gallery import reference
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def find_checkout() -> Path:
@@ -100,15 +97,6 @@ def reference_path(checkout: Path, setting: str, preset: str) -> Path:
     return checkout / "paper_figures" / setting / "reference" / f"{preset}.json"
 
 
-def draw_figure(module: Any, preset: str, folder: Path) -> Figure:
-    """Draw a figure by its script, in the library's style."""
-    from theorylab.verdict import plotting
-
-    with plotting.style():
-        figure: Figure = module.draw(module.data(preset, folder))
-    return figure
-
-
 # --- the command -------------------------------------------------------------------------------------------------
 
 
@@ -173,17 +161,18 @@ def run(
         began = time.perf_counter()
         setting, _, stem = name.partition("/")
         module = load_script(checkout, name)
-        figure = draw_figure(module, preset, folder)
-        data = reference.figure_data(figure, reference.KEPT[preset])
-        if check:
-            found = reference.check_figure(stem, data, then[setting], module, preset)
-            drifted += [setting] * bool(found)
-            said = "\n  ".join(["DRIFTED", *found]) if found else "as the reference"
-            plotting.close(figure)
-        else:
-            drawn[setting][stem] = data
-            target = output or plotting.picture_path(script_path(checkout, name), preset, folder)
-            said = str(plotting.save(figure, target))
+        with plotting.style():
+            figure = module.draw(module.data(preset, folder))
+            data = reference.figure_data(figure, reference.KEPT[preset])
+            if check:
+                found = reference.check_figure(stem, data, then[setting], module, preset)
+                drifted += [setting] * bool(found)
+                said = "\n  ".join(["DRIFTED", *found]) if found else "as the reference"
+                plotting.close(figure)
+            else:
+                drawn[setting][stem] = data
+                target = output or plotting.picture_path(script_path(checkout, name), preset, folder)
+                said = str(plotting.save(figure, target))
         print(f"{name} ({time.perf_counter() - began:.1f} s): {said}", flush=True)
     for setting in settings if update else ():
         keep = [figure.partition("/")[2] for figure in figures_of(checkout, setting)]

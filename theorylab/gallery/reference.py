@@ -239,7 +239,7 @@ def _drift(now: Data, then: Data, panel: Data, tolerance: float) -> str:
     return text + (f", and {bad - 1} more of its numbers" if bad > 1 else "")
 
 
-# --- reference values on disk ------------------------------------------------------------------------------------------
+# --- reference values on disk -------------------------------------------------------------------------------
 
 
 def read_reference(path: Path) -> Data:

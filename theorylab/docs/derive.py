@@ -149,7 +149,7 @@ def source_of(theory: Theory) -> str:
 
 
 def error_of(setting: Setting, theory: Theory) -> str:
-    """Declared relative errors, from the least to the largest in the cases of the default preset (else of the tiny one).
+    """Declared relative errors, from the least to the largest in the cases of the default preset (else of tiny).
 
     Observables of the same errors stand together; where the error is a function, its docstring says the rest.
     """

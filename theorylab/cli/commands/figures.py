@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from theorylab.catalogue import Preset
@@ -22,13 +21,13 @@ def options() -> type:
         ("folder", option(str, "the results: read, continued, or run where missing", "FOLDER", "results"), "results"),
         ("check", flag(check), False),
         ("update", flag("draw, and rewrite the reference values of what was drawn"), False),
-        ("output", option(str | None, output, "FILE", "beside its script or its results"), None),
+        ("output", option(str | None, output, "FILE", "beside its script, or beside its results"), None),
     )
 
 
 def run(options: Any) -> int:
     """Draw and save each figure, or compare it; 1 if any drifted."""
-    from theorylab.gallery.figures import run
+    from theorylab.gallery.figures import run as draw
 
-    chosen = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    return run(chosen.pop("figures"), start=start, **chosen)
+    chosen = dict(vars(options))
+    return draw(chosen.pop("figures"), start=start, **chosen)

@@ -158,7 +158,7 @@ def chi_square_proposal(
 
 
 def chi_square_of(
-    z: Float[Array, proposals * shape], u: Float[Array, proposals * shape], degrees: Float[Array, "*shape"]
+    z: Float[Array, " proposals *shape"], u: Float[Array, " proposals *shape"], degrees: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
     """Chi-square numbers with ``degrees`` >= 2 of freedom: of several proposals for each the first that is accepted.
 

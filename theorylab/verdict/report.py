@@ -15,6 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from theorylab.catalogue import FAMILIES, family_of
 from theorylab.contract import Paper, Setting
 from theorylab.numerics.files import written_whole
 from theorylab.verdict.rows import Row, Status, judged_nothing
@@ -38,9 +39,12 @@ def write_report(
     The page needs nothing else: figures are inlined. Returns its path.
     """
     every = [row for _, rows, _, _ in parts for row in rows]
+    judged = [row for row in every if row.status.judged]
+    good = sum(row.status is Status.AGREES for row in judged)
+    said = judged_nothing(every) or f"{good} of {len(judged)} comparisons of simulation with theory agree."
     page = _template("report.html").substitute(
-        lead=escape(title or judged_nothing(every) or f"{_count(every)} comparisons of simulation with theory agree."),
-        contents=_contents(parts) if len(parts) > 1 else "",
+        lead=escape(title or said),
+        contents=contents(parts),
         sections="\n".join(_section(*part) for part in parts),
     )
     target = Path(path)
@@ -53,19 +57,20 @@ def _template(name: str) -> Template:
     return Template((resources.files("theorylab.verdict") / name).read_text(encoding="utf-8"))
 
 
-def _count(rows: Sequence[Row]) -> str:
-    judged = [row for row in rows if row.status.judged]
-    return f"{sum(row.status is Status.AGREES for row in judged)} of {len(judged)}"
-
-
-def _contents(parts: Sequence[tuple[Setting, Sequence[Row], Path | None, Mapping[str, Any]]]) -> str:
-    """Table of contents: a line per setting, with its count."""
-    lines = "".join(
-        f'<li><a href="#{escape(setting.name)}">{escape(setting.title)}</a>: '
-        f"{escape(judged_nothing(rows) or f'{_count(rows)} agree')}</li>"
-        for setting, rows, _, _ in parts
-    )
-    return f"<nav><ul>{lines}</ul></nav>"
+def contents(parts: Sequence[tuple[Setting, Sequence[Row], Path | None, Mapping[str, Any]]]) -> str:
+    """Table of contents: the settings by family, each with how many of its comparisons agree; empty for one setting."""
+    if len(parts) < 2:
+        return ""
+    families: dict[str, list[str]] = {}
+    for setting, rows, _, _ in parts:
+        judged = [row for row in rows if row.status.judged]
+        good = sum(row.status is Status.AGREES for row in judged)
+        kind = "agrees" if judged and good == len(judged) else "disagrees" if any(row.failed for row in rows) else "not"
+        line = f'<li><a href="#{escape(setting.name)}">{escape(setting.title)}</a>: '
+        line += f'<span class="{kind}">{good} of {len(judged)}</span></li>'
+        families.setdefault(FAMILIES[family_of(setting.name)], []).append(line)
+    items = "".join(f"<li>{escape(family)}<ul>{''.join(lines)}</ul></li>" for family, lines in families.items())
+    return f'<nav aria-label="settings"><ul>{items}</ul></nav>'
 
 
 def _section(setting: Setting, rows: Sequence[Row], figure: Path | None, provenance: Mapping[str, Any]) -> str:

@@ -7,31 +7,20 @@ Benign overfitting and grokking of a ReLU network on XOR clusters (Xu et al. 202
 
 from __future__ import annotations
 
-from theorylab.contract import Observable, Paper, Setting
-from theorylab.settings.two_layer.xor.config import PRESETS, Config, at_ratio, check_config
+from theorylab.contract import Observable, Setting
+from theorylab.settings.two_layer.xor.assumptions import check_assumptions
+from theorylab.settings.two_layer.xor.config import Config, at_ratio, check_config
+from theorylab.settings.two_layer.xor.papers import XU
 from theorylab.settings.two_layer.xor.predictions import THEORIES
-from theorylab.settings.two_layer.xor.theory.assumptions import check_assumptions
+from theorylab.settings.two_layer.xor.presets import PRESETS, SWEEPS
 from theorylab.settings.two_layer.xor.train import recorded_steps, simulate
 
 STEP = ("step",)
 SETTING = Setting(
-    papers=(
-        Paper(
-            title="Benign Overfitting and Grokking in ReLU Networks for XOR Cluster Data",
-            authors="Z. Xu, Y. Wang, S. Frei, G. Vardi and W. Hu",
-            year=2024,
-            venue="ICLR 2024",
-            arxiv="2310.02541",
-            bibtex="""@inproceedings{xu2024benign,
-  title = {Benign Overfitting and Grokking in {ReLU} Networks for {XOR} Cluster Data},
-  author = {Xu, Zhiwei and Wang, Yutong and Frei, Spencer and Vardi, Gal and Hu, Wei},
-  booktitle = {International Conference on Learning Representations},
-  year = {2024},
-}""",
-        ),
-    ),
+    papers=(XU,),
     config=Config,
     presets=PRESETS,
+    sweeps=SWEEPS,
     simulate=simulate,
     theories=THEORIES,
     observables=(

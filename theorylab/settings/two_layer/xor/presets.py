@@ -12,10 +12,7 @@ from theorylab.settings.two_layer.xor.config import Config, at_ratio
 
 # The cases of a preset share their sizes, and so their compiled programs.
 SMALL: dict[str, Any] = {
-    "num_train": 60, "input_dim": 60_000, "width": 200, "num_steps": 40, "label_noise": 0.1,
-}  # fmt: skip
-LATE: dict[str, Any] = {
-    "num_train": 100, "input_dim": 20_000, "width": 100, "num_steps": 20, "num_test": 40, "label_noise": 0.1,
+    "num_train": 200, "input_dim": 120_000, "width": 100, "num_steps": 40, "label_noise": 0.1,
 }  # fmt: skip
 SLOW: dict[str, Any] = {
     "num_train": 100, "input_dim": 200_000, "width": 200, "num_steps": 200, "label_noise": 0.1,
@@ -24,9 +21,8 @@ SLOW: dict[str, Any] = {
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         Case("large steps", at_ratio(10.0, cluster_coupling=4.0, **SMALL), seeds=8),
-        Case("small steps", at_ratio(0.1, cluster_coupling=4.0, **SMALL), seeds=8),
+        Case("small steps", at_ratio(0.05, cluster_coupling=6.0, **SMALL), seeds=8),
         Case("memorisation", at_ratio(0.02, cluster_coupling=0.2, **SMALL), seeds=8, show="train_accuracy"),
-        Case("late growth", at_ratio(20.0, cluster_coupling=4.0, **LATE), seeds=8, show="own_slope"),
     ),
     "default": (
         Case("large steps", Config(), seeds=8, note="the paper's experiment at a third of its width, half the steps"),

@@ -86,8 +86,10 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.set(xscale="log", yscale="log", xlim=(bottom, 1.3), ylim=(bottom, 3), title=title)
         axes.set(xlabel="test error by importance sampling", ylabel="test error by others")
     left.legend(fontsize=7.5)
-    right.set(xscale="log", yscale="log", xlabel="$n\\gamma = n|\\mu|^4/p$", ylim=(max(1e-9, float(means.min()) / 3), 1),
-              ylabel="test error (mean of four clusters)", title="large points: geometric mean over runs")  # fmt: skip
+    right.set(
+        xscale="log", yscale="log", ylim=(max(1e-9, float(means.min()) / 3), 1), xlabel="$n\\gamma = n|\\mu|^4/p$",
+        ylabel="test error (mean of four clusters)", title="large points: geometric mean over runs",
+    )  # fmt: skip
     right.legend(fontsize=7.5)
     return figure
 

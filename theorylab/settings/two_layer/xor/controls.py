@@ -89,8 +89,6 @@ def _cells_that_step_as(seen: Callable[[cell_model.Cells], cell_model.Cells]) ->
 
 #: Half of the clusters' feedback on the samples.
 half_the_feedback = _cells_that_step_as(lambda cells: cells._replace(coupling=cells.coupling / 2))
-#: None of it: every sample on its own.
-no_feedback = _cells_that_step_as(lambda cells: cells._replace(coupling=0 * cells.coupling))
 #: Feedback from v in place of v − v(0).
 feedback_from_zero = _cells_that_step_as(lambda cells: cells._replace(alignment=0 * cells.alignment))
 

@@ -184,7 +184,6 @@ def cells_are_classes(config: Config) -> str | None:
     },
     controls={
         "half the feedback": controls.half_the_feedback,
-        "no feedback": controls.no_feedback,
         "feedback from v, not v − v(0)": controls.feedback_from_zero,
         "without the arcsine law": controls.cells_without_arcsine_law,
     },

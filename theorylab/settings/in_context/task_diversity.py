@@ -18,17 +18,6 @@ class DiversityErrors(NamedTuple):
     pool: Array
 
 
-def pool_second_moment(tasks: Float[Array, "tasks dim"]) -> Float[Array, "dim dim"]:
-    """Σ_K = (1/K) sum_k w_k w_kᵀ, the second moment of a pool."""
-    return tasks.T @ tasks / tasks.shape[0]
-
-
-def pool_label_power_second_moment(tasks: Float[Array, "tasks dim"], problem: Regression) -> Float[Array, ""]:
-    """E[(wᵀΛw + σ²)²] over a pool, which the exact loss of a whole layer needs."""
-    power = jnp.sum((tasks @ problem.covariate_covariance) * tasks, axis=1) + problem.noise_variance
-    return jnp.mean(power**2)
-
-
 def finite_pool_errors(
     tasks: Float[Array, "tasks dim"], problem: Regression, context_length: ArrayLike
 ) -> DiversityErrors:

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from theorylab.settings.in_context.linear_attention.model import Layer, effective_layer, init_layer
 
 from experiments.benchmarks.racing import (
     Row,
@@ -35,7 +36,6 @@ from theorylab.runtime import configure
 from theorylab.settings.in_context.linear_attention import Config
 from theorylab.settings.in_context.linear_attention.config import LAYER
 from theorylab.settings.in_context.linear_attention.data import Prompts, sample_prompts, sample_statistics
-from theorylab.settings.in_context.linear_attention.model import Layer, effective_layer, init_layer
 from theorylab.settings.in_context.linear_attention.train import optimizer, squared_error, train_layer
 
 DIM, CONTEXT, BATCH, SEEDS, STEPS = 10, 20, 1000, 2, 40

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from experiments.linear_attention import cases, results
 from theorylab.settings.in_context.linear_attention.theory.baselines import bayes_excess
 from theorylab.settings.in_context.linear_attention.theory.risk import (
     isotropic_context_length_risk,
     isotropic_learning_rate,
 )
+
+from experiments.linear_attention import cases, results
 from theorylab.verdict.plotting import COLOURS, points, run_script
 
 if TYPE_CHECKING:

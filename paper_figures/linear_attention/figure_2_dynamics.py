@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+from theorylab.settings.in_context.linear_attention.theory.dynamics import curvatures, plateau_losses
 
 from experiments.linear_attention import cases, results
 from theorylab.settings.in_context.linear_attention.data import eigenvalues
 from theorylab.settings.in_context.linear_attention.predictions import predict_flow
-from theorylab.settings.in_context.linear_attention.theory.dynamics import curvatures, plateau_losses
 from theorylab.verdict.plotting import COLOURS, run_script
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from experiments.linear_attention import cases, results
 from theorylab.settings.in_context.linear_attention.theory.baselines import (
     gradient_steps_excess,
     least_squares_excess,
     wishart_spectra,
 )
 from theorylab.settings.in_context.linear_attention.theory.task_diversity import pretraining_errors
+
+from experiments.linear_attention import cases, results
 from theorylab.verdict.plotting import COLOURS, gradient, points, run_script
 
 if TYPE_CHECKING:

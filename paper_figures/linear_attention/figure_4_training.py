@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from experiments.linear_attention import cases, results
-from theorylab.settings.in_context.linear_attention.problem import KURTOSIS
 from theorylab.settings.in_context.linear_attention.theory.risk import (
     independent_coordinates_learning_rate,
     independent_coordinates_minimum_loss,
 )
+
+from experiments.linear_attention import cases, results
+from theorylab.settings.in_context.linear_attention.problem import KURTOSIS
 from theorylab.verdict.plotting import COLOURS, points, run_script
 
 if TYPE_CHECKING:

@@ -19,11 +19,16 @@ class Schedule(Protocol):
     """The fields of a configuration that say how long and how fast it trains."""
 
     @property
-    def num_steps(self) -> int: ...
+    def num_steps(self) -> int:
+        """Updates."""
+
     @property
-    def learning_rate(self) -> ArrayLike: ...
+    def learning_rate(self) -> ArrayLike:
+        """Adam's peak learning rate."""
+
     @property
-    def clip_norm(self) -> ArrayLike: ...
+    def clip_norm(self) -> ArrayLike:
+        """Global norm at which gradients are clipped."""
 
 
 def recorded_steps(num_steps: int) -> tuple[int, ...]:

@@ -1,16 +1,105 @@
-"""Gradient flow of one averaging layer from a structured initialisation.
+"""Gradient flow of one linear attention layer from a small structured start.
 
-Loss L/2, mean convention, Σ_w = I, Λ = diag(λ): from u_x = c = 0 and diagonal A = diag(α) the flow stays diagonal.
+Half the exact loss of an averaging layer, ŷ = (1/n) uᵀ sum_i v_i (v_iᵀ M x_q) with tokens v_i = (x_i, y_i), is followed
+by Euler steps of the whole layer: of (u, M) with ``query_key = "merged"``, of (u, W_K, W_Q), M = W_Kᵀ W_Q, with
+``"separate"``. From u = (0, u_y) and a diagonal start nothing leaves the diagonal, and the d + 1 or more numbers that
+move obey closed equations. Covariates N(0, Λ), tasks N(0, I), label noise σ². The loss includes the noise of the target
+and has no factor 1/2; nothing is random.
+
+Zhang, Frei and Bartlett 2023 (arXiv 2306.09927), in the commuting case; for separate weights Zhang, Singh, Latham and
+Saxe 2025 (arXiv 2501.16265).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import dataclasses
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+from theorylab.contract import Case, Observable, Observables, Setting, at_config, config, scalar, size, theory
+from theorylab.settings.in_context.layer import EffectiveLayer
+from theorylab.settings.in_context.losses import exact_loss
+from theorylab.settings.in_context.papers import SADDLES, ZHANG
+from theorylab.settings.in_context.prompts import Law, power_law
+from theorylab.training import iterate
+
+#: Recorded steps, beside the first.
+RECORDS = 40
+
+
+@config
+class Config:
+    """Euler steps on half the exact loss of an averaging layer, from a balanced diagonal start of size ε."""
+
+    dim: int = size(default=5, help="covariate dimension", symbol="d", at_least=1, source="our choice")
+    context_length: int = size(default=20, help="context tokens", symbol="n", at_least=1)
+    noise_variance: float = scalar(default=0.25, help="variance of the label noise", symbol=r"\sigma^2", at_least=0)
+    covariate_variance: float = scalar(default=1.0, help="mean eigenvalue of the covariates' covariance", above=0)
+    covariate_exponent: float = scalar(
+        default=1.0, help="decay of the covariance's eigenvalues, i^-a, of the given mean", symbol="a"
+    )
+    query_key: Literal["merged", "separate"] = size(
+        default="merged", help="whether W_K^T W_Q moves as one matrix, or W_K and W_Q each"
+    )
+    initial_scale: float = scalar(default=0.01, help="size of the initial weights", symbol=r"\epsilon", above=0)
+    num_steps: int = size(default=3000, help="Euler steps", at_least=1)
+    time_step: float = scalar(default=2e-3, help="length of an Euler step", symbol=r"\mathrm{d}t", at_least=0)
+
+
+def recorded_steps(config: Config) -> tuple[int, ...]:
+    """Steps at which the loss is recorded, evenly spaced."""
+    return tuple(sorted(set(np.linspace(0, config.num_steps, RECORDS + 1).astype(int).tolist())))
+
+
+def spectrum(config: Config) -> Float[Array, " dim"]:
+    """Eigenvalues of the covariates' covariance."""
+    return power_law(config.dim, config.covariate_exponent, config.covariate_variance)
+
+
+def simulate(key: jax.Array, config: Config) -> Observables:
+    """Follow the gradient flow of half the exact loss of the whole layer by Euler steps.
+
+    Structured start, :func:`structured_start`; the key is not used. Pure and traceable in every scalar field.
+    """
+    d, n, separate = config.dim, config.context_length, config.query_key == "separate"
+    covariances = spectrum(config)
+    start = structured_start(config.initial_scale, covariances, separate=separate)
+    readout = jnp.zeros(d + 1).at[d].set(start.readout)
+    diagonal = jnp.zeros((d + 1, d + 1)).at[jnp.arange(d), jnp.arange(d)].set(start.attention)
+    params = (readout, diagonal, diagonal) if separate else (readout, diagonal[:, :d])
+    population = exact_loss(Law(covariances, jnp.ones(d), config.noise_variance), n)
+
+    def attention_of(params: Any) -> Array:
+        return (params[1].T @ params[2])[:, :d] if separate else params[1]
+
+    def loss(params: Any) -> Array:
+        return population(EffectiveLayer(params[0], attention_of(params) / n))
+
+    half_gradient = jax.grad(lambda params: loss(params) / 2)
+
+    def step(params: Any, t: Any) -> Any:
+        return jax.tree.map(lambda p, g: p - config.time_step * g, params, half_gradient(params))
+
+    orbit = iterate(
+        step, params, num_steps=config.num_steps, record=lambda p: {"loss": loss(p)}, record_at=recorded_steps(config)
+    )
+    u, final = orbit.state[0], attention_of(orbit.state)
+    conserved = jnp.sum(u**2) - jnp.sum(orbit.state[1] ** 2)
+    # |u|² - |attention|² keeps its initial value, 0; relative to |u|².
+    return {
+        "loss": orbit.observables["loss"],
+        "final_loss": loss(orbit.state),
+        "conserved": 1 + conserved / jnp.sum(u**2),
+        "preconditioner": u[d] * jnp.stack([final[0, 0], final[d - 1, d - 1]]),
+    }
+
+
+# --- the reduced equations ----------------------------------------------------------------------------------------
 
 
 class FlowState(NamedTuple):
@@ -154,3 +243,150 @@ def rank_one_plateaus(
 ) -> Float[Array, " dim"]:
     """Losses t₀ + σ² - λ_j²/γ_j of the layer's rank-one saddles: attending on labels, reading out covariates."""
     return jnp.sum(eigenvalues) + noise_variance - eigenvalues**2 / gamma
+
+
+# --- theories ---------------------------------------------------------------------------------------------------------
+
+
+def euler_error(config: Config, observable: str) -> float:
+    """Euler's error, proportional to the time step (it grows with the time to escape, log(1/initial_scale))."""
+    return 10 * float(config.time_step)
+
+
+def merged_and_isotropic(config: Config) -> str | None:
+    """Say where the flow is not one logistic curve; None where it is."""
+    if config.query_key != "merged":
+        return "the logistic curve is for merged query-key weights"
+    if config.covariate_exponent != 0 or config.covariate_variance != 1:
+        return "the closed form is for standard normal covariates"
+    return None
+
+
+def _twice_as_fast(config: Config) -> Config:
+    return dataclasses.replace(config, time_step=2 * config.time_step)
+
+
+def _infinite_context(key: jax.Array, config: Config) -> Observables:
+    """The loss of this context, along the path of an infinitely long one, whose curvatures are the eigenvalues."""
+    return _along(config, _gains(config, spectrum(config)))
+
+
+def _gains(config: Config, gamma: Float[Array, " dim"]) -> Float[Array, "times dim"]:
+    """P_j along the flow of given curvatures, at the recorded steps."""
+    values, separate = spectrum(config), config.query_key == "separate"
+    times = jnp.array(recorded_steps(config), dtype=float) * config.time_step
+    start = structured_start(config.initial_scale, values, separate=separate)
+    path = solve_flow(start, times, values, gamma, separate=separate, substeps=100)
+    return path.readout[:, None] * path.attention ** (2 if separate else 1)
+
+
+def _along(config: Config, gains: Float[Array, "times dim"]) -> Observables:
+    values = spectrum(config)
+    gamma = curvatures(values, config.context_length, config.noise_variance)
+    loss = jax.vmap(lambda gain: flow_loss(gain, values, gamma, config.noise_variance))(gains)
+    return {
+        "loss": loss,
+        "final_loss": loss[-1],
+        "conserved": jnp.ones((), loss.dtype),
+        "preconditioner": jnp.stack([gains[-1, 0], gains[-1, -1]]),
+    }
+
+
+@theory(
+    kind="exact",
+    source=ZHANG.at(
+        "the commuting case: dα/dt = u λ² (1 - u α γ), du/dt = sum λ² α (1 - u α γ); separate: derived here"
+    ),
+    predicts=("loss", "final_loss", "conserved", "preconditioner"),
+    error=euler_error,
+    controls={
+        "flow of the loss without its half": at_config(_twice_as_fast),
+        "infinitely long context": _infinite_context,
+    },
+)
+def reduced_equations(key: jax.Array, config: Config) -> Observables:
+    """Predict the loss along gradient flow from the structured start, and its conserved quantity."""
+    return _along(config, _gains(config, curvatures(spectrum(config), config.context_length, config.noise_variance)))
+
+
+def _isotropic_loss(config: Config, clock: float) -> Observables:
+    """d (1 - 2s + γ s²) + σ², s on a logistic curve whose clock runs ``clock`` times as fast."""
+    d, noise = config.dim, config.noise_variance
+    gamma = curvatures(spectrum(config), config.context_length, noise)[0]
+    times = clock * jnp.array(recorded_steps(config), dtype=float) * config.time_step
+    gains = logistic_gain(times, config.initial_scale**2 / jnp.sqrt(1.0 * d), d, gamma)
+    return {"loss": jnp.asarray(d * (1 + gains * (gamma * gains - 2)) + noise)}
+
+
+@theory(
+    kind="exact",
+    source="isotropic balanced flow, ds/dt = 2 sqrt(d) s (1 - γ s), a logistic curve",
+    predicts=("loss",),
+    holds=merged_and_isotropic,
+    error=euler_error,
+    controls={"growth rate sqrt(d)": lambda key, config: _isotropic_loss(config, 0.5)},
+)
+def logistic(key: jax.Array, config: Config) -> Observables:
+    """Predict the loss of the isotropic flow in closed form: each gain follows a logistic curve."""
+    return _isotropic_loss(config, 1.0)
+
+
+# --- cases ------------------------------------------------------------------------------------------------------------
+
+FLOW = Config()
+SEPARATE = dataclasses.replace(FLOW, query_key="separate", dim=4, num_steps=15_000)
+#: Of the figure.
+FIVE = dataclasses.replace(FLOW, covariate_exponent=0.8)
+
+PRESETS: dict[str, tuple[Case, ...]] = {
+    "tiny": (Case("gradient flow", FLOW, {"covariate_exponent": (0.0, 1.0)}, seeds=2),),
+    "default": (
+        Case("gradient flow", FLOW, {"covariate_exponent": (0.0, 1.0)}, seeds=2),
+        Case("gradient flow, separate", SEPARATE, {}, seeds=2),
+    ),
+    "paper": (
+        Case(
+            "ten directions",
+            dataclasses.replace(FLOW, dim=10, context_length=40, num_steps=4000),
+            {"covariate_exponent": (0.0, 0.5)},
+            seeds=2,
+        ),
+        Case("saddle to saddle", dataclasses.replace(SEPARATE, num_steps=25_000), {}, seeds=2),
+    ),
+}
+
+SWEEPS: dict[str, tuple[Case, ...]] = {
+    "tiny": (
+        Case("merged", dataclasses.replace(FIVE, num_steps=200), {}, seeds=1),
+        Case("separate", dataclasses.replace(SEPARATE, num_steps=200), {}, seeds=1),
+    ),
+    "default": (
+        Case("merged", FIVE, {}, seeds=1),
+        Case("separate", dataclasses.replace(SEPARATE, num_steps=25_000), {}, seeds=1),
+    ),
+    "paper": (
+        Case("merged", FIVE, {}, seeds=1),
+        Case("separate", dataclasses.replace(SEPARATE, num_steps=25_000), {}, seeds=1),
+    ),
+}
+
+SETTING = Setting(
+    papers=(ZHANG, SADDLES),
+    config=Config,
+    simulate=simulate,
+    theories=(reduced_equations, logistic),
+    observables=(
+        Observable("loss", "exact loss along the flow, noisy target, no factor 1/2", r"L(t)", dims=("step",)),
+        Observable("final_loss", "exact loss at the end", r"L"),
+        Observable("conserved", "1 + (|u|² - |attention|²)/|u|² along a flow, initially 1"),
+        Observable(
+            "preconditioner",
+            "u A_jj at the largest (0) and smallest (1) eigenvalue of the covariates",
+            r"u A_{jj}",
+            dims=("direction",),
+        ),
+    ),
+    presets=PRESETS,
+    sweeps=SWEEPS,
+    coords=lambda config: {"step": recorded_steps(config), "direction": (0, 1)},
+)

@@ -199,7 +199,9 @@ def has_exact_loss(law: Law) -> bool:
 def exact_loss(law: Law, context_length: int) -> Callable[[EffectiveLayer], Array]:
     """The population loss on prompts of a law (Gaussian covariates, linear targets) as a function of the layer."""
     problem = training_problem(law)
-    power = label_power_second_moment(problem) if law.pool is None else pool_label_power_second_moment(law.pool, problem)
+    power = (
+        label_power_second_moment(problem) if law.pool is None else pool_label_power_second_moment(law.pool, problem)
+    )
     return lambda layer: population_loss(layer.readout, layer.attention, problem, context_length, power)
 
 

@@ -32,7 +32,9 @@ SETTING = Setting(
     theories=THEORIES,
     observables=(
         Observable("final_loss", "loss at the end of training, noisy target, no factor 1/2; exact if `loss` is", r"L"),
-        Observable("fresh_task_loss", "final loss on fresh tasks; another where the pool is finite", r"L_\mathrm{fresh}"),
+        Observable(
+            "fresh_task_loss", "final loss on fresh tasks; another where the pool is finite", r"L_\mathrm{fresh}"
+        ),
         Observable("sampled_loss", "loss on fresh prompts of the training length", r"\hat L"),
         Observable("test_loss", "loss on fresh prompts, against context length", r"R(m)", dims=("context_ratio",)),
         Observable(

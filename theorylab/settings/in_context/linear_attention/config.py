@@ -47,9 +47,7 @@ class Config:
     )
     num_steps: int = size(default=3000, help="training steps", at_least=1)
     batch_size: int = size(default=256, help="fresh prompts per step (prompts, statistics)", symbol="B", at_least=1)
-    learning_rate: float = scalar(
-        default=0.02, help="Adam's peak learning rate (cosine to zero)", at_least=0
-    )
+    learning_rate: float = scalar(default=0.02, help="Adam's peak learning rate (cosine to zero)", at_least=0)
     initial_scale: float = scalar(
         default=0.3, help="size of the initial weights: N(0, scale^2/(d+1)) entries", symbol=r"\epsilon", above=0
     )

@@ -17,7 +17,7 @@ from theorylab.settings.in_context.layer import predict as predictions_of
 from theorylab.settings.in_context.linear_attention.config import Config
 from theorylab.settings.in_context.linear_attention.data import CONTEXT_RATIOS, test_lengths
 from theorylab.settings.in_context.linear_attention.problem import best_preconditioner
-from theorylab.settings.in_context.losses import exact_loss, query_averaged
+from theorylab.settings.in_context.losses import query_averaged
 from theorylab.settings.in_context.prompts import Law, sample_prompts
 
 

@@ -131,7 +131,9 @@ def one_step(key: jax.Array, config: Config) -> Observables:
 
 @theory(
     kind="ensemble",
-    source=ZHANG.at("the limit of long contexts; the risk of the optimal layer at m tokens is derived here by Isserlis' theorem"),
+    source=ZHANG.at(
+        "the limit of long contexts; the risk of the optimal layer at m tokens is derived here by Isserlis' theorem"
+    ),
     predicts=("test_loss", "sampled_loss"),
     holds=context_length_holds,
     error=context_length_error,

@@ -75,9 +75,7 @@ def _lengths(layer: Config, lengths: tuple[int, ...], noises: tuple[float, ...],
 
 def _training(config: Config, lengths: tuple[int, ...], seeds: int) -> tuple[Case, ...]:
     """Training on uniform covariates, as von Oswald et al. did."""
-    return tuple(
-        Case(f"training_{n}", dataclasses.replace(config, context_length=n), {}, seeds=seeds) for n in lengths
-    )
+    return tuple(Case(f"training_{n}", dataclasses.replace(config, context_length=n), {}, seeds=seeds) for n in lengths)
 
 
 MEASURED = dataclasses.replace(LAYER, num_test=500)

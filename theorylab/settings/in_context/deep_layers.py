@@ -1,10 +1,10 @@
 """Several layers of attention: one step of gradient descent each.
 
-Prompts (x_1, y_1), ..., (x_n, y_n), x_q; y = w·x + N(0, σ²), x ~ N(0, Λ), w ~ N(0, I); loss E(ŷ - y_q)² on noisy targets,
-no factor 1/2. Layers average over the context. ``attention``: "preconditioned" layers update labels only,
-ŵ <- ŵ + A_l (b - S ŵ)/n with b = sum_i x_i y_i and S = sum_i x_i x_iᵀ, and are trained on sufficient statistics; "linear" and
-"softmax" ones have queries, keys and values, and are trained on prompts. However the A_l are chosen, k layers are k steps
-of gradient descent, and on isotropic regressions the best k steps are known exactly.
+Prompts (x_1, y_1), ..., (x_n, y_n), x_q; y = w·x + N(0, σ²), x ~ N(0, Λ), w ~ N(0, I); loss E(ŷ - y_q)² on noisy
+targets, no factor 1/2. Layers average over the context. "preconditioned" ones update labels only,
+ŵ <- ŵ + A_l (b - S ŵ)/n with b = sum_i x_i y_i and S = sum_i x_i x_iᵀ, and are trained on sufficient statistics;
+"linear" and "softmax" ones have queries, keys and values, and are trained on prompts. k preconditioned layers are k
+steps of gradient descent, and on isotropic regressions the best k steps are known exactly.
 
 Ahn, Cheng, Daneshmand and Sra 2023 (arXiv 2306.00297).
 """
@@ -127,10 +127,7 @@ def transformer(num_layers: int, *, softmax: bool = False) -> Any:
                     self.param(f"{name}_{index}", initial, (width, width)) for name in ("value", "key", "query")
                 )
                 scores = jnp.einsum("bit,st,sr,bjr->bji", tokens[:, :length], key, ask, tokens)
-                if softmax:
-                    scores = jax.nn.softmax(scores, axis=2)
-                else:
-                    scores = scores / length
+                scores = jax.nn.softmax(scores, axis=2) if softmax else scores / length
                 tokens = tokens + jnp.einsum("bji,bit,st->bjs", scores, tokens[:, :length], value)
             return tokens[:, -1, -1]
 

@@ -20,7 +20,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from theorylab.settings.in_context.linear_attention.model import Layer, effective_layer, init_layer
 
 from experiments.benchmarks.racing import (
     Row,

@@ -94,8 +94,8 @@ def chi_square(
 
 def power_law(dim: int, exponent: ArrayLike, mean: ArrayLike = 1.0) -> Float[Array, " dim"]:
     """Eigenvalues i^-a, i = 1, ..., d, scaled to a given mean."""
-    values = jnp.exp(-exponent * jnp.log(jnp.arange(1, dim + 1, dtype=float)))
-    return mean * values / jnp.mean(values)
+    values = jnp.exp(jnp.negative(exponent) * jnp.log(jnp.arange(1, dim + 1, dtype=float)))
+    return jnp.asarray(mean * values / jnp.mean(values))
 
 
 def sample_pool(key: jax.Array, law: Law, count: int) -> Law:

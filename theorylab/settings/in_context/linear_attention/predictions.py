@@ -74,9 +74,8 @@ def context_length_holds(config: Config) -> str | None:
 # --- predictors -------------------------------------------------------------------------------------------------
 
 
-def _summing(config: Config) -> Config:
-    other = "sum" if config.normalisation == "mean" else "mean"
-    return dataclasses.replace(config, normalisation=other)
+def _otherwise_normalised(config: Config) -> Config:
+    return dataclasses.replace(config, normalisation="sum" if config.normalisation == "mean" else "mean")
 
 
 @theory(
@@ -139,7 +138,7 @@ def one_step(key: jax.Array, config: Config) -> Observables:
     error=context_length_error,
     controls={
         "optimal at every length": controls.optimal_at_every_length,
-        "the other normalisation": at_config(_summing),
+        "the other normalisation": at_config(_otherwise_normalised),
     },
 )
 def context_length(key: jax.Array, config: Config) -> Observables:

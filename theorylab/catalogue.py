@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import itertools
 import os
 import re
 import sys
@@ -176,6 +177,7 @@ def _setting_by_module(value: str, name: str) -> Setting:
 
 #: Files imported so far: when each was changed, and its module.
 _files: dict[Path, tuple[int, Any]] = {}
+_count = itertools.count()
 
 
 def _load_file(given: Path) -> Any:
@@ -190,7 +192,7 @@ def _load_file(given: Path) -> Any:
     package = path.name == "__init__.py"
     home = path.parent if package else path
     # A setting is called like the last part of its module's name.
-    module_name = f"theorylab_file_{len(_files)}.{home.stem}"
+    module_name = f"theorylab_file_{next(_count)}.{home.stem}"
     places = [str(home)] if package else None
     spec = importlib.util.spec_from_file_location(module_name, path, submodule_search_locations=places)
     if spec is None or spec.loader is None:

@@ -21,7 +21,7 @@ from theorylab.verdict import plotting
 ROOT = Path(__file__).parents[2]
 FIGURES = figures.find_figures(ROOT)
 #: Drawn in every run of the suite; the others in the slow one, since compilation is what costs.
-QUICK = ("linear_attention/figure_1_learning_rate", "random_features/figure_5_ridge")
+QUICK = ("gradient_flow/figure_1_dynamics", "random_features/figure_5_ridge")
 # The default sweeps of random features need a theory's solution at 10,000 modes.
 EVERY_SWEEP = [
     pytest.param(name, preset, marks=[pytest.mark.slow] * ((name, preset) == ("random_features", "default")))

@@ -214,7 +214,7 @@ def theory(
             predict=predict,
             kind=kind,
             source=source,
-            predicts=predicts if isinstance(predicts, str) else tuple(predicts),
+            predicts=(predicts,) if isinstance(predicts, str) else tuple(predicts),
             holds=holds,
             error=error,
             controls=dict(controls or {}),

@@ -38,10 +38,11 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     parts[root / "paper_figures" / "README.md"] = ("figures", gallery_index(root))
     for name in own_settings():
         parts[pages / "settings" / f"{name}.md"] = ("theories", theories_table(get(name)))
-    return {
-        path: insert(path.read_text(encoding="utf-8") if path.exists() else first_page(path.stem), *part, path=path)
-        for path, part in parts.items()
-    }
+    found = {}
+    for path, part in parts.items():
+        text = path.read_text(encoding="utf-8") if path.exists() else first_page(path.stem, papers_of(get(path.stem)))
+        found[path] = insert(text, *part, path=path)
+    return found
 
 
 def insert(text: str, name: str, content: str, *, path: Path) -> str:
@@ -139,6 +140,15 @@ def link(paper: Paper) -> str:
     return f"[{paper.short}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else paper.short
 
 
+def papers_of(setting: Setting) -> str:
+    """Papers of a setting, a line each."""
+    lines = []
+    for paper in setting.papers:
+        preprint = f", [arXiv {paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else ""
+        lines.append(f"- {paper.authors}, *{paper.title}*, {paper.venue}{preprint}.")
+    return "\n".join(lines)
+
+
 def source_of(theory: Theory) -> str:
     """Source of a theory: a link and the place in the paper, or its sentence."""
     source = theory.source
@@ -182,31 +192,27 @@ def percent(value: float) -> str:
     """Write a relative error with two digits: ``2%``, ``1e-8``, or ``none``."""
     if value == 0:
         return "none"
-    return f"{float(f'{100 * value:.2g}'):g}%" if value >= 1e-3 else f"{value:.2g}".replace("e-0", "e-")
+    return f"{float(f'{100 * value:.2g}'):g}%" if value >= 1e-5 else f"{value:.2g}".replace("e-0", "e-")
 
 
 # --- pages and navigation: from the source alone -----------------------------------------------------------------
 
 
-def first_page(name: str) -> str:
+def first_page(name: str, papers: str = "") -> str:
     """First page of a setting that has none yet, from its module's docstring; the table of theories comes later."""
     module = module_of(name)
     found = importlib.util.find_spec(module)
     title, _, rest = (docstring(Path(str(found and found.origin))) or name).partition("\n")
-    return f"""# {title.rstrip(".")}
-
-{rest.strip()}
-
-## Theories
-
-<!-- begin: theories -->
-<!-- end: theories -->
-
-## API
-
-::: {module}
-    options: {{members: [Config, simulate], show_root_heading: false}}
-"""
+    parts = [
+        f"# {title.rstrip('.')}",
+        rest.strip(),
+        papers,
+        "## Theories",
+        "<!-- begin: theories -->\n<!-- end: theories -->",
+        "## API",
+        f"::: {module}\n    options: {{members: [Config, simulate], show_root_heading: false}}",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def navigation() -> list[dict[str, list[dict[str, str]]]]:

@@ -88,7 +88,10 @@ def load_script(checkout: Path, figure: str) -> Any:
     module = importlib.import_module(f"paper_figures.{figure.replace('/', '.')}")
     for function in ("data", "draw"):
         if not callable(getattr(module, function, None)):
-            raise ConfigError(f"{script_path(checkout, figure)} has no function {function}: see theorylab.gallery")
+            raise ConfigError(
+                f"{script_path(checkout, figure)} has no function {function}: a figure needs data(preset, folder) and "
+                "draw(data)"
+            )
     return module
 
 

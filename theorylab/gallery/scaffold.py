@@ -46,5 +46,5 @@ def _refused(name: str) -> str:
         return "it would hide a module of Python's own library"
     found = importlib.util.find_spec(name)
     if found is not None and found.origin is not None:
-        return f"it would hide a module that is installed, {found.origin}"
+        return f"it would hide another module, {found.origin}"
     return ""

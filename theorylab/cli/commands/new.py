@@ -22,6 +22,6 @@ def run(options: Any) -> int:
     files = new_setting(options.name, options.folder)
     for path in files:
         print(path)
-    path = files[0] if files[0].is_absolute() or len(files[0].parts) > 1 else f"./{files[0]}"
-    print(f"It works as it is: theorylab check {path} --preset tiny; pytest {files[1]}")
+    where = files[0] if len(files[0].parts) > 1 else f"./{files[0]}"
+    print(f"It works as it is: theorylab check {where} --preset tiny; pytest {files[1]}")
     return 0

@@ -40,28 +40,24 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
 
 
 def silences(rows: Iterable[Row], *, name_case: bool) -> Iterator[str]:
-    """Say why theories predict nothing: one line for each theory, case and reason, with the number of cells."""
+    """Say of each theory and case where and why it does not hold, and what it leaves out where it does."""
     from theorylab.verdict.rows import Status
 
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.theory, row.case), []).append(row)
     for (theory, case), members in groups.items():
+        at = f"{theory} ({case})" if name_case else theory
         cells = {str(row.cell) for row in members}
         speaking = {str(row.cell) for row in members if row.status is Status.PREDICTED}
-        silent: dict[str, set[str]] = {}
-        partly: dict[str, set[str]] = {}
-        for row in members:
-            if row.status is Status.NOT_APPLICABLE and str(row.cell) not in speaking:
-                silent.setdefault(row.verdict.reason, set()).add(str(row.cell))
-            elif row.status is Status.NOT_APPLICABLE:
-                partly.setdefault(row.observable, set()).add(str(row.cell))
-        at = f" ({case})" if name_case else ""
+        silent = {str(row.cell): row.verdict.reason for row in members if str(row.cell) not in speaking}
         if silent:
-            first, *others = silent
-            where = f" at {len(set().union(*silent.values()))} of {len(cells)} cells" if len(cells) > 1 else ""
-            more = f" (and {len(others)} more reasons: --json lists them)" if others else ""
-            yield f"{theory}{at} does not hold{where}: {first}{more}"
-        for observable, places in partly.items():
-            where = f" at {len(places)} of {len(cells)} cells" if len(cells) > 1 else ""
-            yield f"{theory}{at} predicts no {observable}{where}"
+            first, *others = dict.fromkeys(silent.values())
+            where = f" at {len(silent)} of {len(cells)} cells" if len(cells) > 1 else ""
+            more = f" (other reasons elsewhere: --json lists all {len(others) + 1})" if others else ""
+            yield f"{at} does not hold{where}: {first}{more}"
+        left_out = [r for r in members if r.status is Status.NOT_APPLICABLE and str(r.cell) in speaking]
+        if left_out:
+            names = ", ".join(dict.fromkeys(row.observable for row in left_out))
+            where = f" at {len({str(row.cell) for row in left_out})} of {len(cells)} cells" if len(cells) > 1 else ""
+            yield f"{at} predicts no {names}{where}"

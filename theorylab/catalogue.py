@@ -40,6 +40,10 @@ FAMILIES = {
 SETTINGS = {
     "random_features": "kernels",
     "linear_attention": "in_context",
+    "gradient_flow": "in_context",
+    "estimators": "in_context",
+    "task_diversity": "in_context",
+    "deep_layers": "in_context",
     "matrix_sensing": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",

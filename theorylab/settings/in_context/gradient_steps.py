@@ -1,75 +1,19 @@
-"""Excess risks (over the label noise σ²) of the standard estimators, and of several optimal steps of gradient descent.
+"""Several optimal steps of gradient descent on random regressions, from the moments of Wishart matrices.
 
-Unless said otherwise x ~ N(0, I_d), w ~ N(0, I_d), n noisy samples, one query: excess = E|w - ŵ|².
+x ~ N(0, I_d), w ~ N(0, I_d), n noisy samples, one query: excess = E|w - ŵ|² over the label noise σ².
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
-
-
-def least_squares_excess(num_samples: int, dim: int, noise_variance: ArrayLike) -> Float[Array, ""]:
-    """Ordinary least squares, of minimal norm where n < d.
-
-    σ² d/(n-d-1) for n > d + 1; (d-n) + σ² n/(d-n-1) for n < d - 1 (means of inverse Wishart matrices). With noise
-    infinite for |n-d| <= 1; the formula for n > d + 1 holds for every Λ and Σ_w.
-    """
-    gap = abs(num_samples - dim)
-    missing = float(max(dim - num_samples, 0))
-    noise = jnp.asarray(noise_variance, float)
-    if gap <= 1:
-        return jnp.where(noise > 0, jnp.inf, missing)
-    return missing + noise * min(num_samples, dim) / (gap - 1)
-
-
-def bayes_excess(
-    num_samples: ArrayLike, dim: ArrayLike, noise_variance: ArrayLike, *, correction: bool = True
-) -> ArrayLike:
-    """Bayes' ridge regression, E[σ² tr(S + σ² I)⁻¹], by the Marchenko-Pastur law.
-
-    With g = d/n, l = σ²/n: m = [-(1-g+l) + sqrt((1-g+l)² + 4gl)]/(2gl), excess ≈ l d m, low by O(1/d). The correction
-    l ¼ [(l+a)^-½ - (l+b)^-½]², a, b = (1 ∓ sqrt g)², is the mean correction of Bai and Silverstein for real
-    Gaussians; it is unreliable for n ≈ d at σ²/n << 1. Needs σ² > 0: without noise the excess is max(d-n, 0).
-    """
-    g, l = dim / num_samples, noise_variance / num_samples
-    half = 1 - g + l
-    m = (-half + jnp.sqrt(half**2 + 4 * g * l)) / (2 * g * l)
-    low, high = (1 - jnp.sqrt(g)) ** 2, (1 + jnp.sqrt(g)) ** 2
-    shift = 0.25 * l * ((l + low) ** -0.5 - (l + high) ** -0.5) ** 2
-    return l * dim * m + (shift if correction else 0.0)
-
-
-def bayes_risk(
-    num_samples: ArrayLike, eigenvalues: Float[Array, " dim"], noise_variance: ArrayLike, *, iterations: int = 100
-) -> Float[Array, ""]:
-    """Total Bayes risk (with σ²) ≈ n κ of any Λ, Σ_w, h = eig(Σ_w^½ Λ Σ_w^½): a deterministic equivalent.
-
-    κ solves σ²/κ + sum_j h_j/(h_j + κ) = n, found by bisection on log κ within [tiny, (σ² + sum h)/n]. Low by
-    O(1/d); equals :func:`bayes_excess` + σ² without its correction at h = 1. Without noise κ = 0 if n >= rank h.
-    """
-    top = (noise_variance + jnp.sum(eigenvalues)) / num_samples
-
-    def halve(_: ArrayLike, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bracket
-        middle = (low + high) / 2
-        kappa = jnp.exp(middle)
-        count = noise_variance / kappa + jnp.sum(eigenvalues / (eigenvalues + kappa))
-        above = count > num_samples
-        return jnp.where(above, middle, low), jnp.where(above, high, middle)
-
-    high = jnp.log(top)
-    low, high = jax.lax.fori_loop(0, iterations, halve, (high - 60.0, high))
-    kappa = jnp.exp((low + high) / 2)
-    nothing = (jnp.asarray(noise_variance) == 0) & (num_samples >= jnp.sum(eigenvalues > 0))
-    return jnp.where(nothing, 0.0, num_samples * kappa)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -188,3 +132,33 @@ def asymptotic_gradient_steps_excess(ratio: float, num_steps: int) -> float:
     if math.isclose(ratio, 1.0):
         return 1 / (num_steps + 1)
     return ratio**num_steps * (1 - ratio) / (1 - ratio ** (num_steps + 1))
+
+
+def best_polynomial(spectra: np.ndarray, noise_variance: float, num_steps: int) -> np.polynomial.Chebyshev:
+    """The steps that are best for given spectra, [count, dim], as the r of degree k - 1 in ŵ = r(S) b, on the host.
+
+    r minimises the mean of sum_j (1 - s_j r(s_j))² + σ² s_j r(s_j)² over the spectra of S.
+    """
+    s = spectra.ravel()
+    basis = np.polynomial.chebyshev.chebvander(2 * s / s.max() - 1, num_steps - 1)
+    rows = np.concatenate([basis * s[:, None], np.sqrt(noise_variance * s)[:, None] * basis])
+    target = np.concatenate([np.ones_like(s), np.zeros_like(s)])
+    return np.polynomial.Chebyshev(np.linalg.lstsq(rows, target, rcond=None)[0], domain=[0, s.max()])
+
+
+def sampled_excesses(
+    generator: np.random.Generator,
+    count: int,
+    num_samples: int,
+    dim: int,
+    noise_variance: float,
+    filters: Sequence[Callable[[np.ndarray], np.ndarray]],
+) -> np.ndarray:
+    """|r(S) b - w|² on fresh prompts for each r, [filters, prompts], on the host."""
+    x = generator.standard_normal((count, num_samples, dim))
+    w = generator.standard_normal((count, dim))
+    y = np.einsum("pnd,pd->pn", x, w) + noise_variance**0.5 * generator.standard_normal((count, num_samples))
+    values, vectors = np.linalg.eigh(np.swapaxes(x, 1, 2) @ x)
+    b = np.einsum("pde,pd->pe", vectors, np.einsum("pnd,pn->pd", x, y))
+    w = np.einsum("pde,pd->pe", vectors, w)
+    return np.array([np.sum((r(values) * b - w) ** 2, axis=1) for r in filters])

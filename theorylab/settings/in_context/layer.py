@@ -1,16 +1,16 @@
-"""One layer of linear self-attention as a function of its query, key and value weights, and its variants."""
+"""One layer of linear self-attention as a function of its query, key and value weights."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from theorylab.numerics import random
-from theorylab.settings.in_context.linear_attention.data import Prompts, Statistics
+from theorylab.settings.in_context.prompts import Prompts, Statistics
 
 
 class Layer(NamedTuple):
@@ -79,70 +79,12 @@ def predict(layer: EffectiveLayer, prompts: Prompts) -> Float[Array, " prompts"]
     return jnp.sum(context_weights(layer, prompts.covariates, prompts.labels) * prompts.queries, axis=1)
 
 
+def squared_error(layer: EffectiveLayer, prompts: Prompts) -> Float[Array, ""]:
+    """Mean of (ŷ - y_q)² over prompts."""
+    return jnp.mean((predict(layer, prompts) - prompts.targets) ** 2)
+
+
 def one_step_predictions(preconditioner: Float[Array, "dim dim"], prompts: Prompts) -> Float[Array, " prompts"]:
     """Predictions x_qᵀ P b of one step of preconditioned gradient descent from zero on the context's squares."""
     b = jnp.einsum("bn,bnd->bd", prompts.labels, prompts.covariates)
     return jnp.einsum("bd,de,be->b", prompts.queries, preconditioner, b)
-
-
-def preconditioned_weights(
-    steps: Float[Array, "layers dim dim"], statistics: Statistics, normaliser: ArrayLike
-) -> Float[Array, "prompts dim"]:
-    """Weights after L steps ŵ <- ŵ + A_l (b - S ŵ)/ν from zero, S and b the blocks of G.
-
-    L layers of linear attention in the form of Ahn et al. 2023 (arXiv 2306.00297): only labels are updated.
-    """
-    covariates, labels = statistics.factor[:, :-1], statistics.factor[:, -1]
-    b = jnp.einsum("bdk,bk->bd", covariates, labels) / normaliser
-
-    def step(weights: Array, matrix: Array) -> tuple[Array, None]:
-        fitted = jnp.einsum("bdk,bd->bk", covariates, weights)
-        residual = b - jnp.einsum("bdk,bk->bd", covariates, fitted) / normaliser
-        return weights + residual @ matrix.T, None
-
-    weights, _ = jax.lax.scan(step, jnp.zeros_like(b), steps)
-    return weights
-
-
-def transformer(num_layers: int, *, softmax: bool = False, mean: bool = True) -> Any:
-    """Attention layers with residual stream as a flax module on tokens; the prediction is the query's last entry.
-
-    z_q <- z_q + (1/ν) sum_i W_V z_i s(z_iᵀ W_Kᵀ W_Q z_q) and likewise for the context tokens; sums are over the context
-    only; s is the identity, or a softmax over the context (then ν = 1). With one linear layer this is
-    :class:`Layer` with readout e_{d+1}.
-
-    Returns
-    -------
-    flax.linen.Module
-        ``apply(params, covariates, labels, queries) -> predictions``; its fields hold nothing but sizes. Initial
-        entries are N(0, scale²/(d+1)), ``scale`` given to ``init`` through :func:`init_transformer`.
-    """
-    import flax.linen as nn
-
-    class Transformer(nn.Module):
-        @nn.compact
-        def __call__(self, covariates: Array, labels: Array, queries: Array) -> Array:
-            context = jnp.concatenate([covariates, labels[:, :, None]], axis=2)
-            query = jnp.concatenate([queries, jnp.zeros_like(queries[:, :1])], axis=1)[:, None]
-            tokens = jnp.concatenate([context, query], axis=1)
-            length, width = labels.shape[1], tokens.shape[2]
-            initial = nn.initializers.normal(width**-0.5)
-            for index in range(num_layers):
-                value, key, ask = (
-                    self.param(f"{name}_{index}", initial, (width, width)) for name in ("value", "key", "query")
-                )
-                scores = jnp.einsum("bit,st,sr,bjr->bji", tokens[:, :length], key, ask, tokens)
-                if softmax:
-                    scores = jax.nn.softmax(scores, axis=2)
-                elif mean:
-                    scores = scores / length
-                tokens = tokens + jnp.einsum("bji,bit,st->bjs", scores, tokens[:, :length], value)
-            return tokens[:, -1, -1]
-
-    return Transformer()
-
-
-def init_transformer(module: Any, key: jax.Array, dim: int, scale: ArrayLike) -> Any:
-    """Parameters of :func:`transformer` for covariates of dimension ``dim``, scaled by ``scale``."""
-    params = module.init(key, jnp.zeros((1, 1, dim)), jnp.zeros((1, 1)), jnp.zeros((1, dim)))
-    return jax.tree.map(lambda p: scale * p, params)

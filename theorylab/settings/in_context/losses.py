@@ -1,17 +1,21 @@
-"""Exact risks and minimisers of one layer of linear attention on random linear regressions.
+"""Exact losses and minimisers of one layer of linear attention on random linear regressions.
 
-Conventions, everywhere in this setting: the loss is E[(ŷ - y_q)²] without a factor 1/2, on a noisy target (it
+Conventions, everywhere in this family: the loss is E[(ŷ - y_q)²] without a factor 1/2, on a noisy target (it
 includes the noise variance); contexts are summed, ŷ = x_qᵀ P b with b = sum_i x_i y_i. A layer that averages over
 n context tokens is the same layer with P/n in place of P.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+from theorylab.settings.in_context.layer import EffectiveLayer
+from theorylab.settings.in_context.prompts import Law
 
 
 class Regression(NamedTuple):
@@ -72,6 +76,17 @@ def label_power_second_moment(problem: Regression) -> Float[Array, ""]:
     product = problem.covariate_covariance @ problem.task_second_moment
     t, noise = jnp.trace(product), problem.noise_variance
     return t**2 + 2 * jnp.sum(product * product.T) + 2 * noise * t + noise**2
+
+
+def pool_second_moment(tasks: Float[Array, "tasks dim"]) -> Float[Array, "dim dim"]:
+    """Σ_K = (1/K) sum_k w_k w_kᵀ, the second moment of a pool."""
+    return tasks.T @ tasks / tasks.shape[0]
+
+
+def pool_label_power_second_moment(tasks: Float[Array, "tasks dim"], problem: Regression) -> Float[Array, ""]:
+    """E[(wᵀΛw + σ²)²] over a pool, which the exact loss of a whole layer needs."""
+    power = jnp.sum((tasks @ problem.covariate_covariance) * tasks, axis=1) + problem.noise_variance
+    return jnp.mean(power**2)
 
 
 class LossTerms(NamedTuple):
@@ -162,55 +177,36 @@ def random_length_preconditioner(problem: Regression, mean_inverse_length: Array
     return jnp.linalg.solve((1 + k) * tasks @ cov + k * power * jnp.eye(cov.shape[0], dtype=cov.dtype), tasks)
 
 
-# --- isotropic problems: everything in one learning rate ------------------------------------------------------
+# --- of a law of prompts ----------------------------------------------------------------------------------------
 
 
-def isotropic_learning_rate(context_length: ArrayLike, dim: ArrayLike, noise_to_signal: ArrayLike) -> ArrayLike:
-    """η* = 1/(n + d + 1 + σ²/σ_w²) for x ~ N(0, I), w ~ N(0, σ_w² I) (Mahankali et al. 2023); P* = η* I."""
-    return 1 / (context_length + dim + 1 + noise_to_signal)
+def prior(law: Law) -> Regression:
+    """The regression problem of fresh tasks (linear targets)."""
+    return Regression(jnp.diag(law.covariances), jnp.diag(law.task_variances), law.noise_variance)
 
 
-def isotropic_minimum_loss(context_length: ArrayLike, dim: ArrayLike, noise_variance: ArrayLike) -> ArrayLike:
-    """L_min = d (d + 1 + σ²)/(n + d + 1 + σ²) + σ² for x ~ N(0, I), w ~ N(0, I)."""
-    rest = dim + 1 + noise_variance
-    return dim * rest / (context_length + rest) + noise_variance
+def training_problem(law: Law) -> Regression:
+    """The regression problem of the prompts: of the pool where there is one, else of fresh tasks."""
+    problem = prior(law)
+    return problem if law.pool is None else problem._replace(task_second_moment=pool_second_moment(law.pool))
 
 
-def isotropic_context_length_risk(
-    test_length: ArrayLike, context_length: ArrayLike, dim: ArrayLike, noise_variance: ArrayLike, *, mean: bool = True
-) -> ArrayLike:
-    """Risk at m context tokens of the layer that is optimal at n, for x, w ~ N(0, I).
-
-    Averaging layer: R(m) = d [1 - 2nη + n²η² (m+d+1+σ²)/m] + σ² -> d (1-nη)² + σ² as m -> ∞: it stays biased.
-    Summing layer: R(m) = d [1 - 2mη + η² m (m+d+1+σ²)] + σ², a parabola with minimum at m = n + (d+1+σ²)/2.
-    """
-    m, rate = test_length, isotropic_learning_rate(context_length, dim, noise_variance)
-    gain = rate * (context_length if mean else m)
-    return dim * (1 - 2 * gain + gain**2 * (m + dim + 1 + noise_variance) / m) + noise_variance
+def has_exact_loss(law: Law) -> bool:
+    """Whether :func:`exact_loss` describes a law of prompts: Gaussian covariates and linear targets."""
+    return law.covariates == "gaussian" and law.target == "linear"
 
 
-def independent_coordinates_learning_rate(
-    context_length: ArrayLike,
-    dim: ArrayLike,
-    noise_variance: ArrayLike,
-    variance: ArrayLike = 1.0,
-    kurtosis: ArrayLike = 3.0,
-) -> ArrayLike:
-    """η* = 1/((n + d - 2 + κ₄) v + σ²) for independent, symmetric coordinates of x and w ~ N(0, I).
-
-    v = E x², κ₄ = E x⁴/v²: 3 for Gaussian covariates, 9/5 for uniform ones (von Oswald et al. 2022,
-    arXiv 2212.07677, use U(-1/2, 1/2): v = 1/12).
-    """
-    return 1 / ((context_length + dim - 2 + kurtosis) * variance + noise_variance)
+def exact_loss(law: Law, context_length: int) -> Callable[[EffectiveLayer], Array]:
+    """The population loss on prompts of a law (Gaussian covariates, linear targets) as a function of the layer."""
+    problem = training_problem(law)
+    power = (
+        label_power_second_moment(problem) if law.pool is None else pool_label_power_second_moment(law.pool, problem)
+    )
+    return lambda layer: population_loss(layer.readout, layer.attention, problem, context_length, power)
 
 
-def independent_coordinates_minimum_loss(
-    context_length: ArrayLike,
-    dim: ArrayLike,
-    noise_variance: ArrayLike,
-    variance: ArrayLike = 1.0,
-    kurtosis: ArrayLike = 3.0,
-) -> ArrayLike:
-    """L_min = d v (1 - n v η*) + σ²; arguments of :func:`independent_coordinates_learning_rate`."""
-    rate = independent_coordinates_learning_rate(context_length, dim, noise_variance, variance, kurtosis)
-    return dim * variance * (1 - context_length * variance * rate) + noise_variance
+def query_averaged(
+    weights: Float[Array, "prompts dim"], tasks: Float[Array, "prompts dim"], law: Law
+) -> Float[Array, ""]:
+    """Mean over prompts of (ŵ - w)ᵀ Λ (ŵ - w) + σ²: the squared error averaged over the query and its noise."""
+    return jnp.mean((weights - tasks) ** 2 @ law.covariances) + law.noise_variance

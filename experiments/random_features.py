@@ -27,14 +27,14 @@ from theorylab.contract import Case, Observable, Setting
 from theorylab.settings.kernels.random_features import SETTING, Config
 from theorylab.settings.kernels.random_features.config import REAL_DATA
 from theorylab.settings.kernels.random_features.data import Problem, sample
-from theorylab.settings.kernels.random_features.model import ridge_path, solve
 from theorylab.settings.kernels.random_features.predictions import spectrum_of
-from theorylab.settings.kernels.random_features.theory import (
+from theorylab.settings.kernels.ridge_path import ridge_path, solve
+from theorylab.settings.kernels.theory import (
     effective_ridges,
     finite_population_test_error,
     predict_errors,
 )
-from theorylab.settings.kernels.random_features.theory.optimal_ridge import optimal_envelope
+from theorylab.settings.kernels.theory.optimal_ridge import optimal_envelope
 
 if TYPE_CHECKING:
     import xarray

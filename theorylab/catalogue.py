@@ -38,6 +38,7 @@ FAMILIES = {
 #: name -> family; the module is ``theorylab.settings.FAMILY.NAME``, and the first line of its docstring is the title.
 SETTINGS = {
     "random_features": "kernels",
+    "finite_population": "kernels",
     "linear_attention": "in_context",
     "matrix_sensing": "factorisation",
     "xor": "two_layer",

@@ -29,7 +29,7 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
 
 
 def panel(axes: Axes, name: str, preset: str, folder: str | Path) -> None:
-    from theorylab.settings.kernels.random_features.theory.power_law import (
+    from theorylab.settings.kernels.theory.power_law import (
         fitting_ratio_test_error,
         interpolation_threshold,
         optimal_fitting_ratio,

@@ -10,9 +10,9 @@ import pytest
 
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.data import Problem, sample
-from theorylab.settings.kernels.random_features.model import ridge_path, solve
 from theorylab.settings.kernels.random_features.train import simulate
-from theorylab.settings.kernels.random_features.width_sweep import shifted_solves, sweep_widths
+from theorylab.settings.kernels.ridge_path import ridge_path, solve
+from theorylab.settings.kernels.width_sweep import shifted_solves, sweep_widths
 
 KEY = jax.random.key(0)
 BASE = Config(num_samples=30, num_modes=80, noise_variance=0.3)

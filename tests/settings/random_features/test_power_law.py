@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 from theorylab.numerics.spectra import power_law_infinite
-from theorylab.settings.kernels.random_features.theory import (
+from theorylab.settings.kernels.theory import (
     continuum_errors,
     corrected_errors,
     fitting_ratio_test_error,
@@ -19,7 +19,7 @@ from theorylab.settings.kernels.random_features.theory import (
     predict_errors,
     scaling_exponents,
 )
-from theorylab.settings.kernels.random_features.theory.power_law import (
+from theorylab.settings.kernels.theory.power_law import (
     continuum_problem,
     continuum_sums,
     corrected_problem,

@@ -18,8 +18,8 @@ from theorylab.numerics import datasets
 from theorylab.settings.kernels.random_features import real_data
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.data import Problem
-from theorylab.settings.kernels.random_features.model import ridge_path, solve
-from theorylab.settings.kernels.random_features.theory import (
+from theorylab.settings.kernels.ridge_path import ridge_path, solve
+from theorylab.settings.kernels.theory import (
     effective_ridges,
     finite_population_test_error,
     predict_errors,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared import TABLE, TABLE_RIDGES
 
 from theorylab.numerics.spectra import Spectrum, power_law
-from theorylab.settings.kernels.random_features.theory import (
+from theorylab.settings.kernels.theory import (
     effective_ridges,
     finite_population_test_error,
     generalised_cross_validation,

@@ -12,9 +12,9 @@ import pytest
 from theorylab.numerics.spectra import Spectrum
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.kernel_spectra import spectrum
-from theorylab.settings.kernels.random_features.theory.implicit import effective_ridges
-from theorylab.settings.kernels.random_features.theory.risk import predict_errors
 from theorylab.settings.kernels.random_features.train import MODES, simulate
+from theorylab.settings.kernels.theory.implicit import effective_ridges
+from theorylab.settings.kernels.theory.risk import predict_errors
 
 Errors = dict[str, np.ndarray]
 

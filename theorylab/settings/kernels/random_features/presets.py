@@ -37,10 +37,10 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "gaussian, power law",
-            replace(STEEP, num_samples=60, num_features=90, num_modes=400, noise_variance=0.002),
-            {"ridge": (0.1, 1.0)},
-            seeds=100,
-            note="few samples and a steep target: where the first modes count and the continuum does not suffice",
+            replace(STEEP, num_samples=100, num_features=110, num_modes=400, target_exponent=2.8),
+            {"ridge": (0.3, 1.0)},
+            seeds=60,
+            note="t = (β − 1)/α = 0.9, where the zeta terms of the closed form are no small correction",
         ),
     ),
     "default": (

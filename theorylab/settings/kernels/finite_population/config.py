@@ -34,6 +34,12 @@ class Config:
     noise_variance: float = scalar(
         default=0.0, help="variance of the label noise, over all outputs", symbol=r"\sigma^2", at_least=0
     )
+    num_test: float = size(
+        default=math.inf,
+        help="held-out points that are tested on; inf is all that are not trained on",
+        at_least=1,
+        or_infinite=True,
+    )
     kernel: Literal["nngp", "ntk"] = size(default="nngp", help="kernel of the fully connected ReLU net")
     depth: int = size(default=1, help="hidden layers of the kernel", symbol="L", at_least=1)
 
@@ -50,6 +56,11 @@ def check_config(config: Config) -> None:
         raise ConfigError(
             f"num_samples = {config.num_samples} is not allowed: must be below population = "
             f"{config.population}, so that points are left to test on"
+        )
+    if not math.isinf(config.num_test) and config.num_samples + config.num_test > config.population:
+        raise ConfigError(
+            f"num_test = {config.num_test:g} is not allowed: num_samples + num_test must be at most population = "
+            f"{config.population} (here num_samples = {config.num_samples})"
         )
     if not math.isinf(config.num_features) and (config.kernel != "nngp" or config.depth != 1):
         raise ConfigError(

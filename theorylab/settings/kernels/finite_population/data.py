@@ -23,7 +23,8 @@ def sample(key: jax.Array, config: Config) -> Problem:
     """Draw an instance: a random training set of the population; the held-out points are the test set.
 
     Labels are targets plus N(0, noise_variance / outputs) noise on each output. For one key, the training
-    points of a smaller instance are among the first of a larger one. Traceable in the key: the data, or the
+    points of a smaller instance are among the first of a larger one, and ``num_test`` test points are the same for
+    every number of training points. Traceable in the key: the data, or the
     kernel matrix where ``num_features`` is infinite, enter the program as constants.
 
     Raises
@@ -37,7 +38,8 @@ def sample(key: jax.Array, config: Config) -> Problem:
     targets = jnp.asarray(data.targets, dtype)
     outputs = targets.shape[1]
     order = jax.random.permutation(subset_key, config.population)
-    chosen, held_out = order[: config.num_samples], order[config.num_samples :]
+    num_test = int(min(config.num_test, config.population - config.num_samples))
+    chosen, held_out = order[: config.num_samples], order[config.population - num_test :]
     if math.isinf(config.num_features):
         columns = jnp.asarray(kernel_matrix(config), dtype)[:, chosen]
         train, test = columns[chosen], columns[held_out]
@@ -47,7 +49,7 @@ def sample(key: jax.Array, config: Config) -> Problem:
     noise_variance = jnp.asarray(config.noise_variance, dtype)
     noise = random.normal(noise_key, config.num_samples * outputs, dtype=dtype)
     labels = targets[chosen] + jnp.sqrt(noise_variance / outputs) * noise.reshape(config.num_samples, outputs)
-    test_weight = jnp.full((), 1 / (config.population - config.num_samples), dtype)
+    test_weight = jnp.full((), 1 / num_test, dtype)
     return Problem(train, labels, test, targets[held_out], test_weight, noise_variance)
 
 

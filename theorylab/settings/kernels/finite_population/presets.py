@@ -64,14 +64,23 @@ def fitting(config: Config, clean: float, ridges: tuple[float, ...], seeds: int)
     return Case("fitting", config, {"ridge": ridges, "noise_variance": noises}, seeds=seeds)
 
 
+# Where the number of training points varies, the points tested on are those that no size trains on: one test set for
+# all of a curve.
+
+
 def _tiny() -> tuple[Case, ...]:
     base = replace(DIGITS, population=200, ridge=0.0)
     ridges = (0.01, 1.0)
     return (
         Case("width", replace(base, num_samples=20), {"num_features": (10, 40), "ridge": ridges}, seeds=3),
-        Case("samples", replace(base, num_features=20), {"num_samples": (10, 40), "ridge": ridges}, seeds=3),
+        Case(
+            "samples",
+            replace(base, num_features=20, num_test=160),
+            {"num_samples": (10, 40), "ridge": ridges},
+            seeds=3,
+        ),
         fitting(replace(base, num_samples=40), 0.405113, (0.0, 0.01, 0.1, 1.0), seeds=3),
-        Case("exponents", base, {"num_samples": (16, 32)}, seeds=3),
+        Case("exponents", replace(base, num_test=168), {"num_samples": (16, 32)}, seeds=3),
     )
 
 
@@ -86,9 +95,14 @@ def _default() -> tuple[Case, ...]:
             {"num_features": widths, "ridge": FIVE_RIDGES},
             seeds=10,
         ),
-        Case("samples", replace(base, num_features=100), {"num_samples": few, "ridge": FIVE_RIDGES}, seeds=10),
+        Case(
+            "samples",
+            replace(base, num_features=100, num_test=1600),
+            {"num_samples": few, "ridge": FIVE_RIDGES},
+            seeds=10,
+        ),
         fitting(replace(base, num_samples=400), 0.314591, ridges, seeds=12),
-        Case("exponents", base, {"num_samples": (25, 50, 100, 200, 400, 800)}, seeds=12),
+        Case("exponents", replace(base, num_test=1200), {"num_samples": (25, 50, 100, 200, 400, 800)}, seeds=12),
     )
 
 
@@ -106,12 +120,17 @@ def _paper() -> tuple[Case, ...]:
         ),
         Case(
             "samples",
-            replace(base, num_features=256),
+            replace(base, num_features=256, num_test=4000),
             {"num_samples": samples, "ridge": FIVE_RIDGES},
             seeds=20,
         ),
         fitting(replace(base, num_samples=1000), 0.222201, ridges, seeds=20),
-        Case("exponents", base, {"num_samples": (25, 50, 100, 200, 400, 800, 1600, 3200)}, seeds=20),
+        Case(
+            "exponents",
+            replace(base, num_test=1800),
+            {"num_samples": (25, 50, 100, 200, 400, 800, 1600, 3200)},
+            seeds=20,
+        ),
     )
 
 

@@ -14,6 +14,8 @@ from theorylab.settings.kernels.theory.risk import predict_errors
 
 #: Points that are solved for at once: one program serves all curves of a spectrum, whatever their length.
 LANES = 64
+#: The arguments of :func:`error_curves` besides the spectrum, in their order, as configurations name them.
+FIELDS = ("num_samples", "num_features", "ridge", "noise_variance")
 
 
 def error_curves(
@@ -46,8 +48,9 @@ def _errors(spectrum: Spectrum, rows: jax.Array) -> dict[str, jax.Array]:
 def best_errors(
     spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, noise_variance: ArrayLike
 ) -> dict[str, np.ndarray]:
-    """Predict test and train error at the optimal ridge, for arrays of sizes."""
-    best = _envelope(spectrum, jnp.asarray(num_samples, float), jnp.asarray(num_features, float), noise_variance)
+    """Predict test and train error at the optimal ridge, for arrays of sizes, broadcast against each other."""
+    n, k = np.broadcast_arrays(np.asarray(num_samples, float), np.asarray(num_features, float))
+    best = _envelope(spectrum, jnp.asarray(n), jnp.asarray(k), noise_variance)
     return {"test_error": np.asarray(best.test_error), "train_error": np.asarray(best.train_error)}
 
 

@@ -256,7 +256,7 @@ def exponents_data(setting: str, curves: Any, preset: Preset, folder: str | Path
 def exponents_of(data: xarray.Dataset, smallest: float) -> tuple[float, float]:
     """Measure (α, β) on the results of a sweep over sample sizes."""
     means = data[["inverse_trace", "test_error"]].mean("seed")
-    return measured_exponents(means.num_samples, means.inverse_trace, means.test_error, smallest)
+    return measured_exponents(means.num_samples.values, means.inverse_trace.values, means.test_error.values, smallest)
 
 
 def draw_exponents(above: Axes, below: Axes, data: xarray.Dataset, reach: str, known: dict[str, float]) -> None:

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 
 
 def measured_exponents(
-    num_samples: ArrayLike, inverse_trace: ArrayLike, test_error: ArrayLike, smallest: float
+    num_samples: ArrayLike, inverse_trace: ArrayLike, test_error: ArrayLike, smallest: float | int
 ) -> tuple[float, float]:
     """Measure (α, β): 1/tr K⁻¹ ~ n^-α, and the ridgeless noiseless test error of kernel regression ~ n^(1-β).
 

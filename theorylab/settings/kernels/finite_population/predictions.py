@@ -28,8 +28,8 @@ def universality_holds(config: Config) -> str | None:
 
 #: Relative error, by data set: measured, and flat in the sizes; see the tests of theory against experiment.
 MEASURED_ERROR = {
-    "digits": {"test_error": 0.08, "train_error": 0.20, "inverse_trace": 0.20},
-    "mnist": {"test_error": 0.06, "train_error": 0.20, "inverse_trace": 0.20},
+    "digits": {"test_error": 0.08, "train_error": 0.20, "inverse_trace": 0.12},
+    "mnist": {"test_error": 0.06, "train_error": 0.20, "inverse_trace": 0.12},
 }
 
 

@@ -8,11 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from theorylab.contract import Control, Observables, at_config
+from theorylab.numerics.spectra import Spectrum
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.kernel_spectra import measured_levels, spectrum
 from theorylab.settings.kernels.theory.implicit import EffectiveRidges, effective_ridges, learnabilities
 from theorylab.settings.kernels.theory.power_law import continuum_law, errors_of_law
-from theorylab.settings.kernels.theory.risk import TargetSums, errors_from_sums, target_sums
+from theorylab.settings.kernels.theory.risk import (
+    TargetSums,
+    errors_at,
+    errors_from_sums,
+    predict_errors,
+    target_sums,
+)
 
 WITHOUT_NOISE: Control = at_config(lambda config: replace(config, noise_variance=0.0))
 #: K̂ + n δ I, another normalisation of the ridge.
@@ -38,6 +45,21 @@ def learned_at_kappa(key: jax.Array, config: Config) -> Observables:
 def inverse_trace_at_gamma(key: jax.Array, config: Config) -> Observables:
     """The inverse trace as the effective ridge γ of the eigenmodes instead of κ."""
     return {"inverse_trace": _solution(config).gamma}
+
+
+def train_error_at_gamma(key: jax.Array, config: Config) -> Observables:
+    """The training error with the spare samples δ/γ in place of a = δ/κ."""
+    solution = _solution(config)
+    arguments = (config.num_samples, config.num_features, solution, config.noise_variance)
+    errors = errors_at(spectrum(config), *arguments)
+    return {"train_error": (config.ridge / (config.num_samples * solution.gamma)) ** 2 * errors["test_error"]}
+
+
+def within_the_span(key: jax.Array, config: Config) -> Observables:
+    """Errors without the target's power on eigenfunctions of eigenvalue zero, which acts as noise."""
+    eigenvalues, multiplicities, power = spectrum(config)
+    inside = Spectrum(eigenvalues, multiplicities, jnp.where(eigenvalues > 0, power, 0))
+    return predict_errors(inside, config.num_samples, config.num_features, config.ridge, config.noise_variance)
 
 
 def without_mixed_term(key: jax.Array, config: Config) -> Observables:

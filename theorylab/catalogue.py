@@ -39,6 +39,7 @@ FAMILIES = {
 #: name -> family; the module is ``theorylab.settings.FAMILY.NAME``, and the first line of its docstring is the title.
 SETTINGS = {
     "random_features": "kernels",
+    "finite_population": "kernels",
     "linear_attention": "in_context",
     "gradient_flow": "in_context",
     "estimators": "in_context",

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.data import Problem, sample
-from theorylab.settings.kernels.random_features.model import ridge_path, solve
+from theorylab.settings.kernels.random_features.data import sample
 from theorylab.settings.kernels.random_features.train import simulate
-from theorylab.settings.kernels.random_features.width_sweep import shifted_solves, sweep_widths
+from theorylab.settings.kernels.ridge_path import ridge_path, solve
+from theorylab.settings.kernels.width_sweep import shifted_solves, sweep_widths
 
 KEY = jax.random.key(0)
 BASE = Config(num_samples=30, num_modes=80, noise_variance=0.3)
@@ -49,6 +50,12 @@ def test_ridge_path_equals_a_direct_solve(num_features, ridge):
     tolerance = 1e-6 if num_features == 30 else 1e-8
     assert float(fit.test_error) == pytest.approx(test, rel=tolerance)
     assert float(fit.train_error) == pytest.approx(train, rel=tolerance, abs=1e-14)
+    gram = np.asarray(problem.train if kernel else problem.train @ problem.train.T)
+    if ridge > 0 or num_features > 30:
+        trace = np.sum(1 / (np.linalg.eigvalsh(gram) + ridge))
+        assert float(fit.inverse_trace) == pytest.approx(1 / trace, rel=1e-7)
+    elif num_features == 20:
+        assert float(fit.inverse_trace) == 0
     if not math.isnan(gcv) and (ridge > 1e-3 or num_features != 20):
         assert float(fit.gcv) == pytest.approx(gcv, rel=tolerance)
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from theorylab.numerics.spectra import Spectrum, power_law
-from theorylab.settings.kernels.random_features.theory import (
+from theorylab.settings.kernels.theory import (
     optimal_envelope,
     optimal_ridge,
     predict_errors,
     ridge_curve,
     zero_ridge_slope,
 )
-from theorylab.settings.kernels.random_features.theory.optimal_ridge import _point, _sweep
+from theorylab.settings.kernels.theory.optimal_ridge import _point, _sweep
 
 SPECTRUM = power_law(400, 1.5, 1.5)
 

@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from theorylab.numerics.spectra import Spectrum
-from theorylab.settings.kernels.random_features.theory.implicit import (
+from theorylab.settings.kernels.theory.implicit import (
     EffectiveRidges,
     as_floats,
     effective_ridges,
@@ -111,7 +111,7 @@ def predict_errors(
     ridge.
 
     Traceable, differentiable and vmappable in all arguments; k may be inf. Not checked here: see
-    :func:`~theorylab.settings.kernels.random_features.theory.implicit.check_arguments`.
+    :func:`~theorylab.settings.kernels.theory.implicit.check_arguments`.
     """
     spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge, noise_variance)
     return _predict_errors(spectrum, *scalars)
@@ -150,30 +150,6 @@ test_error_published.__test__ = False  # type: ignore[attr-defined]  # a formula
 
 
 # --- what follows from the effective ridges besides the risk ---------------------------------------------
-
-
-def mean_learnabilities(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, ridge: ArrayLike) -> Array:
-    """Mean predictor: E[v̂_i] = L_i v_i with L_i = λ_i/(λ_i + γ), one entry per level.
-
-    Source: Jacot, Şimşek, Spadaro, Hongler and Gabriel 2020 (implicit regularisation of random features).
-    Coefficients of the fitted function are v̂_i = sqrt(λ_i) (W θ)_i/sqrt(k) in the Gaussian model.
-    """
-    solution = effective_ridges(spectrum, num_samples, num_features, ridge)
-    return learnabilities(jnp.asarray(spectrum.eigenvalues), solution.gamma)[0]
-
-
-def generalised_cross_validation(
-    train_error: ArrayLike, inverse_trace: ArrayLike, num_samples: ArrayLike, ridge: ArrayLike
-) -> Array:
-    """Estimate the test error from training data alone, without a spectrum.
-
-        GCV = train_error/((δ/n) tr (K̂ + δI)⁻¹)²                                                       (5)
-
-    converges to the test error, since (δ/n) tr (K̂ + δI)⁻¹ -> a/n, for finite k too. Golub, Heath and Wahba
-    1979; consistency for random features follows from (4). Undefined (0/0) at ridge 0 with n <= k.
-    """
-    spare = jnp.asarray(ridge) * jnp.asarray(inverse_trace) / jnp.asarray(num_samples)
-    return jnp.asarray(train_error) / spare**2
 
 
 def finite_population_test_error(

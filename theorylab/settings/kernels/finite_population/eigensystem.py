@@ -1,4 +1,4 @@
-"""Ridge regression on real data: instances drawn from a finite population, and the population's eigensystem.
+"""The kernel matrix of a population of real data, and its eigensystem.
 
 Scales, with |x|² = dim for every point:
 
@@ -6,10 +6,6 @@ Scales, with |x|² = dim for every point:
   arc-cosine kernel k1(x·x'/dim), and the limit of the features sqrt(2/k) relu(w·x / sqrt(dim)), w ~ N(0, I).
   In neural-tangents: W_std = 1 in the first layer, sqrt(2) in the others, b_std = 0.
 - ``kernel="ntk"``: tangent kernel of the ReLU net with W_std = sqrt(2), b_std = 0.1 in all layers.
-
-There is no noise but what ``noise_variance`` adds: all power of the one-hot targets is in the target's
-coefficients, which sum to 1. The training points are part of the population, so the risk on held-out points
-differs from the population risk by an amount of order num_samples / population.
 """
 
 from __future__ import annotations
@@ -24,15 +20,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from theorylab.numerics import datasets, random
+from theorylab.numerics import datasets
 from theorylab.numerics.kernels import blocked, fully_connected
 from theorylab.numerics.spectra import Spectrum
 from theorylab.runtime import cache_directory
-from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.problem import Problem
+from theorylab.settings.kernels.finite_population.config import Config
 
 NTK_WEIGHT_VARIANCE = 2.0
 NTK_BIAS_VARIANCE = 0.01
@@ -40,7 +34,7 @@ NTK_BIAS_VARIANCE = 0.01
 
 def kernel_matrix(config: Config) -> np.ndarray:
     """Kernel matrix [population, population] of the data set in use, float64, on the host, cached."""
-    return _kernel_matrix(config.model, config.population, config.kernel, config.depth)
+    return _kernel_matrix(config.data_set, config.population, config.kernel, config.depth)
 
 
 @functools.lru_cache(maxsize=4)
@@ -71,68 +65,17 @@ def _float64() -> Any:
     return experimental.enable_x64(True)  # type: ignore[attr-defined]
 
 
-# --- instances -------------------------------------------------------------------------------------------
-
-
-def sample(key: jax.Array, config: Config) -> Problem:
-    """Draw an instance: a random training set of the population; the held-out points are the test set.
-
-    Labels are targets plus N(0, noise_variance / outputs) noise on each output. For one key, the training
-    points of a smaller instance are among the first of a larger one. Traceable in the key: the data, or the
-    kernel matrix where ``num_features`` is infinite, enter the program as constants.
-
-    Raises
-    ------
-    ImportError
-        If the package that holds the data is missing.
-    """
-    subset_key, features_key, noise_key = random.split(key, 3)
-    dtype = jnp.result_type(float)
-    data = datasets.load(config.model, config.population)
-    targets = jnp.asarray(data.targets, dtype)
-    outputs = targets.shape[1]
-    order = jax.random.permutation(subset_key, config.population)
-    chosen, held_out = order[: config.num_samples], order[config.num_samples :]
-    if math.isinf(config.num_features):
-        columns = jnp.asarray(kernel_matrix(config), dtype)[:, chosen]
-        train, test = columns[chosen], columns[held_out]
-    else:
-        all_features = random_features(features_key, data.inputs, int(config.num_features))
-        train, test = all_features[chosen], all_features[held_out]
-    noise_variance = jnp.asarray(config.noise_variance, dtype)
-    noise = random.normal(noise_key, config.num_samples * outputs, dtype=dtype)
-    labels = targets[chosen] + jnp.sqrt(noise_variance / outputs) * noise.reshape(config.num_samples, outputs)
-    test_weight = jnp.full((), 1 / (config.population - config.num_samples), dtype)
-    return Problem(train, labels, test, targets[held_out], test_weight, noise_variance)
-
-
-def random_features(key: jax.Array, inputs: np.ndarray, num_features: int) -> jax.Array:
-    """Random ReLU features sqrt(2/k) relu(w_j·x / sqrt(dim)), w_j ~ N(0, I), as [points, features].
-
-    E[features features^T] is the NNGP of depth 1 with K(x, x) = |x|²/dim.
-    """
-    dtype = jnp.result_type(float)
-    dim = inputs.shape[1]
-    # Feature by feature, so that one key's first features do not depend on their number.
-    weights = random.normal(key, num_features, dim, dtype=dtype)
-    hidden = jnp.asarray(inputs, dtype) @ weights.T / math.sqrt(dim)
-    return math.sqrt(2 / num_features) * jax.nn.relu(hidden)
-
-
-# --- eigensystem -----------------------------------------------------------------------------------------
-
-
 def spectrum(config: Config) -> Spectrum:
     """Eigenvalues of the population's kernel matrix / M in decreasing order, and the target's power on each.
 
     λ_i and unit eigenvectors u_i of K/M, all of multiplicity 1; v_i² = Σ_c (u_i·y_c)²/M over outputs c. The
     v_i² sum to 1; round-off below 0 in λ is set to 0. float64, by LAPACK on the host, as NumPy arrays.
 
-    Depends on model, population, kernel and depth alone. Kept in the process and on disk, under the folder of
+    Depends on data set, population, kernel and depth alone. Kept in the process and on disk, under the folder of
     :func:`theorylab.runtime.cache_directory`, by the content of kernel matrix and targets. One thread takes
     about 0.1 s for 600 points, 0.5 s for 1200 and 3 s for 2000.
     """
-    return _spectrum(config.model, config.population, config.kernel, config.depth)
+    return _spectrum(config.data_set, config.population, config.kernel, config.depth)
 
 
 @functools.lru_cache(maxsize=16)

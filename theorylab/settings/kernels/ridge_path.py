@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.kernels.random_features.problem import Problem
+from theorylab.settings.kernels.problem import Problem
 
 
 class Decomposition(NamedTuple):
@@ -51,6 +51,7 @@ class Fit(NamedTuple):
     test_error: Float[Array, ""]
     train_error: Float[Array, ""]
     gcv: Float[Array, ""]
+    inverse_trace: Float[Array, ""]
 
 
 def ridge_path(problem: Problem, *, kernel: bool = False) -> Decomposition:
@@ -97,10 +98,12 @@ def solve(decomposition: Decomposition, ridge: ArrayLike) -> Fit:
     With eigenvalues s_i of K̂ and c = Uᵀy: prediction Σ_i t_i c_i / (s_i + δ),
 
     train error (1/n) |y - f(X)|² = (1/n) Σ_i (δ c_i / (s_i + δ))²,
-    generalised cross-validation = train error / ((δ/n) tr(K̂ + δI)⁻¹)².
+    generalised cross-validation = train error / ((δ/n) tr(K̂ + δI)⁻¹)²,
+    inverse trace = 1 / tr(K̂ + δI)⁻¹.
 
     The second is 0/0 at δ = 0 when K̂ is invertible; both its parts are therefore divided by the largest
-    of the weights δ/(s_i + δ), which leaves n Σ (c_i/s_i)² / (Σ 1/s_i)² in that limit.
+    of the weights δ/(s_i + δ), which leaves n Σ (c_i/s_i)² / (Σ 1/s_i)² in that limit. At δ = 0 the inverse
+    trace of a singular K̂ is 0.
     """
     s = decomposition.eigenvalues
     c2 = jnp.sum(decomposition.label_modes**2, axis=1)
@@ -123,5 +126,6 @@ def solve(decomposition: Decomposition, ridge: ArrayLike) -> Fit:
     largest = jnp.where(num_unreachable > 0, ridge, jnp.min(s) + ridge)
     relative = jnp.where(positive, largest / safe, 1)
     residual = (unreachable + jnp.sum(relative**2 * c2)) / num_samples
-    gcv = residual / ((num_unreachable + jnp.sum(relative)) / num_samples) ** 2
-    return Fit(prediction, test_error, train_error, gcv)
+    relative_trace = num_unreachable + jnp.sum(relative)
+    gcv = residual / (relative_trace / num_samples) ** 2
+    return Fit(prediction, test_error, train_error, gcv, largest / relative_trace)

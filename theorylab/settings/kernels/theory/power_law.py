@@ -9,6 +9,8 @@ Karkada, Ghosh and Belkin (arXiv 2311.14646, Theorem 2 and Corollary 1) for kern
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,8 +20,8 @@ from jax.typing import ArrayLike
 
 from theorylab.numerics.roots import decreasing_root
 from theorylab.numerics.spectra import validate_exponents
-from theorylab.settings.kernels.random_features.theory.implicit import root_term, sizes_of, smaller_spare_of
-from theorylab.settings.kernels.random_features.theory.risk import TargetSums, errors_from_sums
+from theorylab.settings.kernels.theory.implicit import root_term, sizes_of, smaller_spare_of
+from theorylab.settings.kernels.theory.risk import TargetSums, errors_from_sums
 
 # Above this effective ridge the first mode alone decides, and (12) is off by more than 1e-3.
 LARGEST_GAMMA = 0.1
@@ -89,10 +91,18 @@ def continuum_sums(gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_expo
     Corrections to Σv²LG are of relative order γ^(1−t): slow for t near 1, where :func:`corrected_sums` is the
     one to use.
     """
-    gamma, alpha, beta = (jnp.asarray(x) for x in (gamma, eigenvalue_exponent, target_exponent))
+    return continuum_law(jnp.asarray(eigenvalue_exponent), jnp.asarray(target_exponent))(jnp.asarray(gamma))
+
+
+def continuum_law(alpha: Array, beta: Array) -> Callable[[Array], PowerLawSums]:
+    """Return (11) as a function of γ."""
     t, A, C = _constants(alpha, beta)
-    z = A * gamma ** (-1 / alpha)
-    return PowerLawSums(z, z - z / alpha, z / alpha, gamma**t * C * (1 - t), gamma**t * C * t)
+
+    def sums(gamma: Array) -> PowerLawSums:
+        z = A * gamma ** (-1 / alpha)
+        return PowerLawSums(z, z - z / alpha, z / alpha, gamma**t * C * (1 - t), gamma**t * C * t)
+
+    return sums
 
 
 def corrected_sums(gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_exponent: ArrayLike) -> PowerLawSums:
@@ -104,13 +114,21 @@ def corrected_sums(gamma: ArrayLike, eigenvalue_exponent: ArrayLike, target_expo
     Regime: γ << 1 and t not an integer (poles of C and ζ cancel there). Relative error against direct sums
     2e-5 at γ = 0.03 and 3e-8 at γ = 1e-3 for t < 1; 1.4e-3 and 1.2e-5 for t = 5/3.
     """
-    gamma, alpha, beta = (jnp.asarray(x) for x in (gamma, eigenvalue_exponent, target_exponent))
+    return corrected_law(jnp.asarray(eigenvalue_exponent), jnp.asarray(target_exponent))(jnp.asarray(gamma))
+
+
+def corrected_law(alpha: Array, beta: Array) -> Callable[[Array], PowerLawSums]:
+    """Return (12) as a function of γ; its zeta functions are evaluated once."""
     t, A, C = _constants(alpha, beta)
-    bulk, edge = A * gamma ** (-1 / alpha), gamma * riemann_zeta(-alpha)
-    z, w = bulk - 0.5 - edge, bulk / alpha + edge
-    second = gamma**2 * riemann_zeta(beta - 2 * alpha)
-    first = gamma * riemann_zeta(beta - alpha)
-    return PowerLawSums(z, z - w, w, gamma**t * C * (1 - t) + second, gamma**t * C * t + first - 2 * second)
+    zeta_edge, zeta_first, zeta_second = (riemann_zeta(s) for s in (-alpha, beta - alpha, beta - 2 * alpha))
+
+    def sums(gamma: Array) -> PowerLawSums:
+        bulk, edge = A * gamma ** (-1 / alpha), gamma * zeta_edge
+        z, w = bulk - 0.5 - edge, bulk / alpha + edge
+        first, second = gamma * zeta_first, gamma**2 * zeta_second
+        return PowerLawSums(z, z - w, w, gamma**t * C * (1 - t) + second, gamma**t * C * t + first - 2 * second)
+
+    return sums
 
 
 def continuum_problem(
@@ -183,27 +201,49 @@ def corrected_errors(
     ``{"test_error", "train_error"}`` from the implicit equation z(γ) + d(γ) = min(n, k) with z(γ) of (12). No
     spectrum is summed: the cost does not depend on a number of modes. Traceable in all arguments, k may be
     inf. nan where the effective ridge exceeds 0.1, outside the regime of (12). Exponents: see
-    :func:`corrected_problem`.
+    :func:`corrected_problem`; the effective ridge: :func:`beyond_regime`.
     """
     arguments = (num_samples, num_features, ridge, noise_variance, eigenvalue_exponent, target_exponent)
-    return _corrected_errors(*(jnp.asarray(x, float) for x in arguments))
+    return errors_of_law(corrected_law, *(jnp.asarray(x, float) for x in arguments))
+
+
+def beyond_regime(
+    num_samples: ArrayLike, num_features: ArrayLike, ridge: ArrayLike, eigenvalue_exponent: ArrayLike
+) -> bool:
+    """Whether the effective ridge exceeds 0.1 at concrete arguments, so that :func:`corrected_errors` are nan."""
+    arguments = (num_samples, num_features, ridge, eigenvalue_exponent)
+    return bool(_beyond_regime(*(jnp.asarray(x, float) for x in arguments)))
 
 
 @jax.jit
-def _corrected_errors(
-    samples: Array, features: Array, ridge: Array, noise: Array, alpha: Array, beta: Array
+def _beyond_regime(samples: Array, features: Array, ridge: Array, alpha: Array) -> Array:
+    sizes = sizes_of(samples, features)
+    gamma = jnp.asarray(LARGEST_GAMMA, samples.dtype)
+    # z does not depend on the target.
+    return corrected_law(alpha, alpha)(gamma).z + smaller_spare_of(ridge / gamma, sizes) > sizes.smaller
+
+
+@partial(jax.jit, static_argnums=0)
+def errors_of_law(
+    law: Callable[[Array, Array], Callable[[Array], PowerLawSums]],
+    samples: Array,
+    features: Array,
+    ridge: Array,
+    noise: Array,
+    alpha: Array,
+    beta: Array,
 ) -> dict[str, Array]:
+    """Errors at a given ridge from the sums of a power law, (11) or (12), with dz/dlog γ = -w; see above."""
     dtype = samples.dtype
     sizes = sizes_of(samples, features)
     _, A, _ = _constants(alpha, beta)
-    edge = riemann_zeta(-alpha)
+    at_gamma = law(alpha, beta)
 
     def value_and_slope(log_gamma: Array) -> tuple[Array, Array]:
         gamma = jnp.exp(log_gamma)
-        bulk, ratio = A * jnp.exp(-log_gamma / alpha), ridge / gamma
-        total = bulk - 0.5 - gamma * edge + smaller_spare_of(ratio, sizes)
-        slope = -(bulk / alpha + gamma * edge + ratio / root_term(ratio, sizes)) / total
-        return jnp.log(total / sizes.smaller), slope
+        sums, ratio = at_gamma(gamma), ridge / gamma
+        total = sums.z + smaller_spare_of(ratio, sizes)
+        return jnp.log(total / sizes.smaller), -(sums.w + ratio / root_term(ratio, sizes)) / total
 
     upper = jnp.log(jnp.asarray(LARGEST_GAMMA, dtype))
     # z <= A γ^(-1/α), so at this γ the bulk alone exceeds min(n, k); never above the upper end.
@@ -211,7 +251,7 @@ def _corrected_errors(
     outside = value_and_slope(upper)[0] > 0
     root = decreasing_root(value_and_slope, lower, upper, lower)
     gamma = jnp.exp(root.position)
-    sums = corrected_sums(gamma, alpha, beta)
+    sums = at_gamma(gamma)
     spare = smaller_spare_of(ridge / gamma, sizes)
     gap = jnp.where(sizes.ordered, 0, sizes.num_samples - sizes.num_features)
     fraction = spare * sizes.features_inverse + jnp.where(sizes.ordered, sizes.imbalance, 0)

@@ -25,7 +25,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from theorylab.numerics.spectra import Spectrum
-from theorylab.settings.kernels.random_features.theory.implicit import (
+from theorylab.settings.kernels.theory.implicit import (
     EffectiveRidges,
     Sizes,
     as_floats,
@@ -35,7 +35,7 @@ from theorylab.settings.kernels.random_features.theory.implicit import (
     rank,
     sizes_of,
 )
-from theorylab.settings.kernels.random_features.theory.risk import errors_at, errors_from_sums, target_sums
+from theorylab.settings.kernels.theory.risk import errors_at, errors_from_sums, target_sums
 
 
 class RidgePoint(NamedTuple):

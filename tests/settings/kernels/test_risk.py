@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from shared import TABLE, TABLE_RIDGES
 
 from theorylab.numerics.spectra import Spectrum, power_law
-from theorylab.settings.kernels.random_features.theory import (
+from theorylab.settings.kernels.theory import (
     effective_ridges,
     finite_population_test_error,
-    generalised_cross_validation,
-    mean_learnabilities,
     peak_test_error,
     population_test_error,
     predict_errors,
     risk,
 )
+from theorylab.settings.kernels.theory.implicit import learnabilities
 
 
 def published(spectrum, n, k, ridge, noise, *, width_factor=True):
@@ -130,8 +129,9 @@ def test_cross_validation_and_population_identities():
     solution = effective_ridges(spectrum, 100, 150, 0.1)
     errors = predict_errors(spectrum, 100, 150, 0.1, 0.1)
     trace = solution.spare_samples / 0.1  # tr (K + δ)⁻¹ -> a/δ
-    estimate = generalised_cross_validation(errors["train_error"], trace, 100, 0.1)
+    estimate = errors["train_error"] / (0.1 * trace / 100) ** 2
     np.testing.assert_allclose(estimate, errors["test_error"], rtol=1e-12)
+    np.testing.assert_allclose(1 / trace, solution.kappa, rtol=1e-12)
     # A population mean of 1 with 10 of 40 points at 0.4 leaves 1.2 on the others.
     np.testing.assert_allclose(finite_population_test_error(1.0, 0.4, 10, 40), 1.2)
 
@@ -149,7 +149,7 @@ def test_mean_predictor_of_simulated_fits():
         fitted.append([ratio[block].mean() for block in blocks])
     mean, error = np.mean(fitted, axis=0), np.std(fitted, axis=0, ddof=1) / np.sqrt(seeds)
     spectrum = power_law(modes, 1.5, 1.5)
-    learned = np.asarray(mean_learnabilities(spectrum, n, k, ridge))
+    learned = np.asarray(learnabilities(spectrum.eigenvalues, effective_ridges(spectrum, n, k, ridge).gamma)[0])
     expected = np.array([learned[block].mean() for block in blocks])
     tolerance = 4 * error + 0.01  # 1/n
     assert np.all(np.abs(mean - expected) <= tolerance)

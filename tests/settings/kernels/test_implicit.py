@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from theorylab.numerics.roots import ResidualError
 from theorylab.numerics.spectra import Spectrum, power_law
-from theorylab.settings.kernels.random_features.theory import (
+from theorylab.settings.kernels.theory import (
     check_arguments,
     effective_ridges,
     predict_errors,
     solve_effective_ridges,
 )
-from theorylab.settings.kernels.random_features.theory.implicit import implicit_equation_residuals
+from theorylab.settings.kernels.theory.implicit import implicit_equation_residuals
 
 SPECTRUM = power_law(1500, 1.5, 1.5)
 SHORT = power_law(400, 1.5, 1.5)

@@ -1,19 +1,21 @@
-"""Theory of random-feature ridge regression: effective ridges, errors, optimal ridge, power laws."""
+"""Theory of ridge regression on kernels and random features: effective ridges, errors, optimal ridge, power laws."""
 
-from theorylab.settings.kernels.random_features.theory.implicit import (
+from theorylab.settings.kernels.theory.curves import best_errors, effective_kappas, error_curves
+from theorylab.settings.kernels.theory.implicit import (
     EffectiveRidges,
     check_arguments,
     effective_ridges,
     solve_effective_ridges,
 )
-from theorylab.settings.kernels.random_features.theory.optimal_ridge import (
+from theorylab.settings.kernels.theory.optimal_ridge import (
     RidgePoint,
     optimal_envelope,
     optimal_ridge,
     ridge_curve,
     zero_ridge_slope,
 )
-from theorylab.settings.kernels.random_features.theory.power_law import (
+from theorylab.settings.kernels.theory.power_law import (
+    beyond_regime,
     continuum_errors,
     corrected_errors,
     corrected_problem,
@@ -23,10 +25,8 @@ from theorylab.settings.kernels.random_features.theory.power_law import (
     optimal_fitting_ratio,
     scaling_exponents,
 )
-from theorylab.settings.kernels.random_features.theory.risk import (
+from theorylab.settings.kernels.theory.risk import (
     finite_population_test_error,
-    generalised_cross_validation,
-    mean_learnabilities,
     peak_test_error,
     population_test_error,
     predict_errors,
@@ -35,17 +35,19 @@ from theorylab.settings.kernels.random_features.theory.risk import (
 __all__ = [
     "EffectiveRidges",
     "RidgePoint",
+    "best_errors",
+    "beyond_regime",
     "check_arguments",
     "continuum_errors",
     "corrected_errors",
     "corrected_problem",
+    "effective_kappas",
     "effective_ridges",
+    "error_curves",
     "finite_population_test_error",
     "fitting_ratio_test_error",
-    "generalised_cross_validation",
     "interpolation_threshold",
     "kernel_optimal_ridge",
-    "mean_learnabilities",
     "optimal_envelope",
     "optimal_fitting_ratio",
     "optimal_ridge",

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from theorylab.settings.kernels.random_features.problem import Problem
+from theorylab.settings.kernels.problem import Problem
 
 
 class WidthSweep(NamedTuple):
@@ -41,7 +41,7 @@ def sweep_widths(problem: Problem, widths: tuple[int, ...], ridges: Float[Array,
         Numbers of features, increasing, at most that of the instance.
     ridges
         Ridges > 0. As with any Gram matrix, the relative error is about eps · |K̂| / (ridge + smallest
-        eigenvalue of G); use :func:`theorylab.settings.kernels.random_features.model.ridge_path` for ridge 0.
+        eigenvalue of G); use :func:`theorylab.settings.kernels.ridge_path.ridge_path` for ridge 0.
 
     Raises
     ------

@@ -7,7 +7,8 @@ import pytest
 from scipy import special
 
 from theorylab.numerics.spectra import power_law_infinite
-from theorylab.settings.kernels.random_features.theory import (
+from theorylab.settings.kernels.theory import (
+    beyond_regime,
     continuum_errors,
     corrected_errors,
     fitting_ratio_test_error,
@@ -19,7 +20,7 @@ from theorylab.settings.kernels.random_features.theory import (
     predict_errors,
     scaling_exponents,
 )
-from theorylab.settings.kernels.random_features.theory.power_law import (
+from theorylab.settings.kernels.theory.power_law import (
     continuum_problem,
     continuum_sums,
     corrected_problem,
@@ -83,7 +84,10 @@ def test_corrected_errors_against_the_exact_solver(alpha, beta):
         exact = jax.vmap(lambda r, n=n, k=k: predict_errors(spectrum, n, k, r, 0.1))(ridges)
         for name in exact:
             np.testing.assert_allclose(closed[name], exact[name], rtol=2e-5, atol=1e-20)
-    assert np.isnan(corrected_errors(5, 10, 1e6, 0.1, alpha, beta)["test_error"])
+    for ridge in (1e6, 0.1):
+        outside = beyond_regime(100, 200, ridge, alpha)
+        assert outside == np.isnan(corrected_errors(100, 200, ridge, 0.1, alpha, beta)["test_error"])
+        assert outside == (ridge > 1)
 
 
 def test_corrected_errors_are_differentiable_in_the_exponents():

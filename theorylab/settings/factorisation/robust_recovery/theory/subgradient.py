@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from theorylab.settings.factorisation.matrix_sensing.theory.arrays import Numbers, namespace
+from theorylab.settings.factorisation.arrays import Numbers, namespace
 
 SIGN = math.sqrt(2 / math.pi)
 

@@ -40,6 +40,7 @@ SETTINGS = {
     "random_features": "kernels",
     "linear_attention": "in_context",
     "matrix_sensing": "factorisation",
+    "robust_recovery": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",
 }

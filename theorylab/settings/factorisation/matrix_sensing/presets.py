@@ -41,11 +41,15 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             {"rebalance_scale": (0.4, math.sqrt(0.6), 1.0)},
             seeds=3,
         ),
-        Case("asymmetric, measured", MEASURED, seeds=5),
+        Case(
+            "asymmetric, measured",
+            dataclasses.replace(MEASURED, learning_rate=0.1, num_steps=4000),
+            seeds=5,
+        ),
         Case(
             "sample threshold",
             dataclasses.replace(FEW_MEASUREMENTS, dim=10, num_steps=800),
-            {"num_measurements": (30, 95)},
+            {"num_measurements": (36, 95)},
             seeds=2,
         ),
     ),

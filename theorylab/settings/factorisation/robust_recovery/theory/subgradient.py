@@ -124,11 +124,6 @@ def corrupted_limit(noise: Float[Numbers, "n n"], spectrum: Float[Numbers, " ran
     return xp.sqrt(((fitted - target) ** 2).sum())
 
 
-def noise_norm(dim: int, num_measurements: int, outlier_prob: float, outlier_scale: float) -> float:
-    """|N|_op ~ sqrt(2 n p τ²/m) of the corruption N = (1/m) Σ c_i A_i."""
-    return outlier_scale * math.sqrt(2 * dim * outlier_prob / num_measurements)
-
-
 class ScheduleReport(NamedTuple):
     """Whether geometric steps sum to enough.
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from theorylab.settings.factorisation.matrix_sensing.theory.subgradient import budget_constant, diagnose_schedule
 
 from theorylab.contract import ConfigError
 from theorylab.settings.factorisation.matrix_sensing import SETTING, Config
@@ -16,7 +17,6 @@ from theorylab.settings.factorisation.matrix_sensing.data import Instance, norma
 from theorylab.settings.factorisation.matrix_sensing.model import fit_slope, limit_rates, rebalance
 from theorylab.settings.factorisation.matrix_sensing.planning import plan_horizon, predict_rate, predict_tail
 from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric
-from theorylab.settings.factorisation.matrix_sensing.theory.subgradient import budget_constant, diagnose_schedule
 from theorylab.settings.factorisation.matrix_sensing.train import descent_step, simulate, subgradient_step, sweep_ranks
 
 RNG = np.random.default_rng(0)

@@ -37,7 +37,10 @@ class Config:
     largest_value: float = scalar(default=1.0, help="largest singular value of the target", symbol="s_1", above=0)
     smallest_value: float = scalar(default=0.6, help="smallest one; linear in between", symbol="s_r", above=0)
     init_scale: float = scalar(
-        default=1e-6, help="scale of the initialisation; a second run starts from a hundredth", symbol=r"\alpha", above=0
+        default=1e-6,
+        help="scale of the initialisation; a second run starts from a hundredth",
+        symbol=r"\alpha",
+        above=0,
     )
     outlier_prob: float = scalar(default=0.0, help="corrupted measurements", symbol="p", at_least=0, below=1)
     outlier_scale: float = scalar(

@@ -20,7 +20,9 @@ Predicted = dict[str, Any]
 #: The corrupted measurements are taken to be as good as the others.
 no_outliers = at_config(lambda config: dataclasses.replace(config, outlier_prob=0.0))
 #: The sign of a Gaussian number is taken to have unit correlation with it: no sqrt(2/π).
-unit_scale = at_config(lambda config: dataclasses.replace(config, learning_rate=config.learning_rate / subgradient.SIGN))
+unit_scale = at_config(
+    lambda config: dataclasses.replace(config, learning_rate=config.learning_rate / subgradient.SIGN)
+)
 
 
 #: Steps of the mean residual are taken for gradient descent of their own size, not of 2/π of it.

@@ -33,9 +33,7 @@ DEFAULT = (
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case(
-            "outliers", dataclasses.replace(SUBGRADIENT, outlier_prob=0.3, **SMALL), {"learning_rate": (0.8, 1.3)}, 6
-        ),
+        Case("outliers", dataclasses.replace(SUBGRADIENT, outlier_prob=0.3, **SMALL), {"learning_rate": (0.8, 1.3)}, 6),
         Case("plateau, l1", dataclasses.replace(PLATEAU, **SMALL), seeds=6),
         Case(
             "population, residual steps",

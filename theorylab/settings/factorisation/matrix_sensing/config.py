@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Literal
-
-from jax.typing import ArrayLike
+from typing import Any, Literal
 
 from theorylab.contract import ConfigError, config, scalar, size
 
@@ -69,7 +67,7 @@ def num_entries(config: Config) -> int:
     return n * num_columns(config) if config.model == "asymmetric" else n * (n + 1) // 2
 
 
-def effective_rate(config: Config) -> ArrayLike:
+def effective_rate(config: Config) -> Any:
     """Rate of the bare update, X ← X − rate · H(E) X: the gradient of c |A(E)|² has a factor 4c (symmetric) or 2c."""
     return (4 if config.model == "symmetric" else 2) * config.loss_prefactor * config.learning_rate
 

@@ -1,9 +1,10 @@
-"""Presets of matrix sensing, and the sweeps behind its figures. There are no larger sweeps: ``paper`` is ``default``."""
+"""Presets of matrix sensing, and the sweeps behind its figures, of which ``paper`` has no larger ones."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from theorylab.contract import Case
 from theorylab.settings.factorisation.matrix_sensing.config import Config
@@ -145,7 +146,9 @@ FIGURES = (
 def _shrunk(case: Case) -> Case:
     """The same sweep in seconds: small matrices, few steps, the first two values, two seeds."""
     short = 400 if case.name == "measurements" else 300
-    square = {"dim": 10, "model_rank": 4} if case.config.operator == "gaussian" else {"dim": 12, "model_rank": 3}
+    square: dict[str, Any] = (
+        {"dim": 10, "model_rank": 4} if case.config.operator == "gaussian" else {"dim": 12, "model_rank": 3}
+    )
     grid = {name: values[:2] if name != "model_rank" else (2, 3) for name, values in case.grid.items()}
     return dataclasses.replace(
         case, config=dataclasses.replace(case.config, target_rank=2, num_steps=short, **square), grid=grid, seeds=2

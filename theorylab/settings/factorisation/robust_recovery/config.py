@@ -25,7 +25,7 @@ class Config:
     )
     step_schedule: Literal["geometric", "residual", "constant"] = size(
         default="geometric",
-        help="step size: learning_rate · step_decay^t, learning_rate · mean |residual| (l1, no outliers), learning_rate",
+        help="steps: learning_rate times step_decay^t, times the mean |residual| (l1 without outliers), or times 1",
     )
     dim: int = size(default=20, help="rows and columns of the target", symbol="n", at_least=2)
     target_rank: int = size(default=3, help="rank of the target", symbol="r", at_least=1)

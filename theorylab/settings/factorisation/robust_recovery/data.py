@@ -59,8 +59,8 @@ def sample(key: jax.Array, config: Config) -> Instance:
 draw = jax.jit(sample)
 
 
-def drawn(key: jax.Array, config: Config) -> Instance:
-    """Draw the instance of a key as NumPy arrays, for closed forms: nothing more is compiled then."""
+def drawn(key: jax.Array, config: Config) -> Any:
+    """Draw the :class:`Instance` of a key as NumPy arrays, for closed forms: nothing more is compiled then."""
     parts: Any = [None if part is None else np.asarray(part) for part in draw(key, config)]
     return Instance(*parts)
 

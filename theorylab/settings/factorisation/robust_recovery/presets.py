@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from theorylab.contract import Case
 from theorylab.settings.factorisation.robust_recovery.config import Config
@@ -10,7 +11,7 @@ from theorylab.settings.factorisation.robust_recovery.config import Config
 SUBGRADIENT = Config()
 PLATEAU = dataclasses.replace(SUBGRADIENT, step_schedule="residual", init_scale=1e-7, learning_rate=0.4)
 SQUARE = dataclasses.replace(SUBGRADIENT, loss="l2", step_schedule="constant", learning_rate=0.1)
-SMALL = {"dim": 10, "model_rank": 10, "num_measurements": 800}
+SMALL: dict[str, Any] = {"dim": 10, "model_rank": 10, "num_measurements": 800}
 
 DEFAULT = (
     Case(

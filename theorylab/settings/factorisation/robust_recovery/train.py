@@ -160,7 +160,7 @@ def sign_rip(instance: Instance, config: Config) -> tuple[Float[Array, ""], Floa
 def pair_ratio(run: Trajectory, instance: Instance, config: Config) -> Float[Array, ""]:
     """Median of (|E_t| + |E_{t+1}|)/(2 s_1 η_t) over steps t >= 200 late enough for E to have rank one.
 
-    Only before the plateau of the small initialisation shows: 0.8 (1 − p) η_t > 30 min |E|. NaN if there is no such step.
+    Only before the plateau of the small initialisation shows: 0.8 (1 − p) η_t > 30 min |E|. NaN if there is none.
     """
     errors, eta = run.errors, run.step_sizes
     size = jnp.sqrt(jnp.sum(instance.spectrum**2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 from theorylab.contract import Case
 from theorylab.settings.factorisation.matrix_sensing.config import Config
@@ -145,14 +144,16 @@ FIGURES = (
 
 def _shrunk(case: Case) -> Case:
     """The same sweep in seconds: small matrices, few steps, the first two values, two seeds."""
-    short = 400 if case.name == "measurements" else 300
-    square: dict[str, Any] = (
-        {"dim": 10, "model_rank": 4} if case.config.operator == "gaussian" else {"dim": 12, "model_rank": 3}
+    measured = case.config.operator == "gaussian"
+    config = dataclasses.replace(
+        case.config,
+        dim=10 if measured else 12,
+        target_rank=2,
+        model_rank=4 if measured else 3,
+        num_steps=400 if case.name == "measurements" else 300,
     )
     grid = {name: values[:2] if name != "model_rank" else (2, 3) for name, values in case.grid.items()}
-    return dataclasses.replace(
-        case, config=dataclasses.replace(case.config, target_rank=2, num_steps=short, **square), grid=grid, seeds=2
-    )  # fmt: skip
+    return dataclasses.replace(case, config=config, grid=grid, seeds=2)
 
 
 SWEEPS = {"tiny": tuple(map(_shrunk, FIGURES)), "default": FIGURES, "paper": FIGURES}

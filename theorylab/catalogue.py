@@ -46,6 +46,7 @@ SETTINGS = {
     "task_diversity": "in_context",
     "deep_layers": "in_context",
     "matrix_sensing": "factorisation",
+    "robust_recovery": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",
 }

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from theorylab.settings.factorisation.matrix_sensing.theory.arrays import Numbers, namespace
+from theorylab.settings.factorisation.arrays import Numbers, namespace
 
 SIGN = math.sqrt(2 / math.pi)
 
@@ -122,11 +122,6 @@ def corrupted_limit(noise: Float[Numbers, "n n"], spectrum: Float[Numbers, " ran
     values, vectors = xp.linalg.eigh(target + noise)
     fitted = (vectors * xp.maximum(values, 0.0)[None, :]) @ vectors.T
     return xp.sqrt(((fitted - target) ** 2).sum())
-
-
-def noise_norm(dim: int, num_measurements: int, outlier_prob: float, outlier_scale: float) -> float:
-    """|N|_op ~ sqrt(2 n p τ²/m) of the corruption N = (1/m) Σ c_i A_i."""
-    return outlier_scale * math.sqrt(2 * dim * outlier_prob / num_measurements)
 
 
 class ScheduleReport(NamedTuple):

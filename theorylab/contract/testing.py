@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.experimental
 import numpy as np
 
 import theorylab as tl
@@ -325,7 +326,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _without_float64() -> Any:
-    enable: Any = getattr(jax, "enable_x64", None)
-    if enable is None:  # before JAX 0.8
-        from jax.experimental import enable_x64 as enable
+    older: Any = jax.experimental  # where it stood before JAX 0.8
+    enable: Any = getattr(jax, "enable_x64", None) or older.enable_x64
     return enable(False)

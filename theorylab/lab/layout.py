@@ -43,7 +43,9 @@ def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]
                 if len(inner[dim]) != length:
                     raise ContractError(f"{name} has {length} entries along {dim}, its coordinate {len(inner[dim])}")
             join_coords(plan, coords, {dim: inner[dim] for dim in observable.dims}, name)
-            attrs = {"long_name": observable.description, "symbol": observable.symbol}
+            attrs: dict[str, Any] = {"long_name": observable.description, "symbol": observable.symbol}
+            if observable.allow_nan:
+                attrs[results.ALLOW_NAN] = 1
             dtype = np.result_type(array.dtype, np.float32) if array.dtype != bool else np.float64
             variables[name] = ((*lead, *observable.dims), dtype, attrs)
     bad = {"long_name": "first non-finite step; -1 where finite"}

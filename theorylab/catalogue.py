@@ -42,6 +42,7 @@ SETTINGS = {
     "matrix_sensing": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",
+    "grokking_networks": "two_layer",
 }
 
 ENTRY_POINTS = "theorylab.settings"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
 from theorylab.settings.two_layer.grokking.config import Config, check_config
-from theorylab.settings.two_layer.grokking.papers import KUMAR
 from theorylab.settings.two_layer.grokking.predictions import THEORIES
 from theorylab.settings.two_layer.grokking.presets import PRESETS, SWEEPS
 from theorylab.settings.two_layer.grokking.train import recorded_steps, simulate
+from theorylab.settings.two_layer.papers import KUMAR
 
 STEP = ("step",)
 

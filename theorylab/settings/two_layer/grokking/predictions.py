@@ -15,13 +15,13 @@ from theorylab.settings.two_layer.grokking.config import Config, initial_overlap
 from theorylab.settings.two_layer.grokking.data import sample
 from theorylab.settings.two_layer.grokking.model import labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, population_risk, tangent_kernel
-from theorylab.settings.two_layer.grokking.papers import KUMAR
 from theorylab.settings.two_layer.grokking.theory import marchenko_pastur
 from theorylab.settings.two_layer.grokking.theory.dmft import dmft
 from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.settings.two_layer.grokking.theory.lazy import lazy_curves
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
 from theorylab.settings.two_layer.grokking.train import crossing_times, recorded_steps, run
+from theorylab.settings.two_layer.papers import KUMAR
 
 CLOSED_KERNEL = {"kernel_target_alignment": "closed_kernel_alignment", "kernel_trace": "closed_kernel_trace"}
 PARTS = ("variance_error", "misalignment_error", "linear_power")

@@ -168,13 +168,17 @@ def run(instance: Instance, config: Config) -> Observables:
     inputs, target, start, weights, test_inputs = instance
     y, test_y = labels(inputs, target), labels(test_inputs, target)
     dim = target.shape[0]
-    offset = start if config.centred else Moments(jnp.zeros_like(start.mean), jnp.zeros_like(start.second))
-    goal = y + moments_output(offset, inputs, alpha, eps)  # a centred network f − f_0 fits y where f fits y + f_0
+    # No moments of zeros in its place: in a product with them XLA (JAX 0.10.2) reads memory that it never wrote.
+    offset = start if config.centred else None
+    # A centred network f − f_0 fits y where f fits y + f_0.
+    goal = y if offset is None else y + moments_output(offset, inputs, alpha, eps)
     closed = _closed_kernel(inputs, y, eps)
 
     def measure(visible: Moments, actual: Moments, spike: Array, kernel: dict[str, Any]) -> dict[str, Any]:
         """Observables of the function that ``visible`` represents and of weights with moments ``actual``."""
-        change = Moments(visible.mean - offset.mean, visible.second - offset.second)
+        change = visible
+        if offset is not None:
+            change = Moments(visible.mean - offset.mean, visible.second - offset.second)
         risk = population_risk(change, target, alpha, eps)
         gain = target @ spike / dim
         return {
@@ -225,7 +229,7 @@ def _neurons(
     weights: Array,
     instance: Instance,
     goal: Array,
-    offset: Moments,
+    offset: Moments | None,
     config: Config,
     measure: Callable[..., dict[str, Any]],
     closed: Callable[[Moments], dict[str, Any]],
@@ -247,7 +251,9 @@ def _neurons(
         moments = moments_of(now)
 
         def loss(points: Array, goal: Array) -> Array:
-            output = network_output(now, points, alpha, activation) - moments_output(offset, points, alpha, eps)
+            output = network_output(now, points, alpha, activation)
+            if offset is not None:
+                output = output - moments_output(offset, points, alpha, eps)
             return jnp.mean((goal - output) ** 2)
 
         if inputs.shape[0] <= LARGEST_KERNEL:

@@ -1,4 +1,4 @@
-"""The publication that the grokking model is from."""
+"""Publications that several settings of this family are from."""
 
 from __future__ import annotations
 

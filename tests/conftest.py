@@ -10,15 +10,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the tests' time is compilation: a sixth less without LLVM's optimisations. XLA's own, fusion too, stay.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+import checked
 from jaxtyping import install_import_hook
 
-# Shapes in annotations are checked in the tests. Config modules are left out: JAX builds configs of tracers.
-CHECKED = ["theorylab.numerics", "theorylab.training"] + [
-    f"theorylab.{setting}.{room}"
-    for setting in ("random_features", "linear_attention", "matrix_sensing", "xor", "grokking")
-    for room in ("data", "model", "train", "theory")
-]
-install_import_hook(CHECKED, "beartype.beartype")
+# Before anything of these rooms is imported.
+install_import_hook(checked.ROOMS, "checked.annotations")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
 from theorylab.contract import (
+    PRESETS,
     ROUNDING,
     Case,
     ConfigError,
     Observable,
     Paper,
     Setting,
-    Theory,
+    at_config,
     config,
     scalar,
     size,
+    theory,
+    times,
 )
 
 TRACES: list[int] = []  # one entry per trace of simulate
@@ -55,11 +60,28 @@ def simulate(key, config):
     return {"sample_mean": x.mean(), "second_moment": (x**2).mean(), "path": path}
 
 
+@theory(
+    kind="exact",
+    source="arithmetic",
+    predicts=("sample_mean", "path"),
+    error=ROUNDING,
+    controls={"one sample too few": times(50 / 49)},
+)
 def exact(key, config):
     x = sample(key, config)
     return {"sample_mean": x.sum() / config.num_samples, "path": x.mean() * jnp.arange(1.0, config.num_steps + 1)}
 
 
+def slightly_wrong(key, config):
+    return {"second_moment": config.mean**2 + 1.1 * config.scale**2}
+
+
+@theory(
+    kind="ensemble",
+    source="law of large numbers",
+    predicts=("sample_mean", "second_moment", "path"),
+    controls={"variance 10% too large": slightly_wrong, "no variance": times(0.8, "second_moment")},
+)
 def ensemble(key, config):
     return {
         "sample_mean": config.mean,
@@ -68,13 +90,22 @@ def ensemble(key, config):
     }
 
 
+def enough(config):
+    return None if config.num_samples >= 20 else f"num_samples = {config.num_samples} is below 20"
+
+
+@theory(
+    kind="ensemble",
+    source="the same, in Python",
+    predicts=("second_moment",),
+    holds=enough,
+    controls={"half of the scale": at_config(lambda c: dataclasses.replace(c, scale=c.scale / 2))},
+    traceable=False,
+)
 def on_host(key, config):
     assert isinstance(config.mean, float)
+    assert enough(config) is None  # never called where it does not hold
     return {"second_moment": config.mean**2 + config.scale**2}
-
-
-def wrong(key, config):
-    return {"second_moment": config.mean**2 + 1.1 * config.scale**2}
 
 
 def check_config(config):
@@ -82,25 +113,17 @@ def check_config(config):
         raise ConfigError("num_samples = 13 is not allowed: must not be unlucky")
 
 
-EXACT = Theory("exact", exact, "exact", "arithmetic", error=ROUNDING)
-ENSEMBLE = Theory("ensemble", ensemble, "ensemble", "law of large numbers")
-ON_HOST = Theory(
-    "on_host",
-    on_host,
-    "ensemble",
-    "the same, in Python",
-    holds=lambda c: None if c.num_samples >= 20 else f"num_samples = {c.num_samples} is below 20",
-    traceable=False,
-)
-WRONG = Theory("wrong", wrong, "ensemble", "a slightly wrong variance")
+WRONG = dataclasses.replace(ensemble.control("variance 10% too large"), name="wrong", predicts=("second_moment",))
+
+CASE = Case("toy", Config(), {"mean": (0.0, 1.0)}, 20)
 
 SETTING = Setting(
     title="The sample mean",
     papers=(Paper("On means", "A. Author", 1900, "Journal", "0000.00000", "@article{a}"),),
     config=Config,
-    presets={"tiny": (Case("toy", Config(), {"mean": (0.0, 1.0)}, 20),)},
+    presets=dict.fromkeys(PRESETS, (CASE,)),
     simulate=simulate,
-    theories=(EXACT, ENSEMBLE, ON_HOST),
+    theories=(exact, ensemble, on_host),
     observables=(
         Observable("sample_mean", "mean of the sample", r"\bar x"),
         Observable("second_moment", "mean of the squares", r"\overline{x^2}"),

@@ -9,9 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from theorylab.catalogue import SETTINGS, get
+    # The rooms, for ``theorylab.lab`` and so on without an import of their own.
+    from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict  # noqa: F401
+    from theorylab.catalogue import SETTINGS, cite, get
     from theorylab.contract import Case, ConfigError, ContractError, Observable, Paper, Setting, Theory
-    from theorylab.contract.papers import cite
     from theorylab.lab.predict import predict
     from theorylab.lab.store import StoreError, open_results
     from theorylab.lab.sweep import sweep
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 # The public face: name -> module that defines it. The imports above say the same to type checkers; a test compares.
 _PUBLIC = {
     "SETTINGS": "theorylab.catalogue",
+    "cite": "theorylab.catalogue",
     "get": "theorylab.catalogue",
     "Case": "theorylab.contract",
     "ConfigError": "theorylab.contract",
@@ -32,7 +34,6 @@ _PUBLIC = {
     "Paper": "theorylab.contract",
     "Setting": "theorylab.contract",
     "Theory": "theorylab.contract",
-    "cite": "theorylab.contract.papers",
     "predict": "theorylab.lab.predict",
     "StoreError": "theorylab.lab.store",
     "open_results": "theorylab.lab.store",
@@ -67,12 +68,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    if name in _ROOMS:
-        return importlib.import_module(f"theorylab.{name}")
-    raise AttributeError(f"module 'theorylab' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take a misspelt name for Any
+
+    def __getattr__(name: str) -> Any:
+        if name in _PUBLIC:
+            return getattr(importlib.import_module(_PUBLIC[name]), name)
+        if name in _ROOMS:
+            return importlib.import_module(f"theorylab.{name}")
+        raise AttributeError(f"module 'theorylab' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

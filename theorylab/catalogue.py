@@ -7,13 +7,14 @@ Settings of other packages join through the entry-point group ``theorylab.settin
 
 from __future__ import annotations
 
-import ast
-import difflib
 import functools
 import importlib
 import importlib.util
+import itertools
+import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,7 +46,18 @@ SETTINGS = {
     "grokking_networks": "two_layer",
 }
 
+#: What ``theorylab reproduce`` shows to a newcomer: five settings of five kinds.
+FEATURED = ("random_features", "linear_attention", "matrix_sensing", "xor", "grokking")
+
 ENTRY_POINTS = "theorylab.settings"
+
+#: Library's own entry of :func:`cite`; the version is filled in.
+SOFTWARE = """@software{{theorylab,
+  title = {{theorylab: theoretical toy models of deep learning, each simulated and each predicted}},
+  author = {{{{The theorylab developers}}}},
+  version = {{{version}}},
+  license = {{Apache-2.0}},
+}}"""
 
 
 @functools.cache
@@ -74,24 +86,45 @@ def module_of(name: str) -> str:
 
 
 def title_of(name: str) -> str:
-    """Return the title of a setting, read from its module without importing it."""
+    """Return the title of a setting: the first line of its module, which is read and not imported."""
     try:
-        found = importlib.util.find_spec(module_of(name))
-        text = Path(str(found and found.origin)).read_text(encoding="utf-8")
-        return (ast.get_docstring(ast.parse(text)) or name).splitlines()[0].rstrip(".")
-    except (ImportError, OSError, SyntaxError, ValueError) as error:  # another package's is broken: get() says how
+        return _first_line(_file_of(module_of(name)).read_text(encoding="utf-8")) or name
+    except (ImportError, OSError, ValueError) as error:  # another package's is broken: get() says how
         return f"cannot be read: {error}"
 
 
-def get(name: str) -> Setting:
+def _file_of(module: str) -> Path:
+    """Path of a module's file. ``importlib.util.find_spec`` alone would import the packages around it."""
+    from importlib.machinery import PathFinder
+
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for depth in range(len(inner)):
+        places = spec.submodule_search_locations if spec else None
+        spec = PathFinder.find_spec(".".join([top, *inner[: depth + 1]]), places) if places else None
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"there is no module {module!r}")
+    return Path(spec.origin)
+
+
+def _first_line(text: str) -> str:
+    """First line of a module's docstring, as :class:`~theorylab.contract.Setting` takes it for its title."""
+    found = re.match(r'''(?:[ \t]*(?:\#[^\n]*)?\n)*[rR]?("""|\'\'\'|"|\')\s*(.*?)(?:\1|\n)''', text)
+    return found[2].strip().rstrip(".") if found else ""
+
+
+def get(name: str | os.PathLike[str]) -> Setting:
     """Return a setting: by name, by a path (``./mine.py``), or by module (``package.module:SETTING``).
+
+    A file is imported once, and again when it has changed; modules beside it can be imported by it.
 
     Raises
     ------
     KeyError
         If there is no such setting; the message lists those there are.
     ContractError
-        If a setting of another package breaks the contract; the message names the clause.
+        If a setting of another package cannot be imported or breaks the contract; the message names the line or the
+        clause.
 
     Examples
     --------
@@ -100,60 +133,132 @@ def get(name: str) -> Setting:
     >>> setting.papers[0].arxiv, list(setting.presets)
     ('2310.02541', ['tiny', 'default', 'paper'])
     """
+    name = os.fspath(name)
     if name in SETTINGS:
-        return _setting_of(importlib.import_module(module_of(name)), "SETTING", name)
-    if name in others():
-        return get(others()[name] if ":" in others()[name] else f"{others()[name]}:SETTING")
-    if name.endswith(".py"):
-        return _setting_of(_load_file(Path(name)), "SETTING", name)
+        return _setting_in(importlib.import_module(module_of(name)), "SETTING", name)
+    if name.endswith(".py") or os.sep in name or "/" in name:
+        return _setting_in(_load_file(Path(name)), "SETTING", name)
     if ":" in name:
-        module, _, attribute = name.partition(":")
-        if str(Path.cwd()) not in sys.path and "" not in sys.path:
-            sys.path.insert(0, str(Path.cwd()))
-        try:
-            return _setting_of(importlib.import_module(module), attribute, name)
-        except ModuleNotFoundError as error:
-            if error.name != module and not module.startswith(f"{error.name}."):
-                raise
-            raise KeyError(f"there is no module {module!r} (for the setting {name!r})") from None
+        return _setting_by_module(name, name)
+    if name in others():
+        value = others()[name]
+        setting = _setting_by_module(value if ":" in value else f"{value}:SETTING", name)
+        if setting.name != name:
+            from theorylab.contract import ContractError
+
+            raise ContractError(f"{name}: its entry point leads to a setting called {setting.name!r}: rename one")
+        return setting
     raise KeyError(unknown("setting", name, names()) + "; or a file ./mine.py, or package.module:SETTING")
 
 
-def _setting_of(module: Any, attribute: str, name: str) -> Setting:
+def _setting_in(module: Any, attribute: str, name: str) -> Setting:
     from theorylab.contract import ContractError, Setting
 
     setting = getattr(module, attribute, None)
     if not isinstance(setting, Setting):
-        raise ContractError(f"{name}: {module.__name__} has no {attribute} that is a theorylab.Setting")
+        raise ContractError(f"{name}: there is no {attribute} in it that is a theorylab.Setting")
     return setting
 
 
-def _load_file(path: Path) -> Any:
-    """Import a file as a module under its own name, once."""
-    path = path.expanduser().resolve()
-    if not path.is_file():
-        raise KeyError(f"there is no file {path}")
-    known = sys.modules.get(path.stem)
-    if known is not None:
-        if Path(str(getattr(known, "__file__", None))).resolve() == path:
-            return known
-        raise KeyError(f"{path}: a module {path.stem!r} is loaded already; give the file another name")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+def _setting_by_module(value: str, name: str) -> Setting:
+    module, _, attribute = value.partition(":")
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as for ``python -m``
     try:
-        spec.loader.exec_module(module)
+        _file_of(module)
+    except (ModuleNotFoundError, ValueError):
+        raise KeyError(f"{name}: there is no module {module!r}") from None
+    found = _import(lambda: importlib.import_module(module), name)
+    return _setting_in(found, attribute or "SETTING", name)
+
+
+#: Files imported so far: when each was changed, and its module.
+_files: dict[Path, tuple[int, Any]] = {}
+_count = itertools.count()
+
+
+def _load_file(given: Path) -> Any:
+    """Import a file (or a folder with an ``__init__.py``) under a name that hides no other module."""
+    path = given.expanduser().resolve()
+    path = path / "__init__.py" if path.is_dir() else path
+    if not path.is_file():
+        raise KeyError(f"there is no file {given}")
+    changed = path.stat().st_mtime_ns
+    if path in _files and _files[path][0] == changed:
+        return _files[path][1]
+    package = path.name == "__init__.py"
+    home = path.parent if package else path
+    # A setting is called like the last part of its module's name.
+    module_name = f"theorylab_file_{next(_count)}.{home.stem}"
+    places = [str(home)] if package else None
+    spec = importlib.util.spec_from_file_location(module_name, path, submodule_search_locations=places)
+    if spec is None or spec.loader is None:
+        raise KeyError(f"{given} is no file of Python")
+    if str(home.parent) not in sys.path:
+        sys.path.append(str(home.parent))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        _import(functools.partial(spec.loader.exec_module, module), str(given))
     except BaseException:
-        del sys.modules[path.stem]
+        del sys.modules[module_name]
         raise
+    _files[path] = changed, module
     return module
+
+
+def _import(load: Callable[[], Any], name: str) -> Any:
+    """Import what another wrote: whatever goes wrong there becomes one line, with the place."""
+    from theorylab.contract import ContractError
+
+    try:
+        return load()
+    except ContractError:
+        raise
+    except Exception as error:
+        if isinstance(error, SyntaxError):
+            raise ContractError(f"{name}: {error.filename}, line {error.lineno}: {error.msg}") from error
+        raise ContractError(f"{name}: {_place(error)}{type(error).__name__}: {error}") from error
+
+
+def _place(error: Exception) -> str:
+    """Where an error comes from: the innermost line outside the installed packages."""
+    import traceback
+
+    places = traceback.extract_tb(error.__traceback__)
+    foreign = ("<frozen", sys.prefix, str(Path(__file__).parent))
+    written = [place for place in places if not place.filename.startswith(foreign)]
+    return f"{written[-1].filename}, line {written[-1].lineno}: " if written else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that there is no such thing, which ones there are, and what may have been meant."""
+    import difflib
+
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     meant = f" (did you mean {close[0]}?)" if close else ""
     return f"unknown {kind} {name!r}: choose one of {', '.join(known)}{meant}"
+
+
+def cite(setting: str | Setting | None = None) -> str:
+    """Return BibTeX: this library, then the papers of a setting (a name or a setting), or of every one.
+
+    Raises
+    ------
+    KeyError
+        If there is no setting of that name; the message lists those there are.
+
+    Examples
+    --------
+    >>> import theorylab
+    >>> [line for line in theorylab.cite("random_features").splitlines() if line.startswith("@")]
+    ['@software{theorylab,', '@inproceedings{simon2024more,']
+    """
+    import theorylab
+
+    chosen = list(SETTINGS) if setting is None else [setting]
+    settings = [get(item) if isinstance(item, str) else item for item in chosen]
+    entries = [SOFTWARE.format(version=theorylab.__version__)]
+    entries += [paper.bibtex for item in settings for paper in item.references]
+    return "\n\n".join(dict.fromkeys(entries)) + "\n"

@@ -41,7 +41,7 @@ IMPORTS = {
     "import jax, theorylab": ["-c", "import jax, theorylab"],
     "import jax, matplotlib, xarray": ["-c", "import jax, matplotlib.pyplot, xarray"],
     "import theorylab": ["-c", "import theorylab"],
-    "theorylab --help": ["-m", "theorylab.cli", "--help"],
+    "theorylab --help": ["-m", "theorylab", "--help"],
 }
 
 

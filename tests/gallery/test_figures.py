@@ -1,34 +1,37 @@
-"""Every sweep behind the figures is valid, every figure is drawn as before at tiny size and is in the gallery."""
+"""Every figure is drawn as before at tiny size and is in its gallery; the command draws, checks and updates."""
 
 import copy
 import importlib
-import json
+import runpy
 import sys
 import warnings
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from theorylab import get
 from theorylab.catalogue import SETTINGS
 from theorylab.cli import main
 from theorylab.contract import ConfigError
-from theorylab.gallery import figures
+from theorylab.gallery import figures, reference
 from theorylab.lab.grid import make_plan
 from theorylab.verdict import plotting
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # the scripts are run from the root of the repository
-
-FIGURES = sorted(path.stem for path in (ROOT / "paper_figures").glob("*_*.py"))
+ROOT = Path(__file__).parents[2]
+FIGURES = figures.find_figures(ROOT)
 #: Drawn in every run of the suite; the others in the slow one, since compilation is what costs.
-QUICK = ("linear_attention_2_dynamics", "random_features_5_ridge")
-SWEEPS = ("grokking", "grokking_mean_field", "linear_attention", "matrix_sensing", "random_features", "xor")
+QUICK = ("gradient_flow/figure_1_dynamics", "random_features/figure_5_ridge")
+# The default sweeps of random features need a theory's solution at 10,000 modes.
+EVERY_SWEEP = [
+    pytest.param(name, preset, marks=[pytest.mark.slow] * ((name, preset) == ("random_features", "default")))
+    for name in SETTINGS
+    for preset in ("tiny", "default", "paper")
+]
 
 
-def reference(preset):
-    return figures.read_reference(figures.reference_path(ROOT, preset))
+def reference_of(setting, preset):
+    return reference.read_reference(figures.reference_path(ROOT, setting, preset))
 
 
 @pytest.fixture(scope="module")
@@ -37,68 +40,70 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-# The default sweeps of random features need a theory's solution at 10,000 modes.
-EVERY_SWEEP = [
-    pytest.param(name, preset, marks=[pytest.mark.slow] * ((name, preset) == ("random_features", "default")))
-    for name in SWEEPS
-    for preset in ("tiny", "default")
-]
-
-
 @pytest.mark.parametrize(("name", "preset"), EVERY_SWEEP)
 def test_sweeps_are_valid(name, preset):
-    experiment = importlib.import_module(f"experiments.{name}")
+    setting = get(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        for case in experiment.cases(preset).values():
-            make_plan(experiment.SETTING, case.config, case.grid)
+        for case in setting.sweeps.get(preset, ()):
+            make_plan(setting, case.config, case.grid)
 
 
-@pytest.mark.parametrize("script", [s if s in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in FIGURES])
-def test_figure_is_drawn_at_the_tiny_preset(script, folder, tmp_path):
-    module = importlib.import_module(f"paper_figures.{script}")
+@pytest.mark.parametrize("name", [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in FIGURES])
+def test_figure_is_drawn_at_the_tiny_preset(name, folder, tmp_path):
+    module, (setting, stem) = figures.load_script(ROOT, name), name.split("/")
     with warnings.catch_warnings(), plotting.style():
         warnings.simplefilter("ignore", UserWarning)  # some cases fail on purpose
-        figure = module.draw("tiny", folder)
+        figure = module.draw(module.data("tiny", folder))
         assert all(axes.get_xlabel() or axes.get_ylabel() or axes.get_title() for axes in figure.axes)
-        data = figures.figure_data(figure, figures.KEPT["tiny"])
-        picture = plotting.save(figure, tmp_path / f"{script}.png")
-    then = reference("tiny")
-    found = figures.check_figure(script, data, then, module, "tiny")
-    assert not found, "\n".join([figures.version_changes(then), *found])
+        data = reference.figure_data(figure, reference.KEPT["tiny"])
+        picture = plotting.save(figure, tmp_path / f"{stem}.png")
+    then = reference_of(setting, "tiny")
+    found = reference.check_figure(stem, data, then, module, "tiny")
+    assert not found, "\n".join([reference.version_changes(then), *found])
     assert 10_000 < picture.stat().st_size <= 150_000
 
 
-def test_committed_pictures_are_small_and_in_the_gallery():
-    gallery = (ROOT / "paper_figures" / "README.md").read_text()
-    for script in FIGURES:
-        assert (ROOT / "paper_figures" / f"{script}.png").stat().st_size <= 150_000
-        assert f"({script}.png)" in gallery
-        assert f"`python -m paper_figures.{script}`" in gallery
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_committed_pictures_are_small_and_in_the_gallery(setting):
+    here = ROOT / "paper_figures" / setting
+    gallery = (here / "README.md").read_text(encoding="utf-8")
+    stems = [name.partition("/")[2] for name in figures.figures_of(ROOT, setting)]
+    assert stems
+    for stem in stems:
+        assert (here / f"{stem}.png").stat().st_size <= 150_000
+        assert f"({stem}.png)" in gallery
+        assert f"`python -m paper_figures.{setting}.{stem}`" in gallery
+    assert sorted(path.stem for path in here.glob("*.png")) == sorted(stems)
 
 
-@pytest.mark.parametrize(("preset", "limit"), [("tiny", 120_000), ("default", 200_000)])
-def test_committed_reference_has_every_figure_and_notices_one_per_cent(preset, limit):
+def test_every_folder_is_a_settings():
+    folders = {path.name for path in (ROOT / "paper_figures").iterdir() if path.is_dir()} - {"__pycache__"}
+    assert folders == set(SETTINGS)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(("preset", "limit"), [("tiny", 40_000), ("default", 60_000)])
+def test_committed_reference_has_every_figure_and_notices_one_per_cent(setting, preset, limit):
     """Negative controls on what is committed: one value moved by 1%, one curve dropped, for every figure."""
-    assert figures.reference_path(ROOT, preset).stat().st_size < limit
-    then = reference(preset)
-    assert sorted(then["figures"]) == FIGURES
-    assert set(then["made_with"]) == set(figures.made_with())
-    for name in FIGURES:
-        module = importlib.import_module(f"paper_figures.{name}")
-        data = then["figures"][name]
-        assert figures.check_figure(name, data, then, module, preset) == []
+    assert figures.reference_path(ROOT, setting, preset).stat().st_size < limit
+    then = reference_of(setting, preset)
+    assert sorted(f"{setting}/{stem}" for stem in then["figures"]) == sorted(figures.figures_of(ROOT, setting))
+    assert set(then["made_with"]) == set(reference.made_with())
+    for stem, data in then["figures"].items():
+        module = figures.load_script(ROOT, f"{setting}/{stem}")
+        assert reference.check_figure(stem, data, then, module, preset) == []
         curves = [(p, c) for p, content in data.items() for c in content["curves"]]
-        assert curves, name
+        assert curves, stem
         panel, curve = curves[-1]
         less = copy.deepcopy(data)
         del less[panel]["curves"][curve]
-        (found,) = figures.check_figure(name, less, then, module, preset)
+        (found,) = reference.check_figure(stem, less, then, module, preset)
         assert curve in found
         assert found.endswith("is gone")
         # A value without error bars and within the view; single runs of networks have a wider tolerance.
         factor = 0.99 - 1.3 * getattr(module, "REFERENCE_TOLERANCE", {}).get(preset, 0)
-        assert any(figures.check_figure(name, moved(data, *at, factor), then, module, preset) for at in curves), name
+        assert any(reference.check_figure(stem, moved(data, *at, factor), then, module, preset) for at in curves), stem
 
 
 def moved(data, panel, curve, factor):
@@ -111,127 +116,75 @@ def moved(data, panel, curve, factor):
     return changed
 
 
-@pytest.fixture(scope="module")
-def drawing():
-    """A figure with a curve, points with error bars, a heat map and a histogram."""
-    figure, (left, middle, right) = plt.subplots(1, 3)
-    x = np.linspace(1, 10, 40)
-    left.plot(x, x**-2, label="theory")
-    left.plot(x, x**-1, "--", color="C1")
-    left.errorbar(x[::4], x[::4] ** -2, yerr=0.1 * x[::4] ** -2, fmt="o", label="simulation")
-    left.set(xscale="log", yscale="log", title="losses")
-    middle.pcolormesh(np.outer(x[:5], x[:5]))
-    middle.set_title("map")
-    right.hist([1.0, 2.0, 2.5, 4.0], bins=3)
-    right.contour(np.add.outer(x**2, x**2), levels=[50.0])
-    right.scatter([1.0, 2.0], [3.0, 4.0], c=[0.5, 0.6])
-    yield figure
-    plt.close(figure)
+# --- the command -------------------------------------------------------------------------------------------------
+
+SCRIPT = '''"""Figure 1: squares."""
+
+import xarray
+
+from theorylab.verdict.plotting import run_script
 
 
-def test_data_behind_a_figure(drawing):
-    data = figures.figure_data(drawing, kept=3)
-    assert json.loads(json.dumps(data, allow_nan=False)) == data
-    assert [panel["title"] for panel in data.values()] == ["losses", "map", ""]
-    curves = data["1"]["curves"]
-    assert list(curves) == ["simulation", "theory", "#ff7f0e --"]
-    assert curves["theory"]["count"] == 40
-    np.testing.assert_allclose(curves["theory"]["y"], np.array(curves["theory"]["x"]) ** -2.0, rtol=1e-7)
-    np.testing.assert_allclose(curves["simulation"]["y_error"], 0.1 * np.array(curves["simulation"]["y"]), rtol=1e-6)
-    assert {name: list(curve) for name, curve in data["2"]["curves"].items()} == {"mesh": ["count", "z"]}
-    assert {"bars", "contours", "markers"} == set(data["3"]["curves"])
-    length, across, up = figures.figure_data(drawing, kept=9)["3"]["curves"]["contours"]["z"]
-    assert length > 10
-    assert across == pytest.approx(up, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("panel", "curve", "column", "factor", "drifted"),
-    [
-        ("1", "theory", "y", 1 + 1e-7, False),
-        ("1", "theory", "y", 1.01, True),
-        ("1", "theory", "x", 1.01, True),
-        ("1", "simulation", "y", 1.009, False),  # 0.09 standard errors
-        ("1", "simulation", "y", 1.011, True),
-        ("1", "simulation", "y_error", 1.09, False),
-        ("1", "simulation", "y_error", 1.11, True),
-        ("2", "mesh", "z", 1.01, True),
-        ("3", "bars", "y", 1.01, True),
-        ("3", "contours", "z", 1.01, True),
-        ("3", "markers", "z", 1.01, True),
-    ],
-)
-def test_a_value_that_moves_is_a_drift(drawing, panel, curve, column, factor, drifted):
-    then = figures.figure_data(drawing, kept=4)
-    now = copy.deepcopy(then)
-    now[panel]["curves"][curve][column][-1] *= factor
-    found = figures.drifts(now, then)
-    assert len(found) == drifted
-    if drifted:
-        assert found[0].startswith(f"panel {panel}")
-        assert repr(curve) in found[0]
-        assert f"{factor - 1:+.2g} of it" in found[0]
-
-
-def test_what_comes_goes_or_breaks_is_a_drift(drawing):
-    then = figures.figure_data(drawing, kept=4)
-    fewer, broken = copy.deepcopy(then), copy.deepcopy(then)
-    del fewer["1"]["curves"]["#ff7f0e --"], fewer["2"]
-    assert figures.drifts(fewer, then) == ["panel 1 (losses), '#ff7f0e --': is gone", "panel 2 (map): is gone"]
-    assert [text.split(": ")[1] for text in figures.drifts(then, fewer)] == ["is not in the reference"] * 2
-    broken["1"]["curves"]["theory"]["y"][0] = "nan"
-    broken["1"]["curves"]["simulation"]["count"] = 9
-    texts = figures.drifts(broken, then)
-    assert "has 9 points, had 10" in texts[0]
-    assert "is nan, was 1 " in texts[1]
-    invisible = copy.deepcopy(then)  # what lies outside the axes is not in the figure
-    for data, value in ((then, 1e-30), (invisible, 1e-40)):
-        data["1"]["curves"]["theory"]["y"][1] = value
-    assert figures.drifts(invisible, then) == []
-
-
-SCRIPT = """
-def draw(preset, folder):
-    import matplotlib.pyplot as plt
+def data(preset, folder):
     value = float((folder / "value.txt").read_text())
+    return xarray.Dataset({"square": ("x", [1.0, 4.0, value])}, coords={"x": [1, 2, 3]})
+
+
+def draw(data):
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots()
-    axes.plot([1, 2, 3], [1, 4, value], label="squares")
+    axes.plot(data.x, data.square, label="squares")
     axes.set_title("powers")
     return figure
-"""
+
+
+if __name__ == "__main__":
+    run_script(draw, __file__)
+'''
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A repository with one figure, whose data are one number."""
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "paper_figures").mkdir()
+    """A repository with two figures, whose data are one number."""
+    for name in ("xor/figure_10_more", "xor/figure_9_squares"):
+        path = tmp_path / "paper_figures" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(SCRIPT)
     (tmp_path / "results").mkdir()
-    (tmp_path / "paper_figures" / "xor_9_squares.py").write_text(SCRIPT)
     (tmp_path / "results" / "value.txt").write_text("9")
     monkeypatch.chdir(tmp_path)
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "paper_figures"}
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
-    sys.modules.pop("paper_figures.xor_9_squares", None)
+    for name in [name for name in sys.modules if name.split(".")[0] == "paper_figures"]:
+        del sys.modules[name]
+    sys.modules.update(before)
 
 
-def test_command_draws_checks_and_updates(checkout, capsys):
+@pytest.fixture
+def run(capsys):
     def run(*arguments):
         code = main(["figures", *arguments])
         return code, *capsys.readouterr()
 
-    picture, value = checkout / "paper_figures" / "xor_9_squares.png", checkout / "results" / "value.txt"
+    return run
+
+
+def test_command_draws_checks_and_updates(checkout, run):
+    picture, value = checkout / "paper_figures" / "xor" / "figure_9_squares.png", checkout / "results" / "value.txt"
     code, _, err = run("--check")
     assert code == 2
     assert "no reference values of the preset default" in err
     code, out, _ = run("xor", "--update")
     assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[:2]] == ["xor/figure_9_squares", "xor/figure_10_more"]
     assert str(picture) in out
     drawn = picture.read_bytes()
     assert run("xor", "--check")[0] == 0
 
     value.write_text("9.09")
-    code, out, _ = run("xor_9_squares", "--check")
+    code, out, _ = run("xor/figure_9_squares", "--check")
     assert code == 1
     assert "panel 1 (powers), 'squares': y at x = 3 is 9.09, was 9, +0.01 of it" in out
     assert "1 of 1 figures drifted: the versions are those of the reference" in out
@@ -239,52 +192,109 @@ def test_command_draws_checks_and_updates(checkout, capsys):
 
     code, out, _ = run("--preset", "tiny")  # does not replace the committed picture
     assert code == 0
-    assert (checkout / "results" / "tiny" / "figures" / "xor_9_squares.png").exists()
+    assert (checkout / "results" / "tiny" / "figures" / "xor" / "figure_9_squares.png").exists()
     assert picture.read_bytes() == drawn
     assert run("xor", "--update")[0] == 0
     assert picture.read_bytes() != drawn
     assert run("xor", "--check")[0] == 0
-    code, _, err = run("grok")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("grok",), "unknown setting 'grok': choose one of random_features"),
+        (("xor_9_squares",), "or a figure such as xor/figure_9_squares"),
+        (("xor/figure_9_square",), "did you mean xor/figure_9_squares?"),
+        (("grokking",), "grokking has no figures"),
+        (("--check", "--update"), "exclude each other"),
+        (("--output", "all.pdf"), "writes one picture, not 2: name one figure, such as xor/figure_9_squares"),
+        (("xor/figure_9_squares", "--output", "a.png", "--check"), "leave out --check"),
+        (("xor/figure_9_squares", "--output", "a.doc"), "it has the suffix '.doc', choose one of .png, .pdf, .svg"),
+        (("xor/figure_9_squares", "--output", "picture"), "it has no suffix"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(checkout, run, arguments, text):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert text in err
+    assert not list(checkout.rglob("*.png"))
+
+
+MAGIC = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
+
+
+@pytest.mark.parametrize("suffix", MAGIC)
+def test_the_suffix_is_the_format(checkout, run, suffix):
+    code, out, _ = run("xor/figure_9_squares", "--output", f"there/figure{suffix}")
+    assert code == 0
+    assert f"there/figure{suffix}" in out
+    assert (checkout / "there" / f"figure{suffix}").read_bytes().startswith(MAGIC[suffix])
+
+
+def test_a_script_runs_by_itself(checkout, monkeypatch, capsys):
+    monkeypatch.setattr("theorylab.runtime.configure", lambda: None)
+
+    def script(*arguments):
+        monkeypatch.setattr(sys, "argv", ["script", *arguments])
+        runpy.run_module("paper_figures.xor.figure_9_squares", run_name="__main__", alter_sys=True)
+        return capsys.readouterr().out.strip()
+
+    assert script("--output", "a.pdf") == "a.pdf"
+    assert (checkout / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert script("--preset", "tiny") == "results/tiny/figures/xor/figure_9_squares.png"
+    with pytest.raises(SystemExit) as stop:
+        script("--output", "a.doc")
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("error: output = a.doc is not allowed")
+
+
+def test_a_script_without_data_is_refused(checkout, run):
+    (checkout / "paper_figures" / "xor" / "figure_9_squares.py").write_text("def draw(preset, folder): ...\n")
+    code, _, err = run("xor/figure_9_squares")
     assert code == 2
-    assert "unknown setting 'grok': choose one of random_features" in err
-    assert run("--check", "--update")[0] == 2
+    assert "has no function data" in err
 
 
 def test_figures_of_a_setting_and_of_all():
-    assert figures.find_figures(ROOT, (), list(SETTINGS)) == FIGURES
-    chosen = figures.find_figures(ROOT, ("xor", "grokking_5_dmft"), list(SETTINGS))
-    assert chosen == [f for f in FIGURES if f.startswith("xor_") or f == "grokking_5_dmft"]
+    chosen = figures.find_figures(ROOT, ("xor", FIGURES[0]))
+    assert chosen == [f for f in FIGURES if f.startswith("xor/") or f == FIGURES[0]]
+    assert all((ROOT / "paper_figures" / f"{name}.py").exists() for name in FIGURES)
+    assert set(QUICK) <= set(FIGURES)
 
 
 def test_without_a_checkout_the_error_says_where_it_looked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert figures.find_checkout() == ROOT  # beside the package
-    monkeypatch.setattr(figures, "__file__", str(tmp_path / "site-packages" / "theorylab" / "lab" / "figures.py"))
-    with pytest.raises(
-        ConfigError, match=r"looked for paper_figures/\*\.py and experiments/ in .* and .*site-packages"
-    ):
+    monkeypatch.setattr(figures, "__file__", str(tmp_path / "site-packages" / "theorylab" / "gallery" / "figures.py"))
+    with pytest.raises(ConfigError, match=r"looked for paper_figures/SETTING/figure_\*\.py in .* and .*site-packages"):
         figures.find_checkout()
 
 
+# --- the sweeps behind figures -----------------------------------------------------------------------------------
+
+
 def test_command_of_experiments(tmp_path, monkeypatch, capsys):
-    import xarray
+    import toy
 
-    common = importlib.import_module("experiments.common")
-
-    def results(name, preset, folder):
-        return xarray.Dataset(
-            {name: ("seed", [1.0, 2.0])}, attrs={"store": common.store_of(folder, preset, "xor", name)}
-        )
+    monkeypatch.syspath_prepend(str(ROOT))
+    experiments = importlib.import_module("experiments.__main__")
+    monkeypatch.setattr(experiments, "get", lambda name: toy.SETTING if name == "toy" else get(name))
+    monkeypatch.setattr(experiments, "configure", lambda: None)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xor", "--folder", str(tmp_path), *arguments])
-        common.command(lambda preset: {"large": None, f"{preset}_flips": None}, results, "Sweeps.\n\nMore.")
-        return capsys.readouterr().out
+        code = experiments.command([*arguments, "--folder", str(tmp_path)])
+        return code, *capsys.readouterr()
 
-    assert run("--preset", "tiny").startswith("large: seed 2; 0.0 s\ntiny_flips: seed 2; ")
-    assert run("--only", "large").count("\n") == 1
-    assert results("large", "tiny", tmp_path).attrs["store"] == tmp_path / "tiny" / "xor" / "large.zarr"
-    with pytest.raises(SystemExit) as stop:
-        run("--only", "flup")
-    assert stop.value.code == 2
-    assert "unknown experiment 'flup': choose one of large, default_flips" in capsys.readouterr().err
+    case = toy.SETTING.presets["tiny"][0]
+    code, out, _ = run("toy", "--preset", "tiny")
+    assert code == 0
+    assert out.startswith(f"{case.name}: ")
+    assert f"seed {case.seeds}" in out
+    assert (tmp_path / "tiny" / "toy" / f"{case.name}.zarr").exists()
+    assert run("toy", "--preset", "tiny", "--only", case.name)[1].count("\n") == 1
+    code, _, err = run("toy", "--preset", "tiny", "--only", "toi")
+    assert code == 2
+    assert "unknown case 'toi': choose one of toy" in err
+    code, _, err = run("xorr")
+    assert code == 2
+    assert "did you mean xor?" in err

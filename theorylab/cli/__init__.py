@@ -1,5 +1,5 @@
 """The command line: ``theorylab COMMAND [SETTING] [options]``."""
 
-from theorylab.cli.main import main
+from theorylab.cli.main import COMMANDS, help_text, main
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "help_text", "main"]

@@ -100,7 +100,7 @@ def at_config(change: Callable[[Any], Any]) -> Control:
     return Control(wrap)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Theory:
     """A prediction of some observables; made by decorating its predictor with :func:`theory`.
 
@@ -214,7 +214,7 @@ def theory(
             predict=predict,
             kind=kind,
             source=source,
-            predicts=predicts if isinstance(predicts, str) else tuple(predicts),
+            predicts=(predicts,) if isinstance(predicts, str) else tuple(predicts),
             holds=holds,
             error=error,
             controls=dict(controls or {}),
@@ -245,7 +245,7 @@ def no_coords(config: Any) -> Mapping[str, Sequence[Any]]:
     return {}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Setting:
     """A toy model: how to simulate it, and every theory of it.
 

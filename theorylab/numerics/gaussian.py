@@ -91,7 +91,7 @@ def pair_expectation(
     return (first(h1) * (second(h2) @ weights)) @ weights
 
 
-def hermite_polynomials(z: Float[Array, "*shape"], degree: int) -> Float[Array, "degrees *shape"]:  # noqa: UP037
+def hermite_polynomials(z: Float[Array, "*shape"], degree: int) -> Float[Array, " degrees *shape"]:
     """Orthonormal (probabilists') Hermite polynomials he_0, ..., he_degree at ``z``.
 
     E[he_j(z) he_k(z)] = delta_jk for z ~ N(0, 1), by the recursion

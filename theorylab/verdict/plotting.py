@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theorylab.catalogue import Preset
+from theorylab.contract import ConfigError
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Formats of pictures, by suffix.
+FORMATS = ("png", "pdf", "svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE: dict[str, Any] = {
     "figure.dpi": 100,
@@ -73,11 +77,38 @@ def points(
     axes.errorbar(x, finite.mean("seed"), yerr=error, **{**look, **options})
 
 
-def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) -> Path:
-    """Write a PNG of at most ``limit`` bytes, with a palette of 256 colours, lowering the resolution if need be.
+def check_format(path: str | os.PathLike[str]) -> str:
+    """Return the format that a picture's suffix names.
 
     Raises
     ------
+    ConfigError
+        If it is none of :data:`FORMATS`.
+    """
+    suffix = Path(path).suffix
+    kind = suffix[1:].lower()
+    if kind not in FORMATS:
+        had = f"the suffix {suffix!r}" if suffix else "no suffix"
+        raise ConfigError(f"output = {path} is not allowed: it has {had}, choose one of .{', .'.join(FORMATS)}")
+    return kind
+
+
+def picture_path(script: Path, preset: str, folder: Path) -> Path:
+    """Return where a figure's picture goes: beside its script at the default preset, else beside its results."""
+    if preset == "default":
+        return script.with_suffix(".png")
+    return folder / preset / "figures" / script.parent.name / f"{script.stem}.png"
+
+
+def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) -> Path:
+    """Write a picture in the format of its suffix: PNG, PDF or SVG.
+
+    A PNG has at most ``limit`` bytes: a palette of 256 colours, and a lower resolution if need be.
+
+    Raises
+    ------
+    ConfigError
+        For another suffix.
     ValueError
         If even 70 dots per inch are too large.
     """
@@ -86,8 +117,12 @@ def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) 
     import matplotlib.pyplot as plt
     from PIL import Image
 
-    target = Path(path)
+    target, kind = Path(path), check_format(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if kind != "png":
+        figure.savefig(target, format=kind, facecolor="white")
+        plt.close(figure)
+        return target
     for dpi in (160, 130, 110, 90, 70):
         raw, packed = io.BytesIO(), io.BytesIO()
         figure.savefig(raw, dpi=dpi, format="png", facecolor="white")
@@ -106,16 +141,18 @@ def close(figure: Figure) -> None:
     plt.close(figure)
 
 
-def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
+def run_script(draw: Callable[[xarray.Dataset], Figure], script: str) -> None:
     """Command line of a figure's script: draw it in the library's style, save it.
 
-    ``draw(preset, folder of the results)`` returns the figure; ``script`` is the script's ``__file__``. The picture
-    goes beside the script at the default preset, else beside the results, so that no other replaces a committed one.
+    ``draw(data)`` returns the figure; the function ``data(preset, folder)`` stands beside it in the script, whose
+    ``__file__`` is ``script``. The picture goes beside the script at the default preset, else beside the results, so
+    that no other replaces a committed one.
     """
     import tyro
 
-    from theorylab.gallery.figures import picture_path
     from theorylab.runtime import configure
+
+    module = sys.modules[draw.__module__]
 
     def main(
         preset: Preset = "default",
@@ -131,10 +168,16 @@ def run_script(draw: Callable[[str, Path], Figure], script: str) -> None:
         folder
             Where the results are: read, continued, or run where missing.
         output
-            The picture: beside the script at the default preset, else in FOLDER/PRESET/figures.
+            The picture, a .png, .pdf or .svg: beside the script at the default preset, else in FOLDER/PRESET/figures.
         """
+        target = output or picture_path(Path(script), preset, folder)
+        try:
+            check_format(target)
+        except ConfigError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
         configure()
         with style():
-            print(save(draw(preset, folder), output or picture_path(Path(script), preset, folder)))
+            print(save(draw(module.data(preset, folder)), target))
 
-    tyro.cli(main, description=(draw.__doc__ or "").split("\n")[0])
+    tyro.cli(main, description=(module.__doc__ or draw.__doc__ or "").split("\n")[0])

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from theorylab.catalogue import FAMILIES, family_of
 from theorylab.contract import Setting
 from theorylab.verdict.rows import Row, Status
 from theorylab.verdict.table import number_with_error, place, summarise
@@ -48,6 +49,7 @@ pre {{ overflow-x: auto; font-size: .8rem; border: 1px solid var(--line); paddin
 <p>{lead}</p>
 <p class="soft">A row agrees when the gap between simulation and theory is within four standard errors over seeds
 plus the theory's declared finite-size error. Each line shows the cell nearest to failing.</p>
+{contents}
 {sections}
 <script>
 for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => {{
@@ -92,8 +94,24 @@ def write_report(
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     sections = "\n".join(_section(*part) for part in parts)
-    target.write_text(PAGE.format(lead=lead, sections=sections), encoding="utf-8")
+    target.write_text(PAGE.format(lead=lead, contents=contents(parts), sections=sections), encoding="utf-8")
     return target
+
+
+def contents(parts: Sequence[tuple[Setting, Sequence[Row], Path | None, Mapping[str, Any]]]) -> str:
+    """Table of contents: the settings by family, each with how many of its comparisons agree; empty for one setting."""
+    if len(parts) < 2:
+        return ""
+    families: dict[str, list[str]] = {}
+    for setting, rows, _, _ in parts:
+        judged = [row for row in rows if row.status.judged]
+        good = sum(row.status is Status.AGREES for row in judged)
+        kind = "agrees" if judged and good == len(judged) else "disagrees" if any(row.failed for row in rows) else "not"
+        line = f'<li><a href="#{setting.name}">{html.escape(setting.title)}</a>: '
+        line += f'<span class="{kind}">{good} of {len(judged)}</span></li>'
+        families.setdefault(FAMILIES[family_of(setting.name)], []).append(line)
+    items = "".join(f"<li>{html.escape(family)}<ul>{''.join(lines)}</ul></li>" for family, lines in families.items())
+    return f'<nav aria-label="settings"><ul>{items}</ul></nav>'
 
 
 def _section(setting: Setting, rows: Sequence[Row], figure: Path | None, provenance: Mapping[str, Any]) -> str:

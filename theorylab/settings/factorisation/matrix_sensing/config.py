@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 from theorylab.contract import Case, ConfigError, config, scalar, size
 
@@ -73,7 +73,7 @@ def num_columns(config: Config) -> int:
     return config.dim2 if config.model == "asymmetric" and config.dim2 else config.dim
 
 
-def effective_rate(config: Config) -> float:
+def effective_rate(config: Config) -> Any:
     """Rate of the bare update, X ← X − rate · H(E) X: the gradient of c |A(E)|² has a factor 4c (symmetric) or 2c."""
     return (4 if config.model == "symmetric" else 2) * config.loss_prefactor * config.learning_rate
 

@@ -117,7 +117,7 @@ class NormalMap(NamedTuple):
     forward: Float[Array, "m entries"] | None
     backward: Float[Array, "entries m"] | None
 
-    def __call__(self, vector: Float[Array, entries * runs]) -> Float[Array, entries * runs]:
+    def __call__(self, vector: Float[Array, " entries *runs"]) -> Float[Array, " entries *runs"]:
         """H(E) of a matrix given as a vector, or of several as columns."""
         if self.gram is not None:
             return self.gram @ vector

@@ -1,0 +1,227 @@
+"""A setting that keeps the contract, and others that break one clause each: every clause must be able to fail."""
+
+import dataclasses
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from theorylab.contract import (
+    ROUNDING,
+    Case,
+    ContractError,
+    Observable,
+    Paper,
+    Setting,
+    at_config,
+    config,
+    scalar,
+    size,
+    theory,
+    times,
+)
+from theorylab.contract.testing import CLAUSES, check_setting
+
+PAPER = Paper("On means", "A. Author and B. Writer", 1900, "Journal", "0000.00000", "@article{means}")
+
+
+@config
+class Config:
+    num_samples: int = size(default=30, help="samples", symbol="n", at_least=1)
+    mean: float = scalar(default=1.0, help="mean", symbol=r"\mu")
+    scale: float = scalar(default=0.5, help="standard deviation", symbol=r"\sigma", at_least=0)
+
+
+def simulate(key, config):
+    x = config.mean + config.scale * jax.random.normal(key, (config.num_samples,))
+    return {"average": x.mean(), "square": (x**2).mean(), "halves": x.reshape(2, -1).mean(1)}
+
+
+def large_enough(config):
+    return None if config.num_samples >= 20 else f"num_samples = {config.num_samples} is below 20"
+
+
+@theory(
+    kind="ensemble",
+    source=PAPER.at("eq. (1)"),
+    predicts=("average", "square"),
+    holds=large_enough,
+    controls={"variance dropped": at_config(lambda c: dataclasses.replace(c, scale=0.0)), "10% off": times(1.1)},
+)
+def moments(key, config):
+    """E x and E x² (equation 1)."""
+    return {"average": config.mean, "square": config.mean**2 + config.scale**2}
+
+
+@theory(kind="exact", source="arithmetic", predicts=("average",), error=ROUNDING, controls={"1% off": times(1.01)})
+def again(key, config):
+    """The same instance, added up."""
+    return {"average": simulate(key, config)["halves"].mean()}
+
+
+CASES = {name: (Case("all", Config(), {"mean": (0.5, 1.0)}, 400),) for name in ("tiny", "default", "paper")}
+SETTING = Setting(
+    papers=(PAPER,),
+    config=Config,
+    simulate=simulate,
+    theories=(moments, again),
+    observables=(
+        Observable("average", "mean of the sample"),
+        Observable("square", "mean of the squares"),
+        Observable("halves", "means of the halves", dims=("half",)),
+    ),
+    presets=CASES,
+    coords=lambda config: {"half": (0, 1)},
+    name="toy",
+    title="The sample mean",
+)
+
+
+def changed(**changes):
+    return dataclasses.replace(SETTING, **changes)
+
+
+def with_simulate(function):
+    return changed(simulate=function)
+
+
+def with_moments(**changes):
+    return changed(theories=(dataclasses.replace(moments, **changes), again))
+
+
+def test_the_toy_keeps_the_contract():
+    check_setting(SETTING)
+    assert SETTING.references == (PAPER,)
+    assert str(moments.source) == "Author and Writer 1900, arXiv 0000.00000, eq. (1)"
+
+
+# --- clauses that a run shows: which clause, what is broken, and the word that names it ----------------------------
+
+
+def lacks_an_observable(key, config):
+    return {name: value for name, value in simulate(key, config).items() if name != "square"}
+
+
+def wrong_shape(key, config):
+    return simulate(key, config) | {"halves": jnp.zeros(3)}
+
+
+def silent(key, config):
+    return {}
+
+
+def misspelt(key, config):
+    return {"averages": config.mean}
+
+
+def scalar_for_a_vector(key, config):
+    return {"halves": config.mean}
+
+
+def not_on_a_gpu(key, config):
+    matrix = jnp.diag(jnp.stack([config.mean, config.scale]))
+    return simulate(key, config) | {"average": jnp.linalg.eigvals(matrix).real.sum()}
+
+
+def in_double(key, config):
+    doubled = {name: jax.lax.convert_element_type(value, "float32") for name, value in simulate(key, config).items()}
+    with jax.experimental.enable_x64() if hasattr(jax.experimental, "enable_x64") else jax.enable_x64(True):
+        return doubled | {"average": jnp.asarray(np.float64(1.0) * 3.0, dtype="float64")}
+
+
+def follows_the_clock(key, config):
+    """A host call that changes from one call to the next."""
+    shape = jax.ShapeDtypeStruct((), float)
+    now = jax.pure_callback(lambda _: np.array(time.perf_counter()), shape, config.mean, vmap_method="sequential")
+    return simulate(key, config) | {"average": now}
+
+
+def nan_at_another_mean(key, config):
+    values = simulate(key, config)
+    return values | {"average": jnp.where(config.mean < 0.7, jnp.nan, values["average"])}
+
+
+BROKEN = {
+    "an observable is missing": ("shapes", lambda: with_simulate(lacks_an_observable), "does not return square"),
+    "a shape is wrong": ("shapes", lambda: with_simulate(wrong_shape), r"shape \(3,\)"),
+    "a theory holds and is silent": ("predictions", lambda: with_moments(predict=silent), "predicts nothing"),
+    "an undeclared prediction": ("predictions", lambda: with_moments(predict=misspelt), "'averages'"),
+    "a prediction's shape": (
+        "predictions",
+        lambda: with_moments(predict=scalar_for_a_vector, predicts=("halves",)),
+        r"shape \(\)",
+    ),
+    "a negative error": ("errors", lambda: with_moments(error=-0.1), "must be finite and >= 0"),
+    "a processor's routine": ("lowering", lambda: with_simulate(not_on_a_gpu), "cannot be lowered"),
+    "its own precision": ("single precision", lambda: with_simulate(in_double), "float64"),
+    "the same key, other bits": ("mapping", lambda: with_simulate(follows_the_clock), "two calls with the same key"),
+    "a run diverges": ("agreement", lambda: with_simulate(nan_at_another_mean), "diverged"),
+    "a wrong theory": (
+        "agreement",
+        lambda: with_moments(predict=moments.control("10% off").predict),
+        "disagrees with moments",
+    ),
+    "a theory that holds nowhere": (
+        "agreement",
+        lambda: with_moments(holds=lambda config: "for other models"),
+        "compared with nothing",
+    ),
+    "no control": ("controls", lambda: with_moments(controls={}), "declares no control"),
+    "a control that is right": ("controls", lambda: with_moments(controls={"right": moments.predict}), "not rejected"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_each_clause_is_noticed(what):
+    clause, make, words = BROKEN[what]
+    broken = make()
+    with pytest.raises(AssertionError, match=words):
+        check_setting(broken)
+    assert list(CLAUSES[clause](broken)) != []
+
+
+# --- clauses that the declaration alone breaks: refused when the setting is made ------------------------------------
+
+
+class NotAConfig:
+    """Not made with @config."""
+
+
+def no_specifier():
+    @dataclasses.dataclass
+    class Plain:
+        dim: int = 3
+
+    return changed(config=Plain)
+
+
+REFUSED = {
+    "a field without size or scalar": (no_specifier, "neither size"),
+    "no configuration": (lambda: changed(config=NotAConfig), "@config"),
+    "a missing preset": (lambda: changed(presets={"tiny": CASES["tiny"], "default": CASES["default"]}), "'paper'"),
+    "an unknown preset": (lambda: changed(presets={**CASES, "huge": CASES["tiny"]}), "'huge'"),
+    "an observable named like a field": (
+        lambda: changed(observables=(*SETTING.observables, Observable("scale", ""))),
+        r"\['scale'\]",
+    ),
+    "two theories of one name": (lambda: changed(theories=(moments, moments)), "two of theory 'moments'"),
+    "a misspelt kind": (lambda: with_moments(kind="ensembel"), "choose one of exact, instance, ensemble"),
+    "an unknown observable": (lambda: with_moments(predicts=("averige",)), "'averige'"),
+    "predicts as a string": (lambda: with_moments(predicts="average"), "in a tuple"),
+    "predicts nothing": (lambda: with_moments(predicts=()), "in a tuple"),
+    "a grid over no field": (lambda: changed(presets={**CASES, "tiny": (Case("x", Config(), {"d": (1,)}),)}), "'d'"),
+    "a grid value out of range": (
+        lambda: changed(presets={**CASES, "tiny": (Case("x", Config(), {"scale": (-1.0,)}),)}),
+        "scale = -1.0",
+    ),
+    "two cases of one name": (lambda: changed(sweeps={"tiny": CASES["tiny"]}), "one name"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_broken_declaration_is_refused(what):
+    make, words = REFUSED[what]
+    with pytest.raises(ContractError, match=words):
+        make()

@@ -1,0 +1,56 @@
+"""The contract, tried on every setting of the catalogue: a new one is tested by its line there."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import theorylab as tl
+from theorylab.catalogue import family_of, module_of
+from theorylab.contract.testing import CLAUSES
+
+ROOT = Path(tl.__file__).parents[1]
+PAGES = ROOT / "theorylab" / "docs" / "pages" / "settings"
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # on what some cases study
+
+
+@pytest.mark.parametrize("clause", CLAUSES)
+@pytest.mark.parametrize("name", tl.SETTINGS)
+def test_contract(name, clause):
+    assert list(CLAUSES[clause](tl.get(name))) == []
+
+
+@pytest.mark.parametrize("name", tl.SETTINGS)
+def test_it_stands_where_its_name_says(name):
+    setting = tl.get(name)
+    assert setting.name == name
+    assert setting.config.__module__.startswith(f"theorylab.settings.{family_of(name)}.{name}")
+    assert sys.modules[module_of(name)].SETTING is setting
+    for folder in (PAGES, ROOT / "paper_figures" / name):
+        assert folder.exists()
+    assert (PAGES / f"{name}.md").exists(), "a page of the documentation"
+    scripts = list((ROOT / "paper_figures" / name).glob("figure_*.py"))
+    assert scripts, "a figure in its folder of the gallery"
+    for script in scripts:
+        assert re.fullmatch(r"figure_\d+_\w+", script.stem)
+        assert script.with_suffix(".png").exists(), f"the committed picture of {script.stem}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", tl.SETTINGS)
+def test_tiny_takes_ten_seconds_on_two_cores(name, tmp_path):
+    """In processor time, which other jobs on the machine do not stretch: twenty seconds are ten on two cores."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "theorylab", "check", name, "--preset", "tiny"]
+    environment = {"PATH": "", "HOME": str(tmp_path), "THEORYLAB_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert min(used / 2, time.perf_counter() - start) <= 10

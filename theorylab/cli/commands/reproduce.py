@@ -1,0 +1,65 @@
+"""``theorylab reproduce``: check several settings, draw each, write one report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from theorylab.catalogue import FEATURED, Preset, names
+from theorylab.cli.errors import UsageError
+from theorylab.cli.options import flag, load_several, make, option, positional
+from theorylab.cli.output import console, judge
+from theorylab.cli.process import start
+
+
+def options() -> type:
+    """Build what ``reproduce`` understands."""
+    which = f"these (default: {', '.join(FEATURED)})"
+    preset = "of every setting: tiny, default, or paper (wants a GPU)"
+    return make(
+        ("settings", positional(tuple[str, ...], which, "[SETTING ...]"), ()),
+        ("all", flag("every setting of the catalogue and of installed packages"), False),
+        ("preset", option(Preset, preset, "NAME", "tiny"), "tiny"),
+        ("output", option(str, "where the report and its figures go", "FOLDER", "reports"), "reports"),
+    )
+
+
+def run(options: Any) -> int:
+    """Print the verdicts and write ``report.html``; 1 if a setting's check fails, or judged nothing."""
+    from theorylab.verdict import plotting
+    from theorylab.verdict.compare import check
+    from theorylab.verdict.overview import overview
+    from theorylab.verdict.report import write_report
+    from theorylab.verdict.table import terminal_table
+
+    if options.all and options.settings:
+        raise UsageError("--all means every setting: leave the names out, or leave --all out")
+    settings = load_several(options.settings or (names() if options.all else FEATURED))
+    start()
+    shown = console()
+    began = time.perf_counter()
+    output = Path(options.output)
+    parts = []
+    finished, total = 0, sum(len(setting.presets[options.preset]) for setting in settings)
+    code = 0
+    for setting in settings:
+        rows, done = [], []
+        for case, data, part in check(setting, setting.presets[options.preset], progress=sys.stderr.isatty()):
+            rows += part
+            done.append((case, data))
+            finished += 1
+            elapsed = time.perf_counter() - began
+            left = elapsed / finished * (total - finished)
+            text = f"{finished} of {total}, {elapsed:.0f} s" + (f", about {left:.0f} s left" if left else "")
+            print(f"{setting.name}: {case.name} done ({text})", file=sys.stderr)
+        shown.print(terminal_table(setting, rows))
+        code = max(code, judge(setting.name, rows))
+        with plotting.style():
+            picture = plotting.save(overview(setting, done), output / f"{setting.name}.png")
+            parts.append((setting, rows, picture, done[0][1].attrs))
+        print(f"figure: {output / f'{setting.name}.png'}")
+    print(f"report: {write_report(output / 'report.html', parts)}")
+    print(f"{time.perf_counter() - began:.0f} s")
+    return code

@@ -1,0 +1,79 @@
+"""``theorylab sweep``: simulate a grid, alone or with other processes, and store the results."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from theorylab.cli.errors import UsageError
+from theorylab.cli.options import make_for, option, simulation, store, which
+from theorylab.cli.output import report_divergence, sweep_options
+from theorylab.cli.process import start
+
+if TYPE_CHECKING:
+    from theorylab.contract import Case, Setting
+
+
+def options(setting: Setting) -> type:
+    """Build what ``sweep`` understands."""
+    join = "also join jax.distributed there (not needed: the processes share the store alone)"
+    wait = "how long the other processes wait for process 0 to create the store"
+    processes = [
+        ("process_id", option(int | None, "number of this process, from 0", "I", "Slurm's, MPI's, or 0"), None),
+        ("num_processes", option(int | None, "processes that share the store", "N", "Slurm's, MPI's, or 1"), None),
+        ("coordinator", option(str | None, join, "HOST:PORT", "none"), None),
+        ("store_timeout", option(float, wait, "SECONDS", 600), 600.0),
+    ]
+    first = which(setting, "none, the field values below")
+    return make_for(setting, [*first, store(f"results/{setting.name}-CASE.zarr"), *processes, *simulation()])
+
+
+def run(setting: Setting, cases: list[Case], options: Any) -> int:
+    """Write each case into its store; runs that diverged are named."""
+    from theorylab.lab.sweep import create_store, sweep
+    from theorylab.runtime import start_processes
+
+    index, count = processes = _processes(options)
+    start_processes(options.coordinator, processes)
+    start()
+    shared = sweep_options(options)
+    stores = []
+    for case in cases:
+        store = options.store or f"results/{setting.name}-{case.name}.zarr"
+        if options.store and len(cases) > 1:
+            store = f"{options.store.removesuffix('.zarr')}-{case.name}.zarr"
+        stores.append(store)
+    if index == 0 and count > 1 and len(cases) > 1:  # before the first sweep, since the others wait for them
+        limits = {"base_seed": options.base_seed, "memory_budget": shared["memory_budget"], "processes": processes}
+        for case, store in zip(cases, stores, strict=True):
+            create_store(setting, case.config, case.grid, seeds=case.seeds, store=store, **limits)
+    shared |= {"processes": processes, "store_timeout": options.store_timeout}
+    for case, store in zip(cases, stores, strict=True):
+        began = time.perf_counter()
+        data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **shared)
+        cells = " x ".join(f"{name} {size}" for name, size in data["finished"].sizes.items())
+        who = f"process {index} of {count}, " if count > 1 else ""
+        finished = data["finished"].values
+        missing = "" if finished.all() else f", {finished.sum()} of {finished.size} cells finished so far"
+        print(f"{store}: {who}{cells} in {time.perf_counter() - began:.1f} s{missing}")
+        if finished.all():
+            report_divergence(data)
+    return 0
+
+
+def _processes(options: Any) -> tuple[int, int]:
+    """Index and number of the processes: those given, else the launcher's."""
+    from theorylab.runtime import find_processes
+
+    index, count = options.process_id, options.num_processes
+    if (index is None) != (count is None):
+        raise UsageError("--process-id and --num-processes go together: give both, or leave both to Slurm or MPI")
+    if index is None:
+        index, count = find_processes()
+    if count < 1:
+        raise UsageError(f"--num-processes {count} is not allowed: must be >= 1")
+    if not 0 <= index < count:
+        raise UsageError(
+            f"--process-id {index} is not allowed: must be from 0 to {count - 1} (--num-processes {count})"
+        )
+    return index, count

@@ -1,0 +1,331 @@
+"""The contract test: whatever the laboratory relies on, tried on a setting.
+
+It uses the library's public face alone, as the tests of another package do::
+
+    from theorylab.contract.testing import check_setting
+    from my_package import SETTING
+
+    def test_my_setting():
+        check_setting(SETTING)
+
+Each clause is a generator of complaints, and can be tried by itself: ``list(CLAUSES["shapes"](setting))``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.experimental
+import numpy as np
+
+import theorylab as tl
+from theorylab.contract import PRESETS, Case, ConfigError, Setting, Theory, scalar_fields, static_fields
+
+PLATFORMS = ("cuda", "tpu")
+Complaints = Iterator[str]
+
+
+def check_setting(setting: Setting, *, base_seed: int = 0) -> None:
+    """Try every clause of the contract on a setting, at the sizes of its presets; only ``tiny`` is run.
+
+    Parameters
+    ----------
+    setting
+        The setting. What its declaration alone shows was refused when it was made.
+    base_seed
+        Of the runs of ``tiny``.
+
+    Raises
+    ------
+    AssertionError
+        With a line for each complaint: the clause, and what breaks it.
+    """
+    complaints = []
+    for name, clause in CLAUSES.items():
+        options = {"base_seed": base_seed} if name in ("agreement", "controls") else {}
+        try:
+            for text in clause(setting, **options):
+                complaints.append(f"{name}: {text}")
+        except Exception as error:  # so that the complaints of the clauses before are heard
+            complaints.append(f"{name}: {type(error).__name__}: {error}")
+    assert not complaints, f"{setting.name} breaks the contract:\n" + "\n".join(dict.fromkeys(complaints))
+
+
+# --- what is traced, but not run ------------------------------------------------------------------------------
+
+
+def shapes(setting: Setting) -> Complaints:
+    """``simulate`` returns every observable, and no other, with the shapes of its coordinates, in every case."""
+    known = {o.name: o for o in setting.observables}
+    for place, cell in _sizes(setting):
+        try:
+            measured = jax.eval_shape(setting.simulate, jax.random.key(0), _leaves(cell))
+        except Exception as error:
+            if _lacks_package(error):
+                continue
+            yield f"{place}: simulate raises {type(error).__name__}: {error}"
+            continue
+        coords = setting.coords(cell)
+        for name in [*known, *(name for name in measured if name not in known)]:
+            if name not in measured or name not in known:
+                yield f"{place}: simulate " + (f"does not return {name}" if name in known else f"returns {name!r}")
+                continue
+            if missing := [dim for dim in known[name].dims if dim not in coords]:
+                yield f"{place}: coords names no {missing[0]!r}, a dimension of {name}"
+                continue
+            wanted = tuple(len(coords[dim]) for dim in known[name].dims)
+            if measured[name].shape != wanted:
+                yield f"{place}: simulate returns {name} of shape {measured[name].shape}, its dims have {wanted}"
+
+
+def predictions(setting: Setting) -> Complaints:
+    """Where a theory holds it speaks: some of what it declares, with the shapes of the observables."""
+    for place, cell in _sizes(setting):
+        coords = setting.coords(cell)
+        for theory in _holding(setting, cell):
+            if not theory.traceable:
+                continue
+            try:
+                predicted = _traced(theory, cell)
+            except Exception as error:
+                if not _lacks_package(error):
+                    yield f"{place}: {theory.name} raises {type(error).__name__}: {error}"
+                continue
+            if not predicted:
+                yield f"{place}: {theory.name} holds, and predicts nothing"
+            for name, value in predicted.items():
+                if name not in theory.predicts:
+                    yield f"{place}: {theory.name} predicts {name!r}, which it does not declare"
+                    continue
+                wanted = tuple(len(coords[dim]) for dim in setting.observable(name).dims)
+                if value.shape != wanted:
+                    yield f"{place}: {theory.name} predicts {name} of shape {value.shape}, simulate has {wanted}"
+
+
+def errors(setting: Setting) -> Complaints:
+    """The declared error is finite and not negative wherever the theory holds."""
+    for place, cell in _cells(setting):
+        for theory in _holding(setting, cell):
+            for name in theory.predicts:
+                try:
+                    theory.relative_error(cell, name)
+                except ImportError:
+                    continue
+                except Exception as error:
+                    yield f"{place}: {theory.name}: {type(error).__name__}: {error}"
+
+
+def lowering(setting: Setting) -> Complaints:
+    """Simulator and traceable theories can be mapped over scalars and lowered for GPUs and TPUs."""
+    from jax import export
+
+    for case in setting.presets["tiny"]:
+        _, cell = next(_sizes_of(case))
+        traceable = [(theory.name, theory.predict) for theory in _holding(setting, cell) if theory.traceable]
+        for name, function in [("simulate", setting.simulate), *traceable]:
+            mapped = jax.jit(jax.vmap(_of_bits(function), in_axes=(None, 0)))
+            arguments = jax.ShapeDtypeStruct((2,), np.uint32), _several(cell, 2)
+            try:
+                export.export(mapped, platforms=PLATFORMS)(*arguments)
+            except Exception as error:
+                if not _lacks_package(error):
+                    yield f"tiny, {case.name}: {name} cannot be lowered: {type(error).__name__}: {error}"
+
+
+def single_precision(setting: Setting) -> Complaints:
+    """Float32 in, float32 out: nothing but the inputs decides the precision."""
+    with _without_float64():
+        for case in setting.presets["tiny"]:
+            _, cell = next(_sizes_of(case))
+            try:
+                measured = jax.eval_shape(setting.simulate, jax.random.key(0), _leaves(cell))
+            except Exception as error:
+                if not _lacks_package(error):
+                    yield f"tiny, {case.name}: simulate raises {type(error).__name__}: {error}"
+                continue
+            for name, value in measured.items():
+                if value.dtype.kind == "f" and value.dtype != np.float32:
+                    yield f"tiny, {case.name}: {name} is {value.dtype}"
+
+
+# --- what is run ----------------------------------------------------------------------------------------------
+
+
+def mapping(setting: Setting) -> Complaints:
+    """The map over every scalar equals single calls, and the same key gives the same bits."""
+    case = setting.presets["tiny"][0]
+    _, cell = next(_sizes_of(case))
+    cells = [cell, *(c for c in (_nudged(setting, cell, name) for name in scalar_fields(cell)) if c is not None)]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *map(_leaves, cells))
+    bits = np.asarray(jax.random.key_data(jax.random.key(1)))
+    single = jax.jit(_of_bits(setting.simulate))
+    mapped = jax.jit(jax.vmap(_of_bits(setting.simulate), in_axes=(None, 0)))(bits, stacked)
+    again = single(bits, _leaves(cell))
+    for number, one in enumerate(cells):
+        changed = [name for name in scalar_fields(cell) if getattr(one, name) != getattr(cell, name)]
+        for name, value in single(bits, _leaves(one)).items():
+            if number == 0 and not np.array_equal(value, again[name], equal_nan=True):
+                yield f"tiny, {case.name}: {name} differs between two calls with the same key"
+            if not np.allclose(value, mapped[name][number], rtol=1e-6, atol=1e-9, equal_nan=True):
+                yield f"tiny, {case.name}: the map over {changed or 'nothing'} changes {name}"
+
+
+def agreement(setting: Setting, *, base_seed: int = 0) -> Complaints:
+    """Every theory holds somewhere in ``tiny`` and agrees there, and nothing in it diverges."""
+    seen: dict[str, int] = {theory.name: 0 for theory in setting.theories}
+    for case, data in _tiny(setting, base_seed):
+        if bool((data["first_bad_step"] >= 0).any()):
+            yield f"tiny, {case.name}: a run diverged"
+        for row in tl.compare(setting, data, case=case.name):
+            seen[row.theory] += row.status.judged
+            if row.failed:
+                place = f"tiny, {case.name} {row.cell} {row.at}"
+                numbers = f"{row.empirical:.6g} against {row.predicted:.6g}, tolerance {row.tolerance:.2g}"
+                yield f"{place}: {row.observable} {row.verdict} with {row.theory} ({numbers})"
+    for name, count in seen.items():
+        if not count:
+            yield f"{name} is compared with nothing in tiny: give it a case"
+
+
+def controls(setting: Setting, *, base_seed: int = 0) -> Complaints:
+    """Every theory declares wrong versions of itself, and the comparison that it passes rejects each of them."""
+    data = [data for _, data in _tiny(setting, base_seed)]
+    for theory in setting.theories:
+        if not theory.controls:
+            yield f"{theory.name} declares no control: name a wrong version of it that a check must reject"
+        for name in theory.controls:
+            rows = [row for one in data for row in tl.compare(setting, one, theories=[theory.control(name)])]
+            if not any(row.failed for row in rows):
+                yield f"the control {name!r} of {theory.name} is not rejected anywhere in tiny"
+
+
+CLAUSES: dict[str, Callable[..., Complaints]] = {
+    "shapes": shapes,
+    "predictions": predictions,
+    "errors": errors,
+    "lowering": lowering,
+    "single precision": single_precision,
+    "mapping": mapping,
+    "agreement": agreement,
+    "controls": controls,
+}
+
+
+# --- pieces ---------------------------------------------------------------------------------------------------
+
+
+def _sizes(setting: Setting) -> Iterator[tuple[str, Any]]:
+    """One configuration for each combination of sizes in any case of the setting, with the place that it is from."""
+    seen = set()
+    for place, case in _cases(setting):
+        for where, cell in _sizes_of(case):
+            sizes = tuple(getattr(cell, name) for name in static_fields(cell))
+            if sizes not in seen:
+                seen.add(sizes)
+                yield f"{place}{where}", cell
+
+
+def _cases(setting: Setting) -> Iterator[tuple[str, Case]]:
+    for preset in PRESETS:
+        for case in (*setting.presets[preset], *setting.sweeps.get(preset, ())):
+            yield f"{preset}, {case.name}", case
+
+
+def _sizes_of(case: Case) -> Iterator[tuple[str, Any]]:
+    """Combinations of a case's static fields, swept scalars at their first values."""
+    first = {name: tuple(values)[:1] for name, values in case.grid.items() if name not in static_fields(case.config)}
+    yield from _product(case, {**case.grid, **first})
+
+
+def _cells(setting: Setting) -> Iterator[tuple[str, Any]]:
+    for place, case in _cases(setting):
+        for where, cell in _product(case, case.grid):
+            yield f"{place}{where}", cell
+
+
+def _product(case: Case, grid: Any) -> Iterator[tuple[str, Any]]:
+    for values in itertools.product(*grid.values()):
+        changes = dict(zip(grid, values, strict=True))
+        yield f" {changes}" if changes else "", dataclasses.replace(case.config, **changes)
+
+
+def _holding(setting: Setting, cell: Any) -> list[Theory]:
+    with _quiet():
+        return [theory for theory in setting.theories if theory.holds(cell) is None]
+
+
+def _traced(theory: Theory, cell: Any) -> dict[str, Any]:
+    predicted: dict[str, Any] = jax.eval_shape(theory.predict, jax.random.key(0), _leaves(cell))
+    return predicted
+
+
+def _leaves(cell: Any) -> Any:
+    """The configuration with its scalars as arrays of the default float type, as the laboratory has them."""
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    return dataclasses.replace(cell, **{n: np.asarray(getattr(cell, n), dtype) for n in scalar_fields(cell)})
+
+
+def _several(cell: Any, count: int) -> Any:
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    return dataclasses.replace(cell, **{n: jax.ShapeDtypeStruct((count,), dtype) for n in scalar_fields(cell)})
+
+
+def _of_bits(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of a key's bits: typed keys cannot be exported."""
+    return lambda bits, config: function(jax.random.wrap_key_data(bits), config)
+
+
+def _nudged(setting: Setting, cell: Any, name: str) -> Any:
+    """The configuration with one scalar moved a little, within what the setting allows."""
+    value = float(getattr(cell, name))
+    if not math.isfinite(value):
+        return None
+    for moved in (1.01 * value, value + 0.01, 0.99 * value, value - 0.01):
+        changed = dataclasses.replace(cell, **{name: moved})
+        with _quiet(), contextlib.suppress(ConfigError):
+            if moved != value:
+                setting.validate(changed)
+                return changed
+    return None
+
+
+@functools.lru_cache(maxsize=2)
+def _tiny(setting: Setting, base_seed: int) -> list[tuple[Case, Any]]:
+    """Results of ``tiny``, run once for all clauses; cases whose data are not installed are left out."""
+    found = []
+    with _quiet():
+        for case in setting.presets["tiny"]:
+            try:
+                data = tl.sweep(setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed)
+            except ImportError as error:
+                if not _lacks_package(error):
+                    raise
+                continue
+            found.append((case, data))
+    return found
+
+
+def _lacks_package(error: Exception) -> bool:
+    return isinstance(error, ImportError) and "pip install" in str(error)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of what a configuration may do, which is what some cases study."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def _without_float64() -> Any:
+    older: Any = jax.experimental  # where it stood before JAX 0.8
+    enable: Any = getattr(jax, "enable_x64", None) or older.enable_x64
+    return enable(False)

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
-
-from theorylab.settings.two_layer.grokking import stability
 from theorylab.settings.two_layer.grokking.images import mnist_task, pool
 from theorylab.settings.two_layer.grokking.modular_addition import modular_addition
 from theorylab.settings.two_layer.grokking.networks import MLP, Transformer, train_classifier
+
+from theorylab.settings.two_layer.grokking import stability
 
 
 @partial(jax.jit, static_argnames=("loss", "dtype"))

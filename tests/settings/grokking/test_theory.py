@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from theorylab.settings.two_layer.grokking.theory.risk import isotropic_risk, population_risk
 
 from theorylab.settings.two_layer.grokking.config import Config
 from theorylab.settings.two_layer.grokking.data import initial_moments
@@ -30,7 +31,6 @@ from theorylab.settings.two_layer.grokking.theory.population import (
     population_curves,
     population_map,
 )
-from theorylab.settings.two_layer.grokking.theory.risk import isotropic_risk, population_risk
 from theorylab.settings.two_layer.grokking.train import simulate
 
 RNG = np.random.default_rng(2)

@@ -15,7 +15,7 @@ from theorylab.settings.two_layer.grokking.data import sample
 from theorylab.settings.two_layer.grokking.mean_field import curves_of, model_of, size_of
 from theorylab.settings.two_layer.grokking.model import alignment, labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, losses, planted_spike
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, losses, planted_spike
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, State, equations
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
 from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, recorded_steps, run
@@ -134,9 +134,3 @@ def memoryless_mean_field(key: jax.Array, config: Config) -> Observables:
         jax.random.key(0), model_of(config), without_reaction, spike_overlap=config.spike_overlap, **size_of(config)
     )
     return curves_of(curves, config)
-
-
-def chance_alone(key: jax.Array, config: Config) -> Observables:
-    """An isotropic start whose spike is the overlap of chance, 1/D, which no data noise drives."""
-    overlap = initial_overlap(config)
-    return curves_of(dmft(jax.random.key(0), model_of(config), spike_overlap=overlap, **size_of(config)), config)

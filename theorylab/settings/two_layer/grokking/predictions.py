@@ -265,7 +265,7 @@ def planted_mean_field(key: jax.Array, config: Config) -> Observables:
     predicts=MEAN_FIELD,
     holds=mean_field.starts_isotropic,
     error=mean_field.isotropic_error,
-    controls={"without data noise": controls.chance_alone},
+    controls=HALF_THE_RATE,
 )
 def noise_driven_mean_field(key: jax.Array, config: Config) -> Observables:
     """Curves of large D with the spike driven by chance and by data noise, from one solution."""

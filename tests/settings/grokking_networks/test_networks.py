@@ -8,11 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
-from theorylab.settings.two_layer.grokking.images import mnist_task, pool
-from theorylab.settings.two_layer.grokking.modular_addition import modular_addition
-from theorylab.settings.two_layer.grokking.networks import Transformer
 
-from theorylab.settings.two_layer.grokking import stability
+import theorylab as tl
+from theorylab.contract import ConfigError
+from theorylab.lab.grid import make_plan
+from theorylab.settings.two_layer.grokking_networks import SETTING, Config, stability
+from theorylab.settings.two_layer.grokking_networks.data import keys_of, mnist_task, modular_addition, pool
+from theorylab.settings.two_layer.grokking_networks.model import Transformer, homogeneity, module_of
+from theorylab.settings.two_layer.grokking_networks.presets import STABILITY, TRANSFORMER
+from theorylab.settings.two_layer.grokking_networks.train import problem_of, simulate
 
 
 @partial(jax.jit, static_argnames=("loss", "dtype"))

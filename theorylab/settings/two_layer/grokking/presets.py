@@ -98,7 +98,13 @@ PRESETS: dict[str, tuple[Case, ...]] = {
 
 
 def _figures(
-    dim: int, samples: int, seeds: int, steps: Callable[[int], int], pick: slice, phenomenon: Config, lazy: Config
+    dim: int,
+    samples: int,
+    seeds: int,
+    steps: Callable[[int], int],
+    pick: slice[Any, Any, Any],
+    phenomenon: Config,
+    lazy: Config,
 ) -> tuple[Case, ...]:
     """Sweeps of Figures 1 to 4; ``steps`` turns a number of steps into this preset's, ``pick`` chooses swept values."""
     base = Config(input_dim=dim, num_samples=samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from theorylab.contract import Case
 from theorylab.settings.two_layer.grokking_networks.config import Config
@@ -43,7 +44,7 @@ def _output_scales(
     )
 
 
-def _variants(rates: tuple[float, ...], **changes: float) -> tuple[Case, ...]:
+def _variants(rates: tuple[float, ...], **changes: Any) -> tuple[Case, ...]:
     """Sweeps of Figure 2: cross-entropy without weight decay, four ways to train one network."""
     return tuple(
         Case(f"stability_{name}", dataclasses.replace(config, **changes), {"learning_rate": rates}, seeds=2)

@@ -202,8 +202,8 @@ def controls(setting: Setting, *, base_seed: int = 0) -> Complaints:
         if not theory.controls:
             yield f"{theory.name} declares no control: name a wrong version of it that a check must reject"
         for name in theory.controls:
-            rows = [row for one in data for row in tl.compare(setting, one, theories=[theory.control(name)])]
-            if not any(row.failed for row in rows):
+            wrong = theory.control(name)
+            if not any(row.failed for one in data for row in tl.compare(setting, one, theories=[wrong])):
                 yield f"the control {name!r} of {theory.name} is not rejected anywhere in tiny"
 
 
@@ -327,5 +327,5 @@ def _quiet() -> Iterator[None]:
 
 def _without_float64() -> Any:
     older: Any = jax.experimental  # where it stood before JAX 0.8
-    enable: Any = getattr(jax, "enable_x64", None) or older.enable_x64
+    enable: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else older.enable_x64  # neither has a truth value
     return enable(False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from theorylab.contract import Case
 from theorylab.settings.two_layer.grokking.config import Config

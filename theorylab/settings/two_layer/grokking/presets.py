@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 from theorylab.contract import Case
 from theorylab.settings.two_layer.grokking.config import Config
@@ -103,11 +102,12 @@ def _figures(
     samples: int,
     seeds: int,
     steps: Callable[[int], int],
-    pick: slice[Any, Any, Any],
+    pick: int | None,
     phenomenon: Config,
     lazy: Config,
 ) -> tuple[Case, ...]:
-    """Sweeps of Figures 1 to 4; ``steps`` turns a number of steps into this preset's, ``pick`` chooses swept values."""
+    """Sweeps of Figures 1 to 4; ``steps`` turns a number of steps into this preset's, ``pick`` is how many
+    of the swept values are taken."""
     base = Config(input_dim=dim, num_samples=samples)
     fast, slow = (dataclasses.replace(base, scaled_learning_rate=rate) for rate in (0.06, 0.04))
     twice = dataclasses.replace(lazy, num_samples=2 * lazy.input_dim, quadratic_coeff=0.25, output_scale=4.0)
@@ -116,19 +116,19 @@ def _figures(
         Case(
             "output_scale",
             dataclasses.replace(fast, num_steps=steps(7000)),
-            {"output_scale": (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)[pick]},
+            {"output_scale": (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)[:pick]},
             seeds,
         ),
         Case(
             "quadratic_coeff",
             dataclasses.replace(base, scaled_learning_rate=0.02, num_steps=steps(5000)),
-            {"quadratic_coeff": (0.25, 0.5, 1.0, 2.0)[pick]},
+            {"quadratic_coeff": (0.25, 0.5, 1.0, 2.0)[:pick]},
             seeds,
         ),
         Case(
             "init_scale",
             dataclasses.replace(fast, num_steps=steps(3000), centred=True),
-            {"init_scale": (0.125, 0.25, 0.5, 1.0, 2.0)[pick]},
+            {"init_scale": (0.125, 0.25, 0.5, 1.0, 2.0)[:pick]},
             seeds,
         ),
         Case("memorisation_4", dataclasses.replace(lazy, num_samples=4 * lazy.input_dim), seeds=2 * seeds),
@@ -136,13 +136,13 @@ def _figures(
         Case(
             "phase_diagram",
             dataclasses.replace(slow, num_steps=steps(5000), centred=True),
-            {"output_scale": (1.0, 2.0, 4.0, 8.0, 16.0)[pick], "quadratic_coeff": (0.125, 0.25, 0.5, 1.0, 2.0)[pick]},
+            {"output_scale": (1.0, 2.0, 4.0, 8.0, 16.0)[:pick], "quadratic_coeff": (0.125, 0.25, 0.5, 1.0, 2.0)[:pick]},
             seeds=2,
         ),
         Case(
             "samples",
             dataclasses.replace(fast, num_steps=steps(4000)),
-            {"num_samples": tuple(int(dim * ratio) for ratio in (1.5, 2, 3, 4, 5.5, 8, 12))[pick]},
+            {"num_samples": tuple(int(dim * ratio) for ratio in (1.5, 2, 3, 4, 5.5, 8, 12))[:pick]},
             seeds,
         ),
     )
@@ -171,21 +171,21 @@ def _mean_field(dim: int, steps: int, seeds: int, scales: tuple[float, ...]) -> 
 SWEEPS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         *_figures(
-            16, 64, 2, lambda count: 60, slice(2), Config(input_dim=16, num_samples=64),
+            16, 64, 2, lambda count: 60, 2, Config(input_dim=16, num_samples=64),
             dataclasses.replace(MEMORISATION, input_dim=16, num_steps=60),
         ),
         *_mean_field(40, 8, 3, (1.0,)),
     ),
     "default": (
         *_figures(
-            40, 220, 4, lambda count: count, slice(None), PUBLISHED,
+            40, 220, 4, lambda count: count, None, PUBLISHED,
             dataclasses.replace(MEMORISATION, input_dim=100, num_steps=250),
         ),
         *_mean_field(200, 60, 5, (0.5, 1.0, 2.0)),
     ),
     "paper": (
         *_figures(
-            100, 550, 8, lambda count: 6 * count, slice(None), PUBLISHED,
+            100, 550, 8, lambda count: 6 * count, None, PUBLISHED,
             dataclasses.replace(MEMORISATION, input_dim=100, num_steps=250),
         ),
         *_mean_field(1000, 100, 20, (0.5, 1.0, 2.0)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, NamedTuple
 
 import jax
@@ -115,8 +116,15 @@ def mnist_task(num_train: int, num_test: int, *, pooling: int = 2, seed: int = 0
     ValueError
         If there are not that many images.
     """
+    inputs, labels = _images(num_train + num_test, pooling, seed)
+    points, classes = jnp.asarray(inputs), jnp.asarray(labels)
+    return Task(points[:num_train], classes[:num_train], points[num_train:], classes[num_train:])
+
+
+@functools.cache
+def _images(count: int, pooling: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of pixels and classes, on the host: reading them takes seconds, and a sweep traces several times."""
     images, classes = raw("mnist")
     images, classes = np.asarray(images, np.float32) / 255, np.asarray(classes, np.int32)
-    rows = balanced_subset(classes, num_train + num_test, seed)
-    inputs, labels = jnp.asarray(pool(images[rows], pooling)), jnp.asarray(classes[rows])
-    return Task(inputs[:num_train], labels[:num_train], inputs[num_train:], labels[num_train:])
+    rows = balanced_subset(classes, count, seed)
+    return pool(images[rows], pooling), classes[rows]

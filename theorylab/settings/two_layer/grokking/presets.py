@@ -21,6 +21,8 @@ MANY_SAMPLES = Config(
     input_dim=12, num_samples=20_000, quadratic_coeff=0.5, scaled_learning_rate=6e-5, num_steps=160,
     train_threshold=0.15,
 )  # fmt: skip
+#: The same time per step in fewer dimensions, an eighth of the work.
+FEWER_SAMPLES = dataclasses.replace(MANY_SAMPLES, input_dim=8, num_samples=6400, scaled_learning_rate=1.25e-4)
 #: Few steps, which is what the mean-field theory is solved for.
 MEAN_FIELD = Config(
     input_dim=100, num_samples=400, quadratic_coeff=0.5, scaled_learning_rate=0.12, num_steps=20, planted=True
@@ -30,10 +32,10 @@ PUBLISHED = Config(input_dim=100, num_samples=550, num_steps=1500)
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("grokking", TINY, {"output_scale": (0.5, 1.0, 2.0)}, seeds=8),
+        Case("grokking", TINY, {"output_scale": (0.5, 2.0)}, seeds=8),
         Case("network", NETWORK, seeds=3),
         Case("memorisation", MEMORISATION, seeds=16),
-        Case("many samples", MANY_SAMPLES, seeds=4),
+        Case("many samples", FEWER_SAMPLES, seeds=4),
         Case("planted", MEAN_FIELD, seeds=8),
         Case("isotropic", dataclasses.replace(MEAN_FIELD, planted=False), seeds=8),
     ),

@@ -326,6 +326,5 @@ def _quiet() -> Iterator[None]:
 
 
 def _without_float64() -> Any:
-    older: Any = jax.experimental  # where it stood before JAX 0.8
-    enable: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else older.enable_x64  # neither has a truth value
-    return enable(False)
+    where: Any = jax if hasattr(jax, "enable_x64") else jax.experimental  # where it stood before JAX 0.8
+    return where.enable_x64(False)

@@ -326,6 +326,5 @@ def _quiet() -> Iterator[None]:
 
 
 def _without_float64() -> Any:
-    older: Any = jax.experimental  # where it stood before JAX 0.8
-    enable: Any = getattr(jax, "enable_x64", None) or older.enable_x64
-    return enable(False)
+    where: Any = jax if hasattr(jax, "enable_x64") else jax.experimental  # where it stood before JAX 0.8
+    return where.enable_x64(False)

@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab.settings.factorisation.arrays import Numbers
+
 
 def svec(matrix: Float[Array, "n n"]) -> Float[Array, " entries"]:
     """Isometric half-vectorisation of a symmetric matrix: E_ii and √2 E_ij, i < j, row by row."""
@@ -20,7 +22,7 @@ def svec(matrix: Float[Array, "n n"]) -> Float[Array, " entries"]:
     return matrix[i, j] * np.where(i == j, 1.0, np.sqrt(2.0)).astype(matrix.dtype)
 
 
-def unsvec(vector: Float[Array, " entries"], n: int) -> Float[Array, "n n"]:
+def unsvec(vector: Float[Numbers, " entries"], n: int) -> Float[Numbers, "n n"]:
     """Inverse of :func:`svec`."""
     i, j = np.triu_indices(n)
     position, weight = np.empty((n, n), int), np.empty((n, n))

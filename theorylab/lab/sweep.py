@@ -161,6 +161,8 @@ def _run_in_memory(job: Job, progress: bool | Progress) -> xarray.Dataset:
     attributes = job.identity()
     programs = [(chosen, cell, job.program(cell, job.seeds)) for chosen, cell in job.plan.static_cells()]
     variables, coords = lay_out(job, [cell for _, cell, _ in programs], [each.outputs for _, _, each in programs])
+    for _, _, program in programs:
+        program.refuse_if_too_large()
     arrays = {name: results.blank(coords, dims, dtype, name) for name, (dims, dtype, _) in variables.items()}
     total, done = job.cells(job.seeds), 0
     with reporter(progress, total) as report:
@@ -191,6 +193,8 @@ def _create(job: Job, store: Path, count: int, attributes: dict[str, Any]) -> di
     length = -(-job.seeds // min(job.seeds, pieces_of(len(cells), count)))
     programs = [job.program(cell, length) for cell in cells]
     variables, coords = lay_out(job, cells, [program.outputs for program in programs])
+    for program in programs:
+        program.refuse_if_too_large()
     programs[0].fit(job.memory_budget)
     chunks = dict.fromkeys(job.plan.static, 1) | {"seed": programs[0].block[0]}
     results.create(store, coords=coords, variables=variables, chunks=chunks, attributes=attributes)

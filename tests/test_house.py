@@ -16,7 +16,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "docs" not in path.rela
 #: Which rooms each room may import, besides itself. ``theorylab`` is the public face, as its users see it.
 GROUND = ("numerics", "training", "runtime")
 BELOW = {
-    "runtime": (),
+    "runtime": ("numerics",),
     "numerics": (),
     "training": ("numerics",),
     "contract": (),

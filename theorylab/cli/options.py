@@ -59,8 +59,8 @@ def parse(options: type, arguments: Sequence[str], command: str, description: st
 
 
 def _refuse_without_value(options: Any, arguments: Sequence[str]) -> None:
-    flags = set()
-    names = set()
+    flags: set[str] = set()
+    names: set[str] = set()
     for field in dataclasses.fields(options):
         name = field.name.replace("_", "-")
         kind = typing.get_args(field.type)[0] if hasattr(field.type, "__metadata__") else field.type

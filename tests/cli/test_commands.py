@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import xarray
@@ -151,7 +152,7 @@ def test_every_seed_diverged(run, toy):
 
 def test_a_change_of_the_simulator_is_accepted_on_request(run, toy, tmp_path):
     file = tmp_path / "mine.py"
-    text = open(toy, encoding="utf-8").read()
+    text = Path(toy).read_text(encoding="utf-8")
     file.write_text(text, encoding="utf-8")
     arguments = ["sweep", file, "--num-samples", "10", "20", "--seeds", "2", "--store", tmp_path / "r.zarr"]
     assert run(*arguments, "--process-id", "0", "--num-processes", "2")[0] == 0

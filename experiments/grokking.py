@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.common import command, run_case
+
 from theorylab.catalogue import Preset
 from theorylab.contract import Case
 from theorylab.lab.predict import predict

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.common import command, run_case
+
 from theorylab.catalogue import Preset
 from theorylab.contract import Case
 from theorylab.settings.two_layer.grokking import SETTING, Config

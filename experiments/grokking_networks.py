@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from experiments.common import command, store_of
+
 from theorylab.catalogue import Preset
 from theorylab.training.iterate import log_spaced_steps
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.common import command, run_case
+
 from theorylab.catalogue import Preset
 from theorylab.contract import Case
 from theorylab.settings.in_context.linear_attention import SETTING, Config

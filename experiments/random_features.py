@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from experiments.common import command, run_case
 from jax.custom_batching import sequential_vmap
 
-from experiments.common import command, run_case
 from theorylab.catalogue import Preset
 from theorylab.contract import Case, Observable, Setting
 from theorylab.settings.kernels.random_features import SETTING, Config

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-
 from experiments.common import command, run_case
+
 from theorylab.catalogue import Preset
 from theorylab.contract import Case
 from theorylab.lab.grid import seed_keys

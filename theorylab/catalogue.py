@@ -39,8 +39,14 @@ FAMILIES = {
 #: name -> family; the module is ``theorylab.settings.FAMILY.NAME``, and the first line of its docstring is the title.
 SETTINGS = {
     "random_features": "kernels",
+    "finite_population": "kernels",
     "linear_attention": "in_context",
+    "gradient_flow": "in_context",
+    "estimators": "in_context",
+    "task_diversity": "in_context",
+    "deep_layers": "in_context",
     "matrix_sensing": "factorisation",
+    "robust_recovery": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",
 }

@@ -139,7 +139,7 @@ def configure(*, float64: bool = True, cache: bool = True, devices: int | None =
     float64
         Whether new arrays are float64.
     cache
-        Whether to keep compiled programs on disk, in :func:`cache_directory`.
+        Whether to keep compiled programs on disk, in :func:`cache_directory`; if not, JAX's own setting stays.
     devices
         JAX devices that the processor's cores are presented as; a sweep shares its seeds out over them. Default: the
         cores that this process may use, unless ``XLA_FLAGS`` or JAX's configuration say otherwise.

@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 from experiments.benchmarks.racing import Row, Timing, check_close, compiled, main, race, rows_of, timed
 from theorylab.numerics.spectra import power_law
 from theorylab.runtime import configure
-from theorylab.settings.kernels.random_features.theory import effective_ridges
+from theorylab.settings.kernels.theory import effective_ridges
 
 NUM_MODES, NUM_SAMPLES, EAGER_STRIDE = 1000, 200, 30
 EIGENVALUES = np.arange(1, NUM_MODES + 1) ** -1.5

@@ -32,11 +32,13 @@ from experiments.benchmarks.racing import (
     rows_of,
 )
 from theorylab.runtime import configure
+from theorylab.settings.in_context.descent import optimizer
+from theorylab.settings.in_context.layer import Layer, effective_layer, init_layer, squared_error
 from theorylab.settings.in_context.linear_attention import Config
-from theorylab.settings.in_context.linear_attention.config import LAYER
-from theorylab.settings.in_context.linear_attention.data import Prompts, sample_prompts, sample_statistics
-from theorylab.settings.in_context.linear_attention.model import Layer, effective_layer, init_layer
-from theorylab.settings.in_context.linear_attention.train import optimizer, squared_error, train_layer
+from theorylab.settings.in_context.linear_attention.data import Keys, law_of
+from theorylab.settings.in_context.linear_attention.presets import LAYER
+from theorylab.settings.in_context.linear_attention.train import train_layer
+from theorylab.settings.in_context.prompts import Prompts, sample_prompts, sample_statistics
 
 DIM, CONTEXT, BATCH, SEEDS, STEPS = 10, 20, 1000, 2, 40
 BASE = Config(
@@ -50,7 +52,8 @@ def trainer(config: Config) -> Callable[[jax.Array], Any]:
 
     def one(key: jax.Array) -> Any:
         init_key, data_key, test_key = jax.random.split(key, 3)
-        return train_layer(init_key, data_key, test_key, config)
+        keys = Keys(init=init_key, pool=key, data=data_key, test=test_key)  # no pool: its key is not used
+        return train_layer(keys, config, law_of(keys.pool, config))
 
     return one
 
@@ -58,14 +61,13 @@ def trainer(config: Config) -> Callable[[jax.Array], Any]:
 def drawing(config: Config) -> Callable[[jax.Array], Any]:
     """The random numbers of one training alone: key -> a number made of all."""
 
-    def draw(key: jax.Array) -> Any:
-        if config.training == "prompts":
-            return sample_prompts(key, config, BATCH, CONTEXT)
-        return sample_statistics(key, config, BATCH)
+    draw = sample_prompts if config.training == "prompts" else sample_statistics
 
     def one(key: jax.Array) -> jax.Array:
+        law = law_of(key, config)
+
         def body(t: Any, total: Any) -> Any:
-            drawn = draw(jax.random.fold_in(key, t))
+            drawn = draw(jax.random.fold_in(key, t), law, BATCH, CONTEXT)
             return total + sum(jnp.sum(leaf) for leaf in jax.tree.leaves(drawn))
 
         return jax.lax.fori_loop(0, config.num_steps, body, jnp.float32(0))
@@ -77,10 +79,10 @@ def jit_loop(config: Config, keys: jax.Array) -> tuple[Callable[[], Any], float]
     """A Python loop around a jitted step that draws its prompts, one seed after another; and its compilation."""
     import optax
 
-    adam = optimizer(config)
+    adam, law = optimizer(config), law_of(keys[0], config)
 
     def update(params: Layer, state: Any, key: jax.Array, t: jax.Array) -> Any:
-        batch = sample_prompts(jax.random.fold_in(key, t), config, BATCH, CONTEXT)
+        batch = sample_prompts(jax.random.fold_in(key, t), law, BATCH, CONTEXT)
         loss = lambda params: squared_error(effective_layer(params, float(CONTEXT)), batch)  # noqa: E731
         updates, state = adam.update(jax.grad(loss)(params), state, params)
         return optax.apply_updates(params, updates), state

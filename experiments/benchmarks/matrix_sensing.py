@@ -102,7 +102,7 @@ def work(name: str, steps: int) -> tuple[float, float]:
 def measure(rounds: int, steps: int = STEPS) -> list[Row]:
     from theorylab.settings.factorisation.matrix_sensing.config import Config
     from theorylab.settings.factorisation.matrix_sensing.data import Instance, sample
-    from theorylab.settings.factorisation.matrix_sensing.train import sweep_ranks
+    from theorylab.settings.factorisation.matrix_sensing.ranks import sweep_ranks
 
     configure(cache=False)
     config = Config(

@@ -73,8 +73,8 @@ def compiled_on_devices(
     """
     import jax
 
-    from theorylab.lab.grid import map_first
     from theorylab.lab.program import share_out
+    from theorylab.numerics.xla import map_first
 
     devices = jax.local_devices()
     count = math.gcd(jax.tree.leaves(runs)[0].shape[0], len(devices))

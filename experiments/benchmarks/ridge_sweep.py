@@ -21,7 +21,7 @@ from experiments.benchmarks.racing import Row, TorchProcess, check_close, compil
 from theorylab.runtime import configure
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.data import Problem, sample
-from theorylab.settings.kernels.random_features.width_sweep import sweep_widths
+from theorylab.settings.kernels.width_sweep import sweep_widths
 
 WIDTHS = (20, 50, 80, 100, 120, 160, 200, 300)
 RIDGES = np.geomspace(1e-6, 5, 9)

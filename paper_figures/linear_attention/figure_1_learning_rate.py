@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray
 
-from experiments.linear_attention import cases, results
-from theorylab.settings.in_context.linear_attention.theory.baselines import bayes_excess
-from theorylab.settings.in_context.linear_attention.theory.risk import (
+from theorylab.catalogue import Preset, get
+from theorylab.gallery.results import results
+from theorylab.settings.in_context.estimators import bayes_excess
+from theorylab.settings.in_context.linear_attention.theory.isotropic import (
     isotropic_context_length_risk,
     isotropic_learning_rate,
 )
@@ -18,42 +20,64 @@ from theorylab.verdict.plotting import COLOURS, points, run_script
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NORMALISATIONS = ("mean", "sum")
 
-def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
+
+def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
+    """Inverse learned steps against the training context length; losses against the test context length."""
+    lengths = [c.config.context_length for c in get("linear_attention").sweeps[preset] if c.name.startswith("length_")]
+    steps = [n / results("linear_attention", f"length_{n}", preset, folder).learned_rate for n in lengths]
+    learned = xarray.concat(steps, xarray.Variable("context_length", lengths), coords="minimal", compat="override")
+    tested = [results("linear_attention", f"context_{name}", preset, folder).test_loss for name in NORMALISATIONS]
+    test_loss = xarray.concat(tested, xarray.Variable("normalisation", list(NORMALISATIONS)), join="exact")
+
+    config = get("linear_attention").case(preset, "context_mean").config
+    n, d, noise = config.context_length, config.dim, config.noise_variance
+    test_lengths = n * test_loss.context_ratio.values
+    fine, grid = np.linspace(0, 1.05 * max(lengths), 50), np.geomspace(test_lengths[0] / 2, 2 * test_lengths[-1], 100)
+    inverse = np.array([1 / isotropic_learning_rate(fine, d, s) for s in learned.noise_variance.values])
+    risks = np.array([isotropic_context_length_risk(grid, n, d, noise, mean=name == "mean") for name in NORMALISATIONS])
+    return xarray.Dataset(
+        {
+            "inverse_step": learned,
+            "inverse_step_theory": (("noise_variance", "fine_context_length"), inverse),
+            "test_loss": test_loss,
+            "test_loss_theory": (("normalisation", "test_length"), risks),
+            "bayes_theory": ("test_length", np.asarray(bayes_excess(grid, float(d), noise)) + noise),
+        },
+        coords={"fine_context_length": fine, "test_length": grid},
+        attrs={
+            "dim": d,
+            "trained_at": n,
+            "test_noise_variance": noise,
+            "floor_theory": d * (1 - n * float(isotropic_learning_rate(n, d, noise))) ** 2 + noise,
+        },
+    )
+
+
+def draw(data: xarray.Dataset) -> Figure:
     """Draw 1/η of trained layers against n (left), and loss against test context length (right)."""
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4.2))
-    swept = {name: case for name, case in cases(preset).items() if name.startswith("length_")}
-    first = next(iter(swept.values()))
-    lengths = np.array([case.config.context_length for case in swept.values()])
-    fine = np.linspace(0, 1.05 * max(lengths), 50)
-    dim = first.config.dim
-    for noise, color in zip(first.grid["noise_variance"], COLOURS, strict=False):
-        left.plot(fine, 1 / isotropic_learning_rate(fine, dim, noise), color=color, label=rf"$\sigma^2$ = {noise:g}")
-        for name, n in zip(swept, lengths, strict=True):
-            points(left, [n], (n / results(name, preset, folder).learned_rate.sel(noise_variance=[noise])), color=color)
+    fine, dim = data.fine_context_length.values, data.attrs["dim"]
+    for noise, color in zip(data.noise_variance.values, COLOURS, strict=False):
+        here = data.sel(noise_variance=noise)
+        left.plot(fine, here.inverse_step_theory, color=color, label=rf"$\sigma^2$ = {noise:g}")
+        for n in data.context_length.values:
+            points(left, [n], here.inverse_step.sel(context_length=[n]), color=color)
     left.plot(fine, fine + dim, ":", color="grey", linewidth=1, label=r"$n + d$: one too few, at $\sigma^2 = 0$")
     left.set(xlabel="training context length $n$", ylabel=r"inverse learned step $1/\hat\eta$", ylim=(0, None))
     left.set_title(rf"lines: $1/\eta^* = n + d + 1 + \sigma^2$, $d = {dim}$")
     left.legend()
 
-    config = cases(preset)["context_mean"].config
-    n, noise = config.context_length, config.noise_variance
-    for name, color, mean in (("mean", COLOURS[0], True), ("sum", COLOURS[1], False)):
-        data = results(f"context_{name}", preset, folder)
-        m = n * data.context_ratio.values
-        grid = np.geomspace(m[0] / 2, 2 * m[-1], 100)
-        right.plot(
-            grid,
-            isotropic_context_length_risk(grid, n, dim, noise, mean=mean),
-            color=color,
-            label=f"{name} over the context",
-        )
-        points(right, m, data.test_loss, color=color)
-    right.plot(grid, np.asarray(bayes_excess(grid, float(dim), noise)) + noise, "--", color=COLOURS[2], label="Bayes")
-    rate = n * isotropic_learning_rate(n, dim, noise)
-    right.axhline(dim * (1 - rate) ** 2 + noise, color="grey", linestyle=":", linewidth=1, label="floor of the mean")
+    n, noise, grid = data.attrs["trained_at"], data.attrs["test_noise_variance"], data.test_length.values
+    for name, color in zip(NORMALISATIONS, COLOURS, strict=False):
+        here = data.sel(normalisation=name)
+        right.plot(grid, here.test_loss_theory, color=color, label=f"{name} over the context")
+        points(right, n * data.context_ratio.values, here.test_loss, color=color)
+    right.plot(grid, data.bayes_theory, "--", color=COLOURS[2], label="Bayes")
+    right.axhline(data.attrs["floor_theory"], color="grey", linestyle=":", linewidth=1, label="floor of the mean")
     right.axvline(n, color="grey", linewidth=0.6)
     right.set(xscale="log", yscale="log", xlabel="test context length $m$", ylabel="loss (noisy target)")
     right.set_ylim(0.2, 200)

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
+import xarray
 
-from experiments.matrix_sensing import cases, instance, results
+import theorylab as tl
+from theorylab.catalogue import Preset
+from theorylab.gallery.results import results
 from theorylab.settings.factorisation.matrix_sensing.config import effective_rate
+from theorylab.settings.factorisation.matrix_sensing.data import drawn
 from theorylab.settings.factorisation.matrix_sensing.theory import measurements, symmetric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
-    """Draw C(t) = 2 rate (t + mean 1/(2 rate ζ²)) |E| / sqrt(k − r) for several numbers of measurements."""
-    import dataclasses
+def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
+    """C(t) = 2 rate (t + mean 1/(2 rate ζ²)) |E| / sqrt(k − r) of each instance, and the lower bounds."""
+    case = tl.get("matrix_sensing").case(preset, "measured tail")
+    simulated = results("matrix_sensing", case.name, preset, folder)
+    rate, counts = float(effective_rate(case.config)), case.grid["num_measurements"]
+    n, r, k = case.config.dim, case.config.target_rank, case.config.model_rank
+    offsets = np.empty((len(counts), case.seeds))
+    for i, count in enumerate(counts):
+        for seed in range(case.seeds):
+            start = drawn(jax.random.key(seed), dataclasses.replace(case.config, num_measurements=count))
+            offsets[i, seed] = np.mean(1 / (2 * rate * symmetric.tail_scales(start.left, r) ** 2))
+    offset = xarray.DataArray(offsets, dims=("num_measurements", "seed"))
+    constant = 2 * rate * (simulated.step + offset) * simulated.recovery_error / math.sqrt(k - r)
+    bounds = [measurements.tail_lower_bound(n, r, count) for count in counts]
+    return xarray.Dataset({"constant": constant, "constant_theory": ("num_measurements", bounds)})
 
+
+def draw(data: xarray.Dataset) -> Figure:
+    """Draw the constant of the tail against the step, for several numbers of measurements."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(5.6, 4.2))
-    case, data = cases(preset)["measured_tail"], results("measured_tail", preset, folder)
-    rate = effective_rate(case.config)
-    n, r, k = case.config.dim, case.config.target_rank, case.config.model_rank
-    for index, count in enumerate(case.grid["num_measurements"]):
-        for seed in range(case.seeds):
-            start = instance(dataclasses.replace(case.config, num_measurements=count), seed)
-            scales = symmetric.tail_scales(start.left, r)
-            offset = np.mean(1 / (2 * rate * scales**2))
-            steps = data.step.values
-            error = data.recovery_error.sel(num_measurements=count).isel(seed=seed).values
-            constant = 2 * rate * (steps + offset) * error / math.sqrt(k - r)
-            late = steps >= 500 if preset == "default" else steps >= 100
+    late = data.sel(step=slice(min(500, data.step.values[-1] // 3), None))
+    for index, count in enumerate(data.num_measurements.values):
+        for seed in range(data.sizes["seed"]):
             label = f"$m = {count}$" if seed == 0 else None
-            axes.plot(steps[late], constant[late], "o-" if seed == 0 else "s--", color=f"C{index}", label=label)
-        axes.axhline(measurements.tail_lower_bound(n, r, count), color=f"C{index}", linewidth=0.8, linestyle=":")
+            constant = late.constant.sel(num_measurements=count).isel(seed=seed)
+            axes.plot(late.step, constant, "o-" if seed == 0 else "s--", color=f"C{index}", label=label)
+        bound = float(data.constant_theory.sel(num_measurements=count))
+        axes.axhline(bound, color=f"C{index}", linewidth=0.8, linestyle=":")
     axes.axhline(1, color="black", linewidth=1)
     axes.set(xscale="log", ylim=(0.9, None), xlabel="step $t$", ylabel="$C(t)$",
              title="line: population; dotted: lower bounds")  # fmt: skip

@@ -7,31 +7,47 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.random_features import cases, results, theory
+from paper_figures.kernels import ERRORS, simulated
+from theorylab.catalogue import Preset, get
+from theorylab.settings.kernels.random_features import curves
 from theorylab.verdict.plotting import run_script
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
 
-ERRORS = {"test_error": "test error", "train_error": "train error"}
+SETTING = "random_features"
+#: Cells of the theory's maps, each way.
+CELLS = 48
 
 
-def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
+def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
+    """Errors over (n, k) at a small and a large ridge: simulated on a few sizes, predicted on many."""
+    config = get(SETTING).case(preset, "sizes").config
+    data = simulated(SETTING, "sizes", preset, folder)
+    fine_n, fine_k = (centres(refine(edges(data[size].values))) for size in ("num_samples", "num_features"))
+    data = data.assign_coords(fine_num_samples=fine_n, fine_num_features=fine_k)
+    predicted = curves.errors(
+        config, num_samples=fine_n[:, None], num_features=fine_k[None, :], ridge=data.ridge.values[:, None, None]
+    )
+    for error in ERRORS:
+        data[f"{error}_theory"] = (("ridge", "fine_num_samples", "fine_num_features"), predicted[error])
+    return data.assign_attrs(noise_variance=config.noise_variance, num_modes=config.num_modes)
+
+
+def draw(data: xarray.Dataset) -> Figure:
     """Draw heat maps of test and train error over (n, k) at a small and a large ridge."""
     import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import LogLocator
 
-    case, data = cases(preset)["grid"], results("grid", preset, folder).mean("seed")
-    samples, features, ridges = (np.asarray(case.grid[name]) for name in ("num_samples", "num_features", "ridge"))
-    fine_n, fine_k = (refine(edges(sizes)) for sizes in (samples, features))
+    samples, features = data.num_samples.values, data.num_features.values
+    fine_n, fine_k = refine(edges(samples)), refine(edges(features))
     figure, panels = plt.subplots(2, 4, figsize=(11.5, 6.0), sharex=True, sharey=True)
 
-    for column, (error, ridge) in enumerate((error, ridge) for ridge in ridges for error in ERRORS):
-        predicted = theory(
-            case.config, num_samples=centres(fine_n)[:, None], num_features=centres(fine_k)[None, :], ridge=ridge
-        )[error]
-        measured = data[error].sel(ridge=ridge).transpose("num_samples", "num_features").values
+    for column, (error, ridge) in enumerate((error, ridge) for ridge in data.ridge.values for error in ERRORS):
+        predicted = data[f"{error}_theory"].sel(ridge=ridge).values
+        measured = data[error].mean("seed").sel(ridge=ridge).transpose("num_samples", "num_features").values
         norm = LogNorm(max(measured.min(), measured.max() * 1e-4), measured.max())
         above, below = panels[:, column]
         above.pcolormesh(fine_k, fine_n, predicted, norm=norm, cmap="viridis")
@@ -46,8 +62,8 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
             ticks=LogLocator(subs=steps),
             format="%g",
         ).minorticks_off()
-        above.set_title(f"{ERRORS[error]}, $\\delta$ = {ridge:g}\ntheory")
-        below.set_title(f"experiment, mean of {case.seeds} instances")
+        above.set_title(f"{error.replace('_', ' ')}, $\\delta$ = {ridge:g}\ntheory")
+        below.set_title(f"experiment, mean of {data.sizes['seed']} instances")
         below.set_xlabel("random features $k$")
     for axes in panels.flat:
         axes.plot(edges(features)[[0, -1]], edges(features)[[0, -1]], ":", color="white", linewidth=1)
@@ -58,10 +74,9 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
             axis.set_ticks([], minor=True)
     for axes in panels[:, 0]:
         axes.set_ylabel("training samples $n$")
-    config = case.config
     figure.suptitle(
-        rf"Gaussian random features, $\alpha=\beta=1.5$, $\sigma^2={config.noise_variance:g}$, "
-        f"$M={config.num_modes}$; white dots: $n = k$",
+        rf"Gaussian random features, $\alpha=\beta=1.5$, $\sigma^2={data.attrs['noise_variance']:g}$, "
+        f"$M={data.attrs['num_modes']}$; white dots: $n = k$",
         fontsize=11,
     )
     return figure
@@ -73,8 +88,8 @@ def edges(sizes: np.ndarray) -> np.ndarray:
     return np.append(sizes / factor, sizes[-1] * factor)
 
 
-def refine(edges: np.ndarray, count: int = 48) -> np.ndarray:
-    return np.geomspace(edges[0], edges[-1], count + 1)
+def refine(edges: np.ndarray) -> np.ndarray:
+    return np.geomspace(edges[0], edges[-1], CELLS + 1)
 
 
 def centres(edges: np.ndarray) -> np.ndarray:

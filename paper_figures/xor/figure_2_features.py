@@ -6,49 +6,102 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray
 
-from experiments.xor import STEPS, cases, features
-from theorylab.settings.two_layer.xor.theory import first_step
+import theorylab as tl
+from theorylab.catalogue import Preset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+STEPS = (0, 1, 15)  # shown of decision boundary and features
+SEEDS = {"tiny": 2, "default": 8, "paper": 8}
+NEURON = ("seed", "step", "neuron", "pair")
 
-def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
-    """Draw the decision boundary in the plane of the means with the neurons' alignments, and their histograms."""
+
+def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
+    """Alignments of all neurons in the network and in the cell model, the law of the first step, one run's boundary.
+
+    ``density_theory`` is that of alignments in units of α|μ|²/(n√m) after one step on the first pair, for neurons
+    with a_j > 0; ``output`` is f in the plane of the means, in units of the largest alignments.
+    """
     import jax
-    import jax.numpy as jnp
+
+    from theorylab.lab.grid import seed_keys
+    from theorylab.settings.two_layer.xor.adapter import neuron_alignments
+    from theorylab.settings.two_layer.xor.theory import first_step
+
+    config = tl.get("xor").case(preset, "large").config
+    found = neuron_alignments(seed_keys(0, np.arange(SEEDS[preset])), config, STEPS)
+
+    def law(labels: Any) -> Any:
+        return first_step.alignment_law(
+            labels.pair, labels.side, labels.observed, mean_norm=config.mean_norm, input_dim=config.input_dim
+        )
+
+    drift, variance = (np.asarray(a)[:, 0] for a in jax.jit(jax.vmap(law))(found["labels"]))
+    signs, alignment = np.asarray(found["signs"]), np.asarray(found["alignment"])
+    edge = _edge(alignment[:, 1, :, 0][signs > 0] / 2)
+    grid, start = np.linspace(-edge, edge, 200), float(np.mean(alignment[:, 0] ** 2))
+    mean, spread = drift / 2, np.sqrt(variance + start) / 2
+    density = np.exp(-(((grid[:, None] - mean) / spread) ** 2) / 2) / np.sqrt(2 * np.pi) / spread
+    scale = np.array([np.quantile(np.abs(a), 0.98) for a in alignment[0]])
+    line = np.linspace(-1.6, 1.6, 161)
+    return xarray.Dataset(
+        {
+            "signs": (("seed", "neuron"), signs),
+            "signs_theory": (("seed", "neuron"), np.asarray(found["model_signs"])),
+            "alignment": (NEURON, alignment),
+            "alignment_theory": (NEURON, np.asarray(found["model_alignment"])),
+            "density_theory": ("first_alignment", density.mean(1)),
+            "scale": ("step", scale),
+            "output": (
+                ("step", "y", "x"),
+                np.stack([_output(signs[0], a / s, line) for a, s in zip(alignment[0], scale, strict=True)]),
+            ),
+        },
+        {"step": list(STEPS), "pair": [1, 2], "first_alignment": grid, "x": line, "y": line},
+    )
+
+
+def _edge(values: np.ndarray) -> float:
+    return float(np.quantile(np.abs(values), 0.999)) * 1.1
+
+
+def _output(signs: np.ndarray, alignment: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """The output f in the plane of the means, from the neurons' projections on it."""
+    x, y = np.meshgrid(line, line)
+    f = np.zeros_like(x)
+    for sign, (a, b) in zip(signs, alignment, strict=True):
+        f += sign * np.maximum(a * x + b * y, 0)
+    return f
+
+
+def draw(data: xarray.Dataset) -> Figure:
+    """Draw the decision boundary in the plane of the means with the neurons' alignments, and their histograms."""
     import matplotlib.pyplot as plt
 
-    config = cases(preset)["large"].config
-    seeds = 2 if preset == "tiny" else 8
-    found = features(preset, seeds)
     figure, panels = plt.subplots(2, 3, figsize=(9.8, 6.6))
-    for column, step in enumerate(STEPS):
-        _boundary(panels[0, column], found["signs"][0], found["alignment"][0, column], step)
+    for axes, step in zip(panels[0], data.step.values, strict=True):
+        _boundary(axes, data.isel(seed=0).sel(step=step))
     # Histograms: ⟨w, μ⟩ in units of α|μ|²/(n√m) is v/2; neurons with a_j > 0 of all runs.
-    positive, model_positive = found["signs"] > 0, found["model_signs"] > 0
-    law = jax.vmap(lambda labels: first_step.alignment_law(labels, config))
-    drift, variance = (np.asarray(a) for a in jax.jit(law)(jax.tree.map(jnp.asarray, found["labels"])))
-    start = float(np.mean(found["alignment"][:, 0] ** 2))
+    positive, model_positive = data.signs.values > 0, data.signs_theory.values > 0
+    last = data.step.values[-1]
     shown: list[tuple[Any, int, int, str]] = [
-        (panels[1, 0], 1, 0, "$t = 1$, $\\mu_1$"), (panels[1, 1], 2, 0, f"$t = {STEPS[2]}$, $\\mu_1$ (own pair)"),
-        (panels[1, 2], 2, 1, f"$t = {STEPS[2]}$, $\\mu_2$ (other pair)"),
+        (panels[1, 0], 1, 1, "$t = 1$, $\\mu_1$"), (panels[1, 1], last, 1, f"$t = {last}$, $\\mu_1$ (own pair)"),
+        (panels[1, 2], last, 2, f"$t = {last}$, $\\mu_2$ (other pair)"),
     ]  # fmt: skip
-    for axes, column, pair, title in shown:
-        values = found["alignment"][:, column, :, pair][positive] / 2
-        modelled = found["model_alignment"][:, column, :, pair][model_positive] / 2
-        edge = float(np.quantile(np.abs(values), 0.999)) * 1.1
+    for axes, step, pair, title in shown:
+        values = data.alignment.sel(step=step, pair=pair).values[positive] / 2
+        modelled = data.alignment_theory.sel(step=step, pair=pair).values[model_positive] / 2
+        edge = _edge(values)
         bins = np.linspace(-edge, edge, 41)
         axes.hist(values, bins, density=True, color="C0", alpha=0.45, label="simulation")
         axes.hist(modelled, bins, density=True, histtype="step", color="C1", linewidth=1.4, label="cell model")
-        if column == 1:
-            grid = np.linspace(-edge, edge, 200)[:, None]
-            mean, spread = drift[:, pair] / 2, np.sqrt(variance[:, pair] + start) / 2
-            density = np.exp(-(((grid - mean) / spread) ** 2) / 2) / np.sqrt(2 * np.pi) / spread
-            axes.plot(grid[:, 0], density.mean(1), "k--", linewidth=1.2, label="law of the first step")
+        if step == 1:
+            axes.plot(data.first_alignment, data.density_theory, "k--", linewidth=1.2, label="law of the first step")
         axes.set(
-            xlabel=f"$\\langle w_j, \\mu_{pair + 1}\\rangle\\, n\\sqrt{{m}}/(\\alpha|\\mu|^2)$, $a_j > 0$",
+            xlabel=f"$\\langle w_j, \\mu_{pair}\\rangle\\, n\\sqrt{{m}}/(\\alpha|\\mu|^2)$, $a_j > 0$",
             title=title, yticks=[],
         )  # fmt: skip
         axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
@@ -57,19 +110,14 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     return figure
 
 
-def _boundary(axes: Any, signs: np.ndarray, alignment: np.ndarray, step: int) -> None:
+def _boundary(axes: Any, data: xarray.Dataset) -> None:
     """The sign of f in the plane of the means, and the projections of the neurons on it."""
-    scale = np.quantile(np.abs(alignment), 0.98)
-    line = np.linspace(-1.6, 1.6, 161)
-    x, y = np.meshgrid(line, line)
-    f = np.zeros_like(x)
-    for sign, (a, b) in zip(signs, alignment / scale, strict=True):
-        f += sign * np.maximum(a * x + b * y, 0)
-    axes.contourf(x, y, np.sign(f), levels=[-2, 0, 2], colors=["#F4D3BF", "#CBDDEE"])
-    axes.contour(x, y, f, levels=[0], colors="black", linewidths=1.2)
-    chosen = slice(0, 400)
+    step = int(data.step)
+    axes.contourf(data.x, data.y, np.sign(data.output), levels=[-2, 0, 2], colors=["#F4D3BF", "#CBDDEE"])
+    axes.contour(data.x, data.y, data.output, levels=[0], colors="black", linewidths=1.2)
+    some = data.isel(neuron=slice(0, 400))
     for sign, color in ((1, "C0"), (-1, "C1")):
-        at = alignment[chosen][signs[chosen] == sign] / scale
+        at = some.alignment.values[some.signs.values == sign] / float(data.scale)
         axes.plot(at[:, 0], at[:, 1], ".", color=color, markersize=2.5, alpha=0.7,
                   label=f"$a_j {'>' if sign > 0 else '<'} 0$")  # fmt: skip
     axes.plot([1, -1], [0, 0], "P", color="C0", markeredgecolor="black", markersize=8)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray
 
-from experiments.xor import RATIOS, cases, results
+import theorylab as tl
+from theorylab.catalogue import Preset
+from theorylab.gallery.results import results
 from theorylab.settings.two_layer.xor.config import step_init_ratio
+from theorylab.settings.two_layer.xor.presets import RATIOS
 from theorylab.settings.two_layer.xor.theory import memorisation
 from theorylab.verdict.plotting import gradient, points
 
@@ -16,41 +21,71 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
+def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
+    """Both parts of f, accuracies at four step sizes, and memorisation at several widths with its closed form."""
+    setting = tl.get("xor")
+    large = results("xor", "large", preset, folder)
+    parts = [large[["linear_part", "even_part"]].rename(seed="seed_large", step="step_large")]
+    for ratio in RATIOS:
+        name = f"ratio_{ratio:g}"
+        found = results("xor", name, preset, folder)[["train_accuracy", "test_accuracy"]]
+        dims = {"seed": "seed_ratio", "step": f"step_{name}"}
+        parts.append(found.rename(**{key: f"{key}_{name}" for key in found.data_vars}, **dims))
+    case = setting.case(preset, "memorisation_widths")
+    found = results("xor", case.name, preset, folder)[["train_accuracy"]]
+    widths = case.grid["width"]
+    ratios = [float(step_init_ratio(dataclasses.replace(case.config, width=width))) for width in widths]
+    t = np.linspace(0, case.config.num_steps, 300)
+    curves = [
+        np.asarray(memorisation.training_accuracy(t, step_init_ratio=ratio, width=width))
+        for ratio, width in zip(ratios, widths, strict=True)
+    ]
+    parts += [
+        found.rename(seed="seed_width", step="step_width", train_accuracy="train_accuracy_width"),
+        xarray.Dataset(
+            {
+                "train_accuracy_width_theory": (("width", "step_closed"), np.array(curves)),
+                "step_init_ratio": ("width", ratios),
+                "memorisation_time": ("width", [memorisation.memorisation_time(width) for width in widths]),
+            },
+            {"width": list(widths), "step_closed": t},
+        ),
+    ]
+    return xarray.merge(parts, combine_attrs="drop")
+
+
+def draw(data: xarray.Dataset) -> Figure:
     """Draw |O| and |E| at the centres, accuracies against κ t, and the memorisation curve at several widths."""
     import matplotlib.pyplot as plt
 
     figure, (parts, time, widths) = plt.subplots(1, 3, figsize=(12.4, 3.9))
-    data = results("large", preset, folder)
+    step = data.step_large + 1
     for name, color, label in (("linear_part", "C0", "odd (linear) part"), ("even_part", "C1", "even part")):
-        values = data[name]
-        parts.plot(data.step + 1, values.values.T, color=color, alpha=0.25, linewidth=0.8)
-        parts.plot(data.step + 1, values.mean("seed"), "o-", color=color, label=label)
+        values = data[name].transpose("step_large", "seed_large")
+        parts.plot(step, values, color=color, alpha=0.25, linewidth=0.8)
+        parts.plot(step, values.mean("seed_large"), "o-", color=color, label=label)
     parts.set(xscale="log", yscale="log", ylim=(1e-2, None), xlabel="step $t + 1$", title="$\\alpha = 10^{-12}$")
     parts.set_ylabel("$f$ at the cluster centres / $(\\alpha p/8n)$")
     parts.legend()
     for ratio, color in zip(RATIOS, gradient(len(RATIOS)), strict=True):
-        data = results(f"ratio_{ratio:g}", preset, folder).sel(step=slice(1, None))
-        x = ratio * data.step.values
-        time.plot(x, data.train_accuracy.mean("seed"), "--", color=color)
-        points(time, x, data.test_accuracy, color=color, label=f"$\\kappa = {ratio:g}$", fmt="o-", markersize=3)
+        name = f"ratio_{ratio:g}"
+        after = data.sel({f"step_{name}": slice(1, None)})
+        x = ratio * after[f"step_{name}"].values
+        time.plot(x, after[f"train_accuracy_{name}"].mean("seed_ratio"), "--", color=color)
+        test = after[f"test_accuracy_{name}"].rename(seed_ratio="seed")
+        points(time, x, test, color=color, label=f"$\\kappa = {ratio:g}$", fmt="o-", markersize=3)
     time.plot([], [], "k--", label="training")
     time.plot([], [], "ko-", markersize=3, label="test")
     time.set(xscale="log", xlabel="rescaled time $\\tau = \\kappa t$", ylabel="accuracy")
     time.set(title="same data, four step sizes", xlim=(1e-2, 1e3))
     time.legend(fontsize=7.5, loc="lower right")
-    case, data = cases(preset)["memorisation"], results("memorisation", preset, folder)
-    import dataclasses
-
-    chosen = case.grid["width"]
-    for width, color in zip(chosen, gradient(len(chosen)), strict=True):
-        config = dataclasses.replace(case.config, width=width)
-        ratio = float(step_init_ratio(config))
-        points(widths, ratio * data.step.values, data.train_accuracy.sel(width=width), color=color,
-               label=f"$m = {width}$")  # fmt: skip
-        t = np.linspace(0, config.num_steps, 300)
-        widths.plot(ratio * t, np.asarray(memorisation.training_accuracy(t, config)), color=color)
-        widths.axvline(memorisation.memorisation_time(width), color=color, linestyle=":", linewidth=1)
+    for width, color in zip(data.width.values, gradient(data.sizes["width"]), strict=True):
+        one = data.sel(width=width)
+        ratio = float(one.step_init_ratio)
+        simulated = one.train_accuracy_width.rename(seed_width="seed")
+        points(widths, ratio * one.step_width.values, simulated, color=color, label=f"$m = {width}$")
+        widths.plot(ratio * one.step_closed.values, one.train_accuracy_width_theory, color=color)
+        widths.axvline(float(one.memorisation_time), color=color, linestyle=":", linewidth=1)
     widths.set(xlim=(0, 0.7), xlabel="rescaled time $\\tau = \\kappa t$", ylabel="training accuracy")
     widths.set_title("memorisation: closed form")
     widths.plot([], [], "k:", linewidth=1, label="99%: $3.29/\\sqrt{m}$")

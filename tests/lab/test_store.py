@@ -22,7 +22,9 @@ def test_opens_with_plain_xarray(tmp_path):
         np.testing.assert_array_equal(plain[name], data[name])
         np.testing.assert_array_equal(plain[name], memory[name])
     np.testing.assert_array_equal(plain["num_samples"], [10, 20, 40])
-    assert json.loads(plain.attrs["config"])["num_samples"] == 50
+    np.testing.assert_array_equal(plain["base_seed"], [0, 0, 0, 0])
+    assert "base_seed" in memory.coords
+    assert json.loads(plain.attrs["config"])["num_steps"] == 4
     for name in ("jax_version", "theorylab_version", "device", "git_revision", "started", "finished_at", "grid"):
         assert plain.attrs[name]
     assert plain["path"].attrs["long_name"] == "a path"

@@ -6,15 +6,13 @@ import sys
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
 
 from theorylab.contract import ConfigError
-from theorylab.lab.grid import map_first, seed_keys
+from theorylab.lab.grid import seed_keys
 from theorylab.lab.predict import predict
-from theorylab.lab.program import calls_host
 from theorylab.lab.sweep import sweep
 
 
@@ -124,7 +122,7 @@ def test_predict_only_what_is_asked_for():
     assert list(one) == ["path"]
     np.testing.assert_array_equal(one["path"], predict(toy.SETTING, seeds=2, theory="exact")["path"])
     assert not predict(toy.SETTING, theory="exact", observables=("second_moment",)).data_vars
-    never = dataclasses.replace(toy.ON_HOST, predict=lambda key, config: 1 / 0, predicts=("second_moment",))
+    never = dataclasses.replace(toy.on_host, predict=lambda key, config: 1 / 0, predicts=("second_moment",))
     assert not predict(toy.SETTING, theory=never, observables=("path",)).data_vars
     with pytest.raises(KeyError, match=r"'pth'.*'path'"):
         predict(toy.SETTING, theory="exact", observables=("pth",))
@@ -182,30 +180,6 @@ def test_several_devices_give_the_same_numbers(tmp_path):
     here = sweep(toy.SETTING, grid={"mean": (0.0, 1.0), "num_samples": (10, 20)}, seeds=6)
     assert jax.device_count() == 1
     np.testing.assert_allclose(np.load(target), here["path"].values, rtol=1e-12)
-
-
-def test_calls_of_host_libraries_are_found_at_any_depth():
-    def inside(use):
-        def step(i, x):
-            return jax.jit(lambda x: jax.lax.cond(i > 0, use, jnp.sin, x))(x)
-
-        return jax.make_jaxpr(lambda x: jax.lax.fori_loop(0, 2, step, x))(jnp.eye(3))
-
-    assert calls_host(inside(lambda x: jnp.linalg.eigh(x)[1]))
-    assert calls_host(inside(lambda x: jnp.linalg.solve(x, x)))
-    assert calls_host(inside(lambda x: jax.pure_callback(np.sin, x, x)))
-    assert not calls_host(inside(lambda x: x @ x))
-
-
-def test_a_single_seed_is_run_without_the_axis():
-    def simulate(key, scale):
-        return {"shape": jnp.zeros(jax.random.key_data(key).ndim), "value": scale * jax.random.key_data(key).sum()}
-
-    one, two = (map_first(simulate)(jax.random.split(jax.random.key(0), 2)[:count], 2.0) for count in (1, 2))
-    assert jax.tree.map(jnp.shape, one) == {"shape": (1, 1), "value": (1,)}
-    assert one["value"][0] == two["value"][0]
-    (sine,) = (e for e in jax.make_jaxpr(map_first(jnp.sin))(jnp.ones((1, 3))).eqns if e.primitive.name == "sin")
-    assert sine.outvars[0].aval.shape == (3,)
 
 
 def test_a_seed_number_is_the_key_a_reader_would_write():

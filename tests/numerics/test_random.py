@@ -72,3 +72,32 @@ def test_extreme_words_stay_finite(dtype):
 def test_a_smaller_array_is_the_beginning_of_a_larger_one():
     key = jax.random.key(5)
     np.testing.assert_array_equal(random.normal(key, 3, 4), random.normal(key, 7, 4)[:3])
+
+
+@pytest.mark.parametrize("degrees", [1.0, 2.0, 7.0, 300.0])
+def test_chi_square_numbers_have_their_law(degrees):
+    key = jax.random.key(3)
+    count = 20_001
+    found = {"repeated": np.asarray(random.chi_square(key, jnp.array([degrees, 5.0]), count)[:, 0])}
+    if degrees >= 2:
+        z, u = random.normal(key, 8, count), random.uniform(random.fold_in(key, 1), 8, count)
+        found["in advance"] = np.asarray(random.chi_square_of(z, u, jnp.full(count, degrees)))
+    for values in found.values():
+        assert stats.kstest(values, stats.chi2(degrees).cdf).pvalue > 1e-3
+        # Negative control: a fifth of a degree of freedom more, a hundredth of them where there are many.
+        assert stats.kstest(values, stats.chi2(degrees + max(0.2, degrees / 100)).cdf).pvalue < 1e-3
+
+
+def test_chi_square_numbers_are_those_of_the_settings_that_drew_them_first():
+    """Golden values: results that are stored must not change."""
+    key = jax.random.key(11)
+    values = random.chi_square(key, jnp.array([1.0, 3.0, 40.0]), 2)
+    golden = [[1.3391752253270774, 0.7935928486743871, 55.129501103093375],
+              [0.006965187881107395, 3.0964224189805245, 47.05419325326537]]  # fmt: skip
+    np.testing.assert_allclose(values, golden, rtol=1e-12)
+    z, u = random.normal(key, 4, 2), random.uniform(random.fold_in(key, 1), 4, 2)
+    np.testing.assert_allclose(
+        jnp.sqrt(random.chi_square_of(z, u, jnp.array([2.0, 9.0]))),
+        [1.5668379216866022, 2.9200543151291245],
+        rtol=1e-12,
+    )

@@ -8,6 +8,7 @@ import toy
 
 from theorylab.lab.sweep import sweep
 from theorylab.verdict.compare import check, compare
+from theorylab.verdict.rows import Status, Verdict
 
 GRID = {"mean": (0.0, 1.0)}
 
@@ -16,7 +17,7 @@ def test_right_theories_agree_and_a_wrong_one_does_not():
     config = toy.Config(num_samples=500)
     data = sweep(toy.SETTING, config, GRID, seeds=200)
     rows = compare(toy.SETTING, data, config, GRID)
-    assert {row.verdict for row in rows} == {"agrees"}
+    assert {row.status for row in rows} == {Status.AGREES}
     assert {(row.theory, row.observable) for row in rows} == {
         ("exact", "sample_mean"),
         ("exact", "path"),
@@ -27,9 +28,9 @@ def test_right_theories_agree_and_a_wrong_one_does_not():
     }
     assert all(abs(row.z) < 4 for row in rows if row.theory != "exact")
     wrong = compare(toy.SETTING, data, config, GRID, theories=[toy.WRONG])
-    assert [row.verdict for row in wrong] == ["disagrees", "disagrees"]
-    tolerant = dataclasses.replace(toy.WRONG, error=lambda c, o: 0.2)
-    assert [row.verdict for row in compare(toy.SETTING, data, config, GRID, theories=[tolerant])] == ["agrees"] * 2
+    assert [row.status for row in wrong] == [Status.DISAGREES] * 2
+    tolerant = dataclasses.replace(toy.WRONG, error=0.2)
+    assert [row.status for row in compare(toy.SETTING, data, theories=[tolerant])] == [Status.AGREES] * 2
 
 
 def test_numbers_of_a_row():
@@ -52,10 +53,10 @@ def test_an_exact_theory_must_hold_for_every_seed():
         x = toy.sample(key, config)
         return {"sample_mean": x.mean() * (1 + 1e-6 * (x.mean() > config.mean + 0.08))}
 
-    theory = dataclasses.replace(toy.EXACT, predict=off_in_one_seed)
+    theory = dataclasses.replace(toy.exact, predict=off_in_one_seed, predicts=("sample_mean",))
     data = sweep(toy.SETTING, seeds=30)
     (row,) = compare(toy.SETTING, data, theories=[theory])
-    assert row.verdict == "disagrees"
+    assert row.status is Status.DISAGREES
     assert row.relative_error == pytest.approx(-1e-6, rel=1e-3)
 
 
@@ -66,9 +67,9 @@ def test_an_instance_theory_is_paired():
         return {"sample_mean": 1.01 * toy.sample(key, config).mean()}
 
     data = sweep(toy.SETTING, seeds=10)
-    paired = dataclasses.replace(toy.EXACT, predict=biased, kind="instance", error=lambda c, o: 0.0)
+    paired = dataclasses.replace(toy.exact, predict=biased, predicts=("sample_mean",), kind="instance", error=0.0)
     (row,) = compare(toy.SETTING, data, theories=[paired])
-    assert row.verdict == "disagrees"
+    assert row.status is Status.DISAGREES
     assert row.standard_error < 0.01 * data["sample_mean"].values.std() / np.sqrt(10) * 1.2
 
 
@@ -78,7 +79,7 @@ def test_divergence_is_reported_not_averaged():
     bad = np.flatnonzero(data["first_bad_step"].values >= 0)
     assert 0 < len(bad) < 20
     rows = {r.observable: r for r in compare(toy.SETTING, data, config, theories=["ensemble"])}
-    assert rows["path"].verdict == f"diverged: seed {bad[0]}, step 1"
+    assert str(rows["path"].verdict) == f"diverged: seed {bad[0]}, step 1"
     assert rows["path"].diverged_seeds == len(bad)
     assert rows["path"].seeds == 20 - len(bad)
     assert np.isfinite(rows["path"].empirical)
@@ -87,13 +88,14 @@ def test_divergence_is_reported_not_averaged():
 def test_not_applicable_says_why():
     grid = {"num_samples": (10, 50)}
     data = sweep(toy.SETTING, grid=grid, seeds=5)
-    verdicts = [r.verdict for r in compare(toy.SETTING, data, grid=grid, theories=["on_host"])]
-    assert verdicts[0] == "not applicable: num_samples = 10 is below 20"
-    assert verdicts[1] in ("agrees", "disagrees")
+    first, second = compare(toy.SETTING, data, grid=grid, theories=["on_host"])
+    assert first.verdict == Verdict(Status.NOT_APPLICABLE, "num_samples = 10 is below 20")
+    assert str(first.verdict) == "not applicable: num_samples = 10 is below 20"
+    assert second.status.judged
     (row,) = [
         r for r in compare(toy.SETTING, sweep(toy.SETTING, seeds=1), theories=["ensemble"]) if r.observable == "path"
     ]
-    assert row.verdict == "not applicable: a standard error needs at least two seeds"
+    assert row.verdict == Verdict(Status.NOT_APPLICABLE, "a standard error needs at least two seeds")
 
 
 def test_check_runs_the_cases_of_a_preset():
@@ -115,17 +117,17 @@ def test_seeds_without_a_value_have_no_pair():
     def biased(key, config):
         return {"sample_mean": 1.01 * toy.sample(key, config).mean()}
 
-    right = dataclasses.replace(toy.EXACT, predict=toy.exact, kind="instance")
-    wrong = dataclasses.replace(toy.EXACT, name="wrong", predict=biased, kind="instance", error=lambda c, o: 0.0)
+    right = dataclasses.replace(toy.exact, kind="instance")
+    wrong = dataclasses.replace(toy.exact, name="wrong", predict=biased, kind="instance", error=0.0)
     setting = dataclasses.replace(
         toy.SETTING,
         simulate=sometimes,
-        theories=(right, wrong, toy.ENSEMBLE),
+        theories=(right, wrong, toy.ensemble),
         observables=(dataclasses.replace(toy.SETTING.observables[0], allow_nan=True), *toy.SETTING.observables[1:]),
     )
     data = sweep(setting, seeds=12)
     assert 2 <= np.isfinite(data["sample_mean"]).sum() < 12
     rows = {row.theory: row for row in compare(setting, data)}
-    assert rows["exact"].verdict == "agrees"
-    assert rows["wrong"].verdict == "disagrees"
-    assert rows["ensemble"].verdict.startswith("not applicable: a standard error needs at least two seeds (")
+    assert rows["exact"].status is Status.AGREES
+    assert rows["wrong"].status is Status.DISAGREES
+    assert str(rows["ensemble"].verdict).startswith("not applicable: a standard error needs at least two seeds (")

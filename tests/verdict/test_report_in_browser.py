@@ -11,8 +11,8 @@ from html import unescape
 import pytest
 from toy import SETTING
 
-from theorylab.verdict.compare import Row
 from theorylab.verdict.report import write_report
+from theorylab.verdict.rows import Row, Status, Verdict
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -41,16 +41,17 @@ addEventListener("message", event => { document.body.dataset.seen = event.data; 
 <iframe src="{page}" style="border:0;width:390px;height:1400px"></iframe></body>"""
 
 
-def row(case, predicted, z, verdict="agrees"):
+def row(case, predicted, z, verdict=Verdict(Status.AGREES)):  # noqa: B008 - immutable
     error = 0.01 * abs(predicted) if math.isfinite(predicted) else 0.01
     return Row("sample_mean", "ensemble", predicted + z * error if math.isfinite(z) else predicted, error, predicted,
                z, 0.01, 4 * error, verdict, case=case, cell={"num_samples": 128, "mean": 0.25}, seeds=20)  # fmt: skip
 
 
+LONG = "num_samples = 13 is below twenty, and its reason is a long one"
 ROWS = (
     row("case 10", 2.5, 1.0), row("case 9", 10.0, -3.0), row("small and negative", -1e-3, math.nan),
-    row("unbounded", math.inf, 2.0), row("wrong", 0.3, 7.5, "disagrees"),
-    row("lost", 1e5, math.nan, "not applicable: num_samples = 13 is below twenty, and its reason is a long one"),
+    row("unbounded", math.inf, 2.0), row("wrong", 0.3, 7.5, Verdict(Status.DISAGREES)),
+    row("lost", 1e5, math.nan, Verdict(Status.NOT_APPLICABLE, LONG)),
 )  # fmt: skip
 
 

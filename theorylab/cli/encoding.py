@@ -1,7 +1,7 @@
 """Output that never dies of an encoding: what a terminal or a redirected file cannot hold is written in plain letters.
 
-Windows writes redirected output in the encoding of the system (cp1252, mostly), which has no Greek letters, no minus sign
-and no lines of tables.
+Windows writes redirected output in the encoding of the system (cp1252, mostly), which has no Greek letters, no minus
+sign and no lines of tables.
 """
 
 from __future__ import annotations

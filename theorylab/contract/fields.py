@@ -6,7 +6,8 @@ import dataclasses
 import math
 import numbers
 import typing
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, dataclass_transform
 
 import jax
@@ -75,15 +76,17 @@ def config(cls: type[T]) -> type[T]:
     JAX itself builds configurations of tracers; call :func:`validate` once instead. Python's and NumPy's numbers take
     their field's type at once: ``Config(num_samples=4.0, ridge=1)`` has an ``int`` and a ``float``.
     """
-    hints: dict[str, type] = {}
+    kinds: dict[str, tuple[type, bool]] = {}
 
     def to_field_types(self: Any) -> None:
-        if not hints:  # resolved late: the class's own module is not complete while it is being made
-            found = typing.get_type_hints(type(self))
-            hints.update({name: kind for name, kind in found.items() if kind in (int, float)} or {"": object})
-        for name, kind in hints.items():
+        if not kinds:  # resolved late: the class's own module is not complete while it is being made
+            hints, fixed = typing.get_type_hints(type(self)), static_fields(self)
+            found = {name: (kind, name in fixed) for name, kind in hints.items() if kind in (int, float)}
+            kinds.update(found or {"": (object, False)})
+        for name, (kind, static) in kinds.items():
             value = self.__dict__.get(name)
-            if type(value) is not kind and isinstance(value, numbers.Real):
+            # A scalar may be an array, of a dtype chosen on purpose; a static field is hashed, as no array can be.
+            if type(value) is not kind and (static or isinstance(value, numbers.Real)):
                 object.__setattr__(self, name, to_type(value, kind))
 
     cls.__post_init__ = to_field_types  # type: ignore[attr-defined]
@@ -95,19 +98,59 @@ def to_type(value: Any, kind: type) -> Any:
 
     What is no real number, and what would change its value, is returned as it is: :func:`check_value` refuses it.
     """
-    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, jax.core.Tracer) and value.shape == ():
-        value = np.asarray(value)[()]
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    number: Any = _plain(value)
+    if isinstance(number, bool) or not isinstance(number, numbers.Real):
         return value
+    if kind is int:
+        try:
+            whole = int(typing.cast(Any, number))
+        except (OverflowError, ValueError):  # infinity or NaN
+            return float(number)
+        if whole == number:
+            return whole
     try:
-        number = float(value)
-    except OverflowError:
+        return float(number)
+    except OverflowError:  # a number beyond all floats
         return value
-    if kind is float:
-        return number
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    return int(number) if math.isfinite(number) and number == round(number) else number
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's scalars, and arrays without dimensions of any library, as Python's own; the rest as it is."""
+    if isinstance(value, jax.core.Tracer):
+        return value
+    if not isinstance(value, np.generic) and getattr(value, "shape", None) == () and hasattr(value, "__array__"):
+        try:
+            value = np.asarray(value)[()]
+        except (TypeError, ValueError):  # a key of JAX's
+            return value
+    return value.item() if isinstance(value, (np.number, np.bool_, np.str_)) else value
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error message names it: on one line, of a bounded length."""
+    shape = getattr(value, "shape", ())
+    if shape:
+        return f"an array of shape {tuple(shape)}"
+    try:
+        text = " ".join(repr(_plain(value)).split())
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a whole number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:90]}..."
+
+
+def whole_number(value: Any, name: str, at_least: int, below: int) -> int:
+    """Bring an argument that counts something to ``int``.
+
+    Raises
+    ------
+    ConfigError
+        Naming the argument, its value and the allowed range.
+    """
+    number = to_type(value, int)
+    if isinstance(number, bool) or not isinstance(number, int) or not at_least <= number < below:
+        most = f"2^{below.bit_length() - 1} - 1" if below & (below - 1) == 0 else str(below - 1)
+        raise ConfigError(f"{name} = {shown(value)} is not allowed: must be a whole number from {at_least} to {most}")
+    return number
 
 
 def static_fields(config: Any) -> tuple[str, ...]:
@@ -176,9 +219,10 @@ def validate(config: T) -> T:
 
 
 def check_values(config: Any, name: str, values: Any) -> tuple[Any, ...]:
-    """Check a list of values for one field of a grid, and bring them to the field's type.
+    """Check the values of one field of a grid, and bring them to the field's type.
 
-    A list, a tuple, a range or a one-dimensional array of values that are all different.
+    They are a list, a tuple, a range, or a one-dimensional array of NumPy, JAX, pandas or xarray; all different. A set
+    has no order and a generator can be read once only: both are refused.
 
     Raises
     ------
@@ -187,13 +231,18 @@ def check_values(config: Any, name: str, values: Any) -> tuple[Any, ...]:
     """
     field = field_of(config, name)
     hint = typing.get_type_hints(config if isinstance(config, type) else type(config))[name]
-    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) != 1:
-        raise ConfigError(f"{name} = {values!r} is not allowed: a grid needs a list of values, such as [{values!r}]")
-    checked = tuple(check_value(field, hint, value) for value in values)
+    items = values
+    if not isinstance(values, Sequence) and hasattr(values, "__array__") and getattr(values, "ndim", 0) == 1:
+        items = np.asarray(values)
+    elif not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
+        single = isinstance(values, (str, bytes)) or not isinstance(values, Iterable)
+        example = f"[{shown(values)}]" if single else "list(...) or tuple(...)"
+        raise ConfigError(f"{name} = {shown(values)} is not allowed: a grid needs a list of values, such as {example}")
+    checked = tuple(check_value(field, hint, value) for value in items)
     if not checked:
         raise ConfigError(f"{name} = [] is not allowed: a sweep needs at least one value")
-    if len(set(checked)) < len(checked):
-        raise ConfigError(f"{name} = {list(checked)} is not allowed: values must be distinct")
+    if twice := [value for value, count in Counter(checked).items() if count > 1]:
+        raise ConfigError(f"{name} = {shown(list(checked))} is not allowed: values must be distinct ({twice[0]!r})")
     return checked
 
 
@@ -206,23 +255,36 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         Naming the field, its value and what is allowed.
     """
     metadata = field.metadata
+    given = value
     if typing.get_origin(hint) is Literal:
-        choices = typing.get_args(hint)
-        value = str(value) if isinstance(value, np.str_) else value
+        value, choices = _plain(value), typing.get_args(hint)
         if not any(type(value) is type(choice) and value == choice for choice in choices):
-            raise ConfigError(f"{field.name} = {value!r} is not allowed: choose one of {', '.join(map(str, choices))}")
+            raise _refused(field, given, f"choose one of {', '.join(map(str, choices))}")
         return value
     if hint in (bool, str):
-        value = value.item() if isinstance(value, (np.bool_, np.str_)) else value
+        value = _plain(value)
         if not isinstance(value, hint):
-            raise ConfigError(f"{field.name} = {value!r} is not allowed: must be a {hint.__name__}")
+            raise _refused(field, given, f"must be a {hint.__name__}")
         return value
     if hint not in (int, float):
         return value
     number = to_type(value, hint)
     if not isinstance(number, (int, float)) or isinstance(number, bool) or not _within(metadata, number):
-        raise ConfigError(f"{field.name} = {value!r} is not allowed: must be {_range_text(metadata)}")
+        limit = " and < 2^31 - 1" if metadata["whole"] and _is_large(number) else ""
+        raise _refused(field, given, f"must be {_range_text(metadata)}{limit}")
     return number
+
+
+def _refused(field: dataclasses.Field[Any], value: Any, why: str) -> ConfigError:
+    return ConfigError(f"{field.name} = {shown(value)} is not allowed: {why}")
+
+
+#: Whole numbers count things that are stored or done; steps are counted in 32 bits, whatever the precision.
+SIZES_BELOW = 2**31 - 1
+
+
+def _is_large(number: Any) -> bool:
+    return isinstance(number, (int, float)) and math.inf > abs(number) >= SIZES_BELOW
 
 
 def _within(metadata: Mapping[str, Any], number: float) -> bool:
@@ -232,7 +294,7 @@ def _within(metadata: Mapping[str, Any], number: float) -> bool:
         return False
     if math.isinf(real) and real > 0 and metadata["or_infinite"]:
         return True
-    if not math.isfinite(real) or (metadata["whole"] and real != round(real)):
+    if not math.isfinite(real) or (metadata["whole"] and (real != round(real) or _is_large(real))):
         return False
     return not (
         (metadata["at_least"] is not None and real < metadata["at_least"])

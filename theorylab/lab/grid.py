@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import ConfigError, Setting, check_values, scalar_fields, static_fields
+from theorylab.contract.fields import shown
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -64,10 +65,11 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     ConfigError
         For an unknown field, an empty or repeated list of values, or any cell that the setting rejects.
     """
-    if not isinstance(config, setting.config):
-        raise ConfigError(f"{setting.name} needs a {setting.config.__qualname__}, not {type(config).__qualname__}")
+    expected: Any = setting.config
+    if not isinstance(config, expected):
+        raise ConfigError(f"{setting.name} needs a {expected.__qualname__}, not {type(config).__qualname__}")
     if not isinstance(grid, Mapping | None):
-        raise ConfigError(f"grid = {grid!r} is not allowed: must be a dictionary of fields and lists of values")
+        raise ConfigError(f"grid = {shown(grid)} is not allowed: must be a dictionary of fields and lists of values")
     values_of = {name: check_values(config, name, values) for name, values in (grid or {}).items()}
     # A swept field's value in the base configuration is never used: it need not fit.
     first = {name: values[0] for name, values in values_of.items()}
@@ -78,9 +80,25 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
         static=tuple(name for name in values_of if name in static_fields(setting.config)),
         scalar=tuple(name for name in values_of if name in scalar_fields(setting.config)),
     )
+    for name in scalar_fields(setting.config):
+        _refuse_if_rounded(name, plan.grid.get(name, (getattr(config, name),)))
     for _, cell in plan.cells():
         setting.check_config(cell)
     return plan
+
+
+def _refuse_if_rounded(name: str, values: Sequence[float]) -> None:
+    """Refuse what the current precision rounds to infinity, to zero or to another swept value."""
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    if dtype == np.float64:
+        return
+    with np.errstate(all="ignore"):
+        rounded = np.asarray(values, float).astype(dtype)
+    for value, found in zip(values, rounded, strict=True):
+        if not np.isfinite(found) or (found == 0) != (value == 0):
+            raise ConfigError(f"{name} = {value!r} is not allowed: {dtype} holds no such number; float64 may")
+    if len(set(rounded.tolist())) < len(values):
+        raise ConfigError(f"{name} = {shown(list(values))} is not allowed: values must be distinct in {dtype}")
 
 
 def seed_keys(base_seed: Any, seeds: Any) -> jax.Array:
@@ -112,21 +130,6 @@ def nested_map(
     return mapped
 
 
-def map_first(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Map a function over the first axis of its first argument; the other arguments are the same for all.
-
-    An axis of length one is taken off: on a CPU, XLA's programs can be several times slower with it.
-    """
-
-    def mapped(runs: Any, *others: Any) -> Any:
-        if jax.tree.leaves(runs)[0].shape[0] > 1:
-            return jax.vmap(function, in_axes=(0, *(None for _ in others)))(runs, *others)
-        result = function(jax.tree.map(lambda leaf: leaf[0], runs), *others)
-        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), result)
-
-    return mapped
-
-
 def scalar_leaves(config: Any) -> Any:
     """Return the configuration with its scalar fields as strongly typed arrays of the default float dtype.
 
@@ -141,17 +144,3 @@ def scalar_leaves(config: Any) -> Any:
 def scalar_values(plan: Plan) -> tuple[np.ndarray, ...]:
     """Values of the swept scalars, one float64 array per field of ``plan.scalar``."""
     return tuple(np.asarray(plan.grid[name], dtype=float) for name in plan.scalar)
-
-
-def block_index(plan: Plan, chosen: dict[str, int], block: tuple[slice, ...]) -> dict[str, slice]:
-    """Where a block over (seed, *scalars) of one combination of static fields lies, by dimension."""
-    index = {name: slice(i, i + 1) for name, i in chosen.items()}
-    return index | dict(zip(("seed", *plan.scalar), block, strict=True))
-
-
-def ordered(plan: Plan, value: np.ndarray) -> np.ndarray:
-    """Bring a program's output (seed, *scalars, *inner) into the order (*grid, seed, *inner)."""
-    lead = 1 + len(plan.scalar)
-    scalars = [1 + plan.scalar.index(name) for name in plan.dims if name in plan.scalar]
-    value = np.transpose(value, (*scalars, 0, *range(lead, value.ndim)))
-    return np.expand_dims(value, [i for i, name in enumerate(plan.dims) if name in plan.static])

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theorylab.contract import Setting, Theory
-from theorylab.lab.grid import Grid, Plan, block_index, make_plan, ordered, seed_keys
-from theorylab.lab.program import Program
+from theorylab.lab.grid import Grid, Plan, make_plan, seed_keys
+from theorylab.lab.job import check_base_seed, check_seeds
+from theorylab.lab.layout import block_index, join_coords, ordered
+from theorylab.lab.program import DEFAULT_MEMORY_BUDGET, Program
 
 if TYPE_CHECKING:
     import xarray
 
-DEFAULT_MEMORY_BUDGET = 4 * 2**30
+Reasons = dict[tuple[int, ...], str | None]
 Blocks = Iterator[tuple[dict[str, slice], dict[str, np.ndarray]]]
 
 
@@ -53,19 +55,27 @@ def predict(
     if observables is not None:
         names = {setting.observable(name).name for name in observables}
         wanted = tuple(name for name in wanted if name in names)
-    numbers = np.arange(seeds) if isinstance(seeds, (int, np.integer)) else np.asarray(seeds)
-    return predictions(setting, plan, numbers, base_seed, theory, wanted)
+    return predictions(setting, plan, check_seeds(seeds), check_base_seed(base_seed), theory, wanted)
 
 
-def reasons(plan: Plan, theory: Theory) -> dict[tuple[int, ...], str | None]:
+def reasons(plan: Plan, theory: Theory) -> Reasons:
     """Ask a theory at every cell: ``{index: None where it holds, else the sentence that says why not}``."""
     return {index: theory.holds(cell) for index, cell in plan.cells()}
 
 
 def predictions(
-    setting: Setting, plan: Plan, seeds: np.ndarray, base_seed: int, theory: Theory, observables: Sequence[str]
+    setting: Setting,
+    plan: Plan,
+    seeds: np.ndarray,
+    base_seed: int,
+    theory: Theory,
+    observables: Sequence[str],
+    why: Reasons | None = None,
 ) -> xarray.Dataset:
-    """Evaluate a theory's predictions of some observables for given seed numbers; see :func:`predict`."""
+    """Evaluate a theory's predictions of some observables for given seed numbers; see :func:`predict`.
+
+    ``why`` are the theory's :func:`reasons`, if they are known already.
+    """
     import xarray
 
     seeds = seeds[:1] if theory.kind == "ensemble" else seeds
@@ -75,24 +85,25 @@ def predictions(
     arrays: dict[str, np.ndarray] = {}
     restricted = dataclasses.replace(theory, predict=_only(theory.predict, set(observables)))
     evaluate = _compiled if theory.traceable else _on_host
-    why = reasons(plan, theory)
+    why = reasons(plan, theory) if why is None else why
+    applies = np.array([reason is None for reason in why.values()]).reshape(plan.shape)
     for chosen, cell in plan.static_cells() if observables else ():
-        at = tuple(chosen.get(name, slice(None)) for name in plan.dims)
-        holds = np.array([reason is None for reason in why.values()]).reshape(plan.shape)[at]
+        holds = applies[tuple(chosen.get(name, slice(None)) for name in plan.dims)]
         if not holds.any():
             continue
-        inner = setting.coords(cell)
-        coords |= {name: np.asarray(values) for name, values in inner.items()}
+        inner = {name: np.asarray(values) for name, values in setting.coords(cell).items()}
+        known: set[str] = set()
         for index, values in evaluate(restricted, plan, cell, chosen, seeds, base_seed, holds):
             for name, value in values.items():
+                dims = setting.observable(name).dims
+                if name not in known:
+                    known.add(name)
+                    join_coords(plan, coords, {dim: inner[dim] for dim in dims}, name)
                 if name not in arrays:
-                    lengths = tuple(len(inner[d]) for d in setting.observable(name).dims)
-                    arrays[name] = np.full((*plan.shape, len(seeds), *lengths), np.nan)
-                arrays[name][tuple(index[d] for d in lead)] = value
-    for index, reason in why.items():
-        if reason is not None:
-            for array in arrays.values():
-                array[index] = np.nan
+                    arrays[name] = np.full((*plan.shape, len(seeds), *(len(inner[dim]) for dim in dims)), np.nan)
+                arrays[name][tuple(index[dim] for dim in lead)] = value
+    for array in arrays.values():
+        array[~applies] = np.nan
     dataset = xarray.Dataset(
         {name: ((*lead, *setting.observable(name).dims), array) for name, array in arrays.items()},
         coords=coords,

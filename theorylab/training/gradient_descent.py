@@ -9,7 +9,7 @@ import jax
 from jaxtyping import Array, Int
 
 from theorylab.numerics import random
-from theorylab.training.iterate import Dynamics, iterate
+from theorylab.training.iterate import iterate
 
 Params = Any
 Loss = Callable[..., Any]
@@ -43,51 +43,6 @@ class Trajectory(NamedTuple):
     steps: Int[Array, " steps"]
     observables: dict[str, Any]
     first_bad_step: Int[Array, ""]
-
-
-def descent_dynamics(
-    loss: Loss,
-    params: Params,
-    optimizer: Any,
-    *,
-    record: Callable[[Params], dict[str, Any]] | None = None,
-    key: jax.Array | None = None,
-    sample_batch: Callable[[jax.Array], Any] | None = None,
-) -> Dynamics:
-    """Gradient descent as a :class:`~theorylab.training.iterate.Dynamics`, for :func:`train_in_chunks`.
-
-    Arguments as in :func:`gradient_descent`; the state is a :class:`DescentState`.
-
-    Raises
-    ------
-    ValueError
-        If only one of ``key`` and ``sample_batch`` is given.
-    """
-    import optax
-
-    if (key is None) != (sample_batch is None):
-        raise ValueError("fresh batches need both key and sample_batch; full-batch training takes neither")
-    optimizer = optax.with_extra_args_support(optimizer)
-
-    def step(state: DescentState, t: Any) -> DescentState:
-        objective = loss
-        if sample_batch is not None and key is not None:
-            # Folding in the step, not splitting along the way: a step's batch does not depend on chunking.
-            batch = sample_batch(random.fold_in(key, t))
-            objective = lambda params: loss(params, batch)  # noqa: E731
-        value, gradient = jax.value_and_grad(objective)(state.params)
-        updates, opt_state = optimizer.update(
-            gradient, state.opt_state, state.params, value=value, grad=gradient, value_fn=objective
-        )
-        return DescentState(optax.apply_updates(state.params, updates), opt_state)
-
-    return Dynamics(
-        step=step,
-        state=DescentState(params, optimizer.init(params)),
-        record=None if record is None else lambda state: record(state.params),
-        # Optimisers keep infinities on purpose ("best loss so far"), so their state says nothing.
-        watch=lambda state: state.params,
-    )
 
 
 def gradient_descent(
@@ -141,14 +96,32 @@ def gradient_descent(
     >>> print(jax.vmap(final)(jax.numpy.array([0.0, 0.5])))
     [1.   0.25]
     """
-    dynamics = descent_dynamics(loss, params, optimizer, record=record, key=key, sample_batch=sample_batch)
+    import optax
+
+    if (key is None) != (sample_batch is None):
+        raise ValueError("fresh batches need both key and sample_batch; full-batch training takes neither")
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def step(state: DescentState, t: Any) -> DescentState:
+        objective = loss
+        if sample_batch is not None and key is not None:
+            # Folding in the step, not splitting along the way: a step's batch does not depend on the steps before.
+            batch = sample_batch(random.fold_in(key, t))
+            objective = lambda params: loss(params, batch)  # noqa: E731
+        value, gradient = jax.value_and_grad(objective)(state.params)
+        updates, opt_state = optimizer.update(
+            gradient, state.opt_state, state.params, value=value, grad=gradient, value_fn=objective
+        )
+        return DescentState(optax.apply_updates(state.params, updates), opt_state)
+
     orbit = iterate(
-        dynamics.step,
-        dynamics.state,
+        step,
+        DescentState(params, optimizer.init(params)),
         num_steps=num_steps,
-        record=dynamics.record,
+        record=None if record is None else lambda state: record(state.params),
         record_at=record_at,
-        watch=dynamics.watch,
+        # Optimisers keep infinities on purpose ("best loss so far"), so their state says nothing.
+        watch=lambda state: state.params,
         allow_nan=allow_nan,
     )
     return Trajectory(orbit.state.params, orbit.state.opt_state, orbit.steps, orbit.observables, orbit.first_bad_step)

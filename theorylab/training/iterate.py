@@ -16,27 +16,6 @@ Record = Callable[[State], dict[str, Any]]
 StepFunction = Callable[[State, Any], State]
 
 
-class Dynamics(NamedTuple):
-    """A discrete-time dynamical system, state_{t+1} = step(state_t, t), and what to measure of it.
-
-    Attributes
-    ----------
-    step
-        ``(state, t) -> state``, the same structure, shapes and dtypes; ``t`` counts from 0 (int32).
-    state
-        The state before the first step: any PyTree of arrays.
-    record
-        ``state -> {name: array}``, evaluated at the recorded steps only.
-    watch
-        ``state -> `` the part of it whose non-finite values mean divergence; all of it unless given.
-    """
-
-    step: StepFunction
-    state: State
-    record: Record | None = None
-    watch: Callable[[State], Any] | None = None
-
-
 class Orbit(NamedTuple):
     """The outcome of :func:`iterate`.
 
@@ -59,12 +38,8 @@ class Orbit(NamedTuple):
     first_bad_step: Int[Array, ""]
 
 
-class Progress(NamedTuple):
-    """How far an iteration has come: all that is needed to go on from there.
-
-    ``step`` updates were made and the first ``num_recorded`` scheduled steps recorded; later rows of
-    ``observables`` hold NaN (zero where the dtype has no NaN).
-    """
+class _Progress(NamedTuple):
+    """How far an iteration has come: ``step`` updates made, the first ``num_recorded`` scheduled steps recorded."""
 
     state: State
     step: Int[Array, ""]
@@ -135,68 +110,6 @@ def _has_nan(leaf: Any) -> bool:
     return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 
-def start(dynamics: Dynamics, num_records: int) -> Progress:
-    """Progress of a run before its first step and its first record."""
-    shapes = jax.eval_shape(dynamics.record, dynamics.state) if dynamics.record else {}
-    rows = jax.tree.map(
-        lambda leaf: jnp.full((num_records, *leaf.shape), jnp.nan if _has_nan(leaf) else 0, leaf.dtype),
-        shapes,
-    )
-    return Progress(
-        state=jax.tree.map(jnp.asarray, dynamics.state),
-        step=jnp.int32(0),
-        num_recorded=jnp.int32(0),
-        observables=rows,
-        first_bad_step=jnp.int32(-1),
-    )
-
-
-def advance(
-    dynamics: Dynamics,
-    progress: Progress,
-    stop: Any,
-    record_at: Sequence[int],
-    allow_nan: Sequence[str] = (),
-) -> Progress:
-    """Go on from ``progress`` (``dynamics.state`` is not used) until ``stop`` steps are done.
-
-    One loop over the recorded steps, around one loop over the steps between two of them. Both have dynamic
-    bounds: so the step is compiled once however the records are spaced, ``stop`` may be traced (one program
-    for all chunks of a run), and nothing is paid for recording at a step that is not recorded. The bounds
-    do not depend on ``progress.state``, so ``vmap`` leaves the loops' conditions scalar as long as it does
-    not map over ``step``, ``num_recorded`` or ``stop``.
-    """
-    never = jnp.iinfo(jnp.int32).max
-    schedule = jnp.array([*record_at, never], dtype=jnp.int32)
-    stop = jnp.asarray(stop, dtype=jnp.int32)
-    record = dynamics.record or (lambda state: {})
-    watch = dynamics.watch or (lambda state: state)
-
-    def unfinished(progress: Progress) -> Bool[Array, ""]:
-        return (progress.step < stop) | (schedule[progress.num_recorded] <= stop)
-
-    def measure(state: State, step: Any, row: Any, rows: Any, first_bad_step: Any) -> tuple[Any, Any]:
-        values = record(state)
-        rows = jax.tree.map(lambda rows, value: rows.at[row].set(value), rows, values)
-        healthy = all_finite((watch(state), {k: v for k, v in values.items() if k not in allow_nan}))
-        return rows, jnp.where((first_bad_step < 0) & ~healthy, step, first_bad_step)
-
-    def segment(progress: Progress) -> Progress:
-        due = schedule[progress.num_recorded]
-        step = jnp.minimum(due, stop)
-        state = jax.lax.fori_loop(progress.step, step, lambda t, state: dynamics.step(state, t), progress.state)
-        observables, first_bad_step = jax.lax.cond(
-            due <= stop,
-            measure,
-            lambda state, step, row, rows, first_bad_step: (rows, first_bad_step),
-            *(state, step, progress.num_recorded, progress.observables, progress.first_bad_step),
-        )
-        num_recorded = progress.num_recorded + (due <= stop).astype(jnp.int32)
-        return Progress(state, step, num_recorded, observables, first_bad_step)
-
-    return jax.lax.while_loop(unfinished, segment, progress)
-
-
 def iterate(
     step_fn: StepFunction,
     state: State,
@@ -214,8 +127,14 @@ def iterate(
 
     Parameters
     ----------
-    step_fn, state, record, watch
-        See :class:`Dynamics`.
+    step_fn
+        ``(state, t) -> state``, the same structure, shapes and dtypes; ``t`` counts from 0 (int32).
+    state
+        The state before the first step: any PyTree of arrays.
+    record
+        ``state -> {name: array}``, evaluated at the recorded steps only.
+    watch
+        ``state -> `` the part of it whose non-finite values mean divergence; all of it unless given.
     num_steps, record_at
         Static. Recorded steps lie in [0, num_steps], strictly increasing; :func:`log_spaced_steps` unless
         given. Step t means "after t updates".
@@ -228,18 +147,62 @@ def iterate(
         See :func:`check_schedule`.
     """
     num_steps, record_at = check_schedule(num_steps, record_at)
-    dynamics = Dynamics(step_fn, state, record, watch)
-    progress = advance(dynamics, start(dynamics, len(record_at)), num_steps, record_at, allow_nan)
-    return finish(progress, record_at, watch)
-
-
-def finish(progress: Progress, record_at: Sequence[int], watch: Callable[[State], Any] | None = None) -> Orbit:
-    """Turn a run's progress into its outcome, checking its last state."""
-    watched = watch(progress.state) if watch else progress.state
-    bad_at_end = (progress.first_bad_step < 0) & ~all_finite(watched)
+    record = record or (lambda state: {})
+    watch = watch or (lambda state: state)
+    progress = _run(step_fn, state, num_steps, record, record_at, watch, allow_nan)
+    bad_at_end = (progress.first_bad_step < 0) & ~all_finite(watch(progress.state))
     return Orbit(
         state=progress.state,
         steps=jnp.array(record_at, dtype=jnp.int32),
         observables=progress.observables,
         first_bad_step=jnp.where(bad_at_end, progress.step, progress.first_bad_step),
     )
+
+
+def _run(
+    step_fn: StepFunction,
+    state: State,
+    num_steps: int,
+    record: Record,
+    record_at: Sequence[int],
+    watch: Callable[[State], Any],
+    allow_nan: Sequence[str],
+) -> _Progress:
+    """One loop over the recorded steps, around one loop over the steps between two of them.
+
+    Both have dynamic bounds: so the step is compiled once however the records are spaced, and nothing is paid for
+    recording at a step that is not recorded. The bounds do not depend on the state, so that ``vmap`` leaves the loops'
+    conditions scalar.
+    """
+    never = jnp.iinfo(jnp.int32).max
+    schedule = jnp.array([*record_at, never], dtype=jnp.int32)
+    stop = jnp.asarray(num_steps, dtype=jnp.int32)
+
+    def unfinished(progress: _Progress) -> Bool[Array, ""]:
+        return (progress.step < stop) | (schedule[progress.num_recorded] <= stop)
+
+    def measure(state: State, step: Any, row: Any, rows: Any, first_bad_step: Any) -> tuple[Any, Any]:
+        values = record(state)
+        rows = jax.tree.map(lambda rows, value: rows.at[row].set(value), rows, values)
+        healthy = all_finite((watch(state), {k: v for k, v in values.items() if k not in allow_nan}))
+        return rows, jnp.where((first_bad_step < 0) & ~healthy, step, first_bad_step)
+
+    def segment(progress: _Progress) -> _Progress:
+        due = schedule[progress.num_recorded]
+        step = jnp.minimum(due, stop)
+        state = jax.lax.fori_loop(progress.step, step, lambda t, state: step_fn(state, t), progress.state)
+        observables, first_bad_step = jax.lax.cond(
+            due <= stop,
+            measure,
+            lambda state, step, row, rows, first_bad_step: (rows, first_bad_step),
+            *(state, step, progress.num_recorded, progress.observables, progress.first_bad_step),
+        )
+        num_recorded = progress.num_recorded + (due <= stop).astype(jnp.int32)
+        return _Progress(state, step, num_recorded, observables, first_bad_step)
+
+    rows = jax.tree.map(
+        lambda leaf: jnp.full((len(record_at), *leaf.shape), jnp.nan if _has_nan(leaf) else 0, leaf.dtype),
+        jax.eval_shape(record, state),
+    )
+    start = _Progress(jax.tree.map(jnp.asarray, state), jnp.int32(0), jnp.int32(0), rows, jnp.int32(-1))
+    return jax.lax.while_loop(unfinished, segment, start)

@@ -159,9 +159,7 @@ def _sweep_panel(panel: _Panel) -> None:
             predicted = _predicted(panel, theory, config, grid)
             if predicted is not None:
                 line = _line(panel, theory)
-                applies = [theory.holds(dataclasses.replace(config, **{along: v})) is None for v in values]
-                y = np.where(applies, predicted.isel(last), np.nan)
-                axes.plot(_axis(np.asarray(values, float)), y, linestyle=line, color=color)
+                axes.plot(_axis(np.asarray(values, float)), predicted.isel(last), linestyle=line, color=color)
     positive = x[np.isfinite(x) & (x > 0)]
     if len(positive) > 1 and positive.max() / positive.min() > 5:
         axes.set_xscale("log")
@@ -184,11 +182,6 @@ def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any])
     from theorylab.lab.predict import predict
 
     name = panel.observable.name
-    cells = [dataclasses.replace(config, **{field: value}) for field, values in grid.items() for value in values] or [
-        config
-    ]
-    if all(theory.holds(cell) is not None for cell in cells):
-        return None
     prediction = predict(
         panel.setting, config, grid, seeds=panel.data.sizes["seed"], base_seed=panel.base_seed, theory=theory,
         observables=(name,),

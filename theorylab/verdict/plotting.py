@@ -16,6 +16,7 @@ import numpy as np
 
 from theorylab.catalogue import Preset
 from theorylab.contract import ConfigError
+from theorylab.numerics.statistics import standard_error
 
 if TYPE_CHECKING:
     import xarray
@@ -71,10 +72,8 @@ def points(
 ) -> None:
     """Draw simulation: the mean over ``seed`` with one standard error; diverged seeds are left out."""
     finite = values.where(np.isfinite(values))
-    count = finite.notnull().sum("seed")
-    error = finite.std("seed", ddof=1) / np.sqrt(count)
     look = {"fmt": "o", "linewidth": 1, "color": color, "label": label}
-    axes.errorbar(x, finite.mean("seed"), yerr=error, **{**look, **options})
+    axes.errorbar(x, finite.mean("seed"), yerr=standard_error(values, "seed", of_finite=True), **{**look, **options})
 
 
 def check_format(path: str | os.PathLike[str]) -> str:

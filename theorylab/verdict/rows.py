@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -71,3 +73,20 @@ class Row:
     def failed(self) -> bool:
         """Whether this row makes a check fail."""
         return self.status.failed
+
+
+def judged_nothing(rows: Iterable[Row]) -> str | None:
+    """Say so where not one row of a comparison was judged, and why not; ``None`` where some were.
+
+    A check that judged nothing has neither passed nor failed.
+    """
+    reasons: Counter[str] = Counter()
+    for row in rows:
+        if row.status.judged:
+            return None
+        reasons[row.verdict.reason] += 1
+    if not reasons:
+        return "nothing was judged: no theory predicts an observable of these results"
+    (reason, count), total = reasons.most_common(1)[0], reasons.total()
+    who = f"{count} of {total} comparisons say" if count < total else f"all {total} comparisons say"
+    return f"nothing was judged: {who if total > 1 else 'the only comparison says'}: {reason}"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import warnings
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +9,21 @@ import numpy as np
 import pytest
 
 from theorylab.contract import ConfigError
+from theorylab.settings.factorisation.factors import fit_slope
 from theorylab.settings.factorisation.matrix_sensing import SETTING, Config
-from theorylab.settings.factorisation.matrix_sensing.config import ASYMMETRIC, SUBGM, TINY, TINY_ASYMMETRIC
-from theorylab.settings.factorisation.matrix_sensing.data import Instance, normal_map, sample, sign_map, svec, unsvec
-from theorylab.settings.factorisation.matrix_sensing.model import fit_slope, limit_rates, rebalance
+from theorylab.settings.factorisation.matrix_sensing.data import Instance, sample
+from theorylab.settings.factorisation.matrix_sensing.model import (
+    limit_rates,
+    rebalance,
+    symmetric_limit_rates,
+    symmetric_tangent_rate,
+)
 from theorylab.settings.factorisation.matrix_sensing.planning import plan_horizon, predict_rate, predict_tail
+from theorylab.settings.factorisation.matrix_sensing.presets import ASYMMETRIC, TINY, TINY_ASYMMETRIC
+from theorylab.settings.factorisation.matrix_sensing.ranks import sweep_ranks
 from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric
-from theorylab.settings.factorisation.matrix_sensing.theory.subgradient import budget_constant, diagnose_schedule
-from theorylab.settings.factorisation.matrix_sensing.train import descent_step, simulate, subgradient_step, sweep_ranks
+from theorylab.settings.factorisation.matrix_sensing.train import descent_step, simulate
+from theorylab.settings.factorisation.operators import normal_map, svec, unsvec
 
 RNG = np.random.default_rng(0)
 
@@ -42,8 +48,6 @@ def test_normal_map_is_the_sum_over_measurements_either_way():
     for gram in (True, False):
         h = unsvec(normal_map(jnp.asarray(rows), gram=gram)(svec(jnp.asarray(error))), n)
         np.testing.assert_allclose(h, by_hand, rtol=1e-11, atol=1e-12)
-    signs = np.einsum("mij,m->ij", matrices, np.sign(np.einsum("mij,ij->m", matrices, error))) / m
-    np.testing.assert_allclose(unsvec(sign_map(jnp.asarray(rows), svec(jnp.asarray(error))), n), signs, rtol=1e-11)
 
 
 @pytest.mark.parametrize("prefactor", [0.25, 0.5])
@@ -72,37 +76,29 @@ def test_step_is_gradient_descent_on_the_stated_loss(model, prefactor):
         return prefactor * jnp.sum(jnp.einsum("mij,ij->m", matrices, error) ** 2) / m
 
     by_f, by_g = jax.jit(jax.grad(loss, argnums=(0, 1)))(f, g)
-    instance = Instance(
-        spectrum, f, None if model == "symmetric" else g, jnp.asarray(rows),
-        jnp.zeros(m) if model == "symmetric" else None,
-    )  # fmt: skip
+    instance = Instance(spectrum, f, None if model == "symmetric" else g, jnp.asarray(rows))
     new_f, new_g = jax.jit(lambda i: descent_step(i, config)((i.left, i.right), 0))(instance)
     np.testing.assert_allclose(new_f, f - 0.01 * by_f, rtol=1e-11, atol=1e-13)
     if model == "asymmetric":
         np.testing.assert_allclose(new_g, g - 0.01 * by_g, rtol=1e-11, atol=1e-13)
 
 
-def test_population_step_and_subgradient_step_by_hand():
+def test_population_step_by_hand():
     n, k, eta = 6, 3, 0.05
     x, _ = factors(n, n, k)
     m = np.diag([1.0, 0.6, 0, 0, 0, 0])
     config = dataclasses.replace(TINY, dim=n, model_rank=k, learning_rate=eta)
-    instance = Instance(jnp.array([1.0, 0.6]), jnp.asarray(x), None, None, None)
+    instance = Instance(jnp.array([1.0, 0.6]), jnp.asarray(x), None, None)
     step = jax.jit(lambda i: descent_step(i, config)((i.left, None), 0)[0])(instance)
     np.testing.assert_allclose(step, x - eta * (x @ x.T - m) @ x, rtol=1e-12)
-    config = dataclasses.replace(config, trainer="subgm", step_decay=0.5)
-    step = jax.jit(lambda i: subgradient_step(i, config)((i.left, None), jnp.int32(3))[0])(instance)
-    error = x @ x.T - m
-    rate = eta * 0.5**3 * math.sqrt(2 / math.pi) / np.linalg.norm(error)
-    np.testing.assert_allclose(step, x - rate * error @ x, rtol=1e-12)
 
 
 def test_imbalance_changes_by_the_exact_identity_and_not_under_sequential_updates():
-    f, g = factors(8, 8, 4)
+    f, g = (jnp.asarray(part) for part in factors(8, 8, 4))
     m = np.zeros((8, 8))
     m[[0, 1], [0, 1]] = 1.0, 0.6
     config = dataclasses.replace(TINY_ASYMMETRIC, dim=8)
-    step = jax.jit(lambda f, g: descent_step(Instance(jnp.array([1.0, 0.6]), f, g, None, None), config)((f, g), 0))
+    step = jax.jit(lambda f, g: descent_step(Instance(jnp.array([1.0, 0.6]), f, g, None), config)((f, g), 0))
     new_f, new_g = (np.asarray(part) for part in step(f, g))
     error, rate = f @ g.T - m, 0.1
 
@@ -136,6 +132,31 @@ def test_limit_rates_pick_the_smallest_positive_by_rank():
     np.testing.assert_allclose(rates.slowest, 7e-5, rtol=1e-6)
     np.testing.assert_allclose(rates.separation, 0.75**2 / 7e-5, rtol=1e-6)
     assert rates.left_rank == 3
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_rates_of_the_symmetric_model_at_exact_rank_are_those_of_its_linearised_step(measured):
+    """Eigenvalues of the error's own map by automatic differentiation, on the tangent space of rank-two matrices."""
+    n, m, rate = 5, 40, 1e-3
+    root = RNG.standard_normal((n, 2))
+    x = jnp.asarray(root * np.array([1.0, 0.7]) / np.linalg.norm(root, axis=0))
+    rows = jnp.asarray(RNG.standard_normal((m, n * (n + 1) // 2)))
+
+    def update(x, error):
+        gradient = unsvec(rows.T @ (rows @ svec(error)) / m, n) if measured else error
+        return x - rate * gradient @ x
+
+    def error_after(change):  # to first order in the change of the factor
+        moved = change.reshape(n, 2)
+        error = moved @ x.T + x @ moved.T
+        slope = jax.jvp(lambda e: update(x, e), (jnp.zeros((n, n)),), (error,))[1] + moved
+        return (slope - moved).ravel() / -rate
+
+    change = np.asarray(jax.jacobian(error_after)(jnp.zeros(2 * n)))
+    values = np.sort(np.linalg.eigvals(change).real)[::-1]
+    slowest = values[2 * n - 2]  # one direction is gauge
+    found = symmetric_tangent_rate(rows, x) if measured else symmetric_limit_rates(x).slowest
+    np.testing.assert_allclose(found, slowest, rtol=1e-9)
 
 
 def test_fitted_slope_and_where_there_is_none():
@@ -185,16 +206,6 @@ def test_rates_tails_and_horizons_before_a_run():
     t = 1e6
     assert predict_tail(f, [1.0, 0.8, 0.6], t, 0.1) * 2 * 0.1 * t == pytest.approx(math.sqrt(2), rel=0.02)
     assert abs(plan_horizon(dataclasses.replace(ASYMMETRIC, trainer="modified")) - 30 / (0.1 * 0.6)) <= 1
-    assert plan_horizon(SUBGM) == math.ceil(math.log(1e-9) / math.log(0.98))
-
-
-def test_schedules_are_diagnosed():
-    assert budget_constant([1.0, 0.8, 0.6]) == pytest.approx(1.91421, abs=1e-5)
-    report = diagnose_schedule(0.66292, 0.98, 1e-6, [1.0, 0.8, 0.6])
-    assert report.fraction == pytest.approx(1.0, abs=1e-3)
-    half = diagnose_schedule(0.33146, 0.98, 1e-6, [1.0, 0.8, 0.6])
-    assert half.smallest_step == pytest.approx(0.66292, rel=1e-3)
-    assert half.slowest_decay == pytest.approx(0.99, abs=1e-4)
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
@@ -207,10 +218,7 @@ def test_schedules_are_diagnosed():
         ({"learning_rate": 1.05}, "stable below 1 "),
         ({"learning_rate": 0.6, "loss_prefactor": 0.5}, "stable below 0.5 "),
         ({"trainer": "modified"}, "rebalances F and G"),
-        ({"trainer": "subgm", "step_schedule": "l1", "outlier_prob": 0.1}, "step_schedule = 'l1' is not allowed"),
-        ({"outlier_prob": 0.1}, "no measurements to corrupt"),
         ({"smallest_value": 2.0}, "smallest_value = 2"),
-        ({"scale_pair": True}, "scale_pair = True"),
     ],
 )
 def test_bad_configurations_are_named(changes, message):
@@ -228,12 +236,7 @@ def test_stability_bound_of_the_modified_step():
 
 
 def test_what_cannot_work_is_warned_of():
-    with pytest.warns(UserWarning, match="the predicted minimum is"):
-        SETTING.validate(dataclasses.replace(SUBGM, learning_rate=0.3))
     with pytest.warns(UserWarning, match="degrees of freedom"):
         SETTING.validate(dataclasses.replace(TINY, operator="gaussian", num_measurements=30))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        SETTING.validate(SUBGM)
     with jax.enable_x64(False), pytest.warns(UserWarning, match="float64"):
         jax.eval_shape(simulate, jax.random.key(0), TINY)

@@ -11,7 +11,13 @@ import scipy.special
 
 from theorylab.settings.kernels.random_features import feature_maps, kernel_spectra
 from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.data import TARGET_AXES, random_polynomial, sample
+from theorylab.settings.kernels.random_features.data import (
+    TARGET_AXES,
+    TEST_POINTS,
+    instance,
+    random_polynomials,
+    sample,
+)
 
 KEY = jax.random.key(0)
 MODELS = {
@@ -109,24 +115,46 @@ def test_random_polynomial_has_exact_power_in_each_degree():
     """On the whole cube {-1, 1}^8 the projection on each degree is a finite sum."""
     config = MODELS["erf_hypercube"]
     cube = jnp.array(np.array(np.meshgrid(*[[-1.0, 1.0]] * 8)).reshape(8, -1).T)
-    target = np.asarray(random_polynomial(jax.random.key(3), cube, config))
+    parts = {degree: np.asarray(part) for degree, part in random_polynomials(jax.random.key(3), cube, config).items()}
+    target = sum(parts.values())
     zonal = feature_maps.krawtchouk(np.asarray(cube @ cube.T) / 8, 8, 8)
     for degree in range(9):
         expected = feature_maps.cube_target_power(8).get(degree, 0.0)
         projection = math.comb(8, degree) * zonal[degree] @ target / len(cube)
         assert np.mean(projection**2) == pytest.approx(expected, abs=1e-12)
+        if expected:
+            np.testing.assert_allclose(parts[degree], projection, atol=1e-12)
 
 
 def test_random_polynomial_on_the_sphere_has_its_power_and_is_not_zonal():
     config = dataclasses.replace(MODELS["relu_sphere"], input_dim=10)
     x = feature_maps.sphere_inputs(jax.random.key(1), 20_000, 10)
-    target = jax.jit(lambda k: random_polynomial(k, x, config))(jax.random.key(2))
+    target = jax.jit(lambda k: sum(random_polynomials(k, x, config).values()))(jax.random.key(2))
     assert float(jnp.mean(target**2)) == pytest.approx(1, abs=0.05)
     # Kurtosis near a Gaussian field's 3; all degrees on one axis give more than 6.
     assert float(jnp.mean(target**4) / jnp.mean(target**2) ** 2) < 4.5
     assert TARGET_AXES >= 100
 
 
-def test_real_data_have_no_closed_form_spectrum():
-    with pytest.raises(ValueError, match="digits"):
-        kernel_spectra.spectrum(Config(model="digits"))
+@pytest.mark.parametrize("model", MODELS)
+def test_a_perfect_fit_has_learned_all_of_every_mode(model):
+    problem, projections = instance(KEY, MODELS[model])
+    modes = kernel_spectra.measured_modes(MODELS[model])
+    assert projections.shape == (len(problem.test_targets), len(modes))
+    learned = np.asarray(projections.T @ problem.test_targets[:, 0])
+    # Test points of the sphere and the cube are a sample: a part of power p is known to about 1/sqrt(p · points).
+    tolerance = 4 / math.sqrt(0.1 * TEST_POINTS) if model in feature_maps.GEOMETRIES else 1e-10
+    np.testing.assert_allclose(learned, 1, atol=tolerance)
+    assert np.all(abs(np.asarray(projections.T @ (0.5 * problem.test_targets[:, 0])) - 1) > tolerance)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_levels_of_measured_modes_are_those_of_the_spectrum(model):
+    """The target has power at each measured level, and on all of a zonal model's."""
+    config = MODELS[model]
+    power = np.asarray(kernel_spectra.spectrum(config).target_power)
+    levels = kernel_spectra.measured_levels(config)
+    assert np.all(power[levels] > 0)
+    if model in feature_maps.GEOMETRIES:
+        np.testing.assert_allclose(power[levels].sum(), power.sum())
+    assert kernel_spectra.measured_modes(dataclasses.replace(MODELS["gaussian"], num_modes=10)) == (1, 2, 5, 10)

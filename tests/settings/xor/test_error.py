@@ -5,13 +5,11 @@ import numpy as np
 import pytest
 
 from theorylab.settings.two_layer.xor import at_ratio
-from theorylab.settings.two_layer.xor.data import sample
-from theorylab.settings.two_layer.xor.predictions import final_network
+from theorylab.settings.two_layer.xor.adapter import draw, final_network
 from theorylab.settings.two_layer.xor.theory import network_error
 
 SIZES = {"num_train": 60, "input_dim": 12_000, "width": 60, "num_steps": 15, "num_test": 4, "label_noise": 0.0}
 TRUTH = np.array([1.0, 1.0, -1.0, -1.0])
-draw = jax.jit(sample)
 estimate = jax.jit(network_error.sample_error, static_argnames=("draws",))
 closed_forms = jax.jit(
     lambda net: (network_error.moments(net), network_error.gaussian_error(net), network_error.lipschitz_bound(net))

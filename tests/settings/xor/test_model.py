@@ -237,7 +237,9 @@ def test_assumptions_are_reported_with_numbers():
 def test_memorisation_moments_are_those_of_independent_neurons():
     config = at_ratio(0.02, width=100)
     unit = np.sqrt(100) / 4
-    mean, variance = (np.asarray(a) for a in jax.jit(lambda: memorisation.margin_moments((0, 10, 50, 150), config))())
+    scales = {"step_init_ratio": numbers.step_init_ratio(config), "width": config.width}
+    moments = jax.jit(lambda: memorisation.margin_moments((0, 10, 50, 150), **scales))()
+    mean, variance = (np.asarray(a) for a in moments)
     start = np.sort(stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)) / 0.02
     for i, t in enumerate((0, 10, 50, 150)):
         up, down = np.where(start > 0, start + t, 0), np.maximum(start - t, 0)
@@ -249,13 +251,15 @@ def test_memorisation_moments_are_those_of_independent_neurons():
 
 
 def test_rates_and_first_alignments_in_numbers():
-    assert late.growth_rates(at_ratio(10.0, cluster_coupling=0.5, label_noise=0.1)) == pytest.approx(
-        (0.1111, 0.0112), abs=1e-4
-    )
-    assert late.growth_rates(Config(label_noise=0.0)) == pytest.approx((0.125, 0.0))
-    assert first_step.mean_alignment(Config()) == pytest.approx(3.76, abs=0.01)
-    assert first_step.mean_alignment(Config(), arcsine=False) == pytest.approx(2.82, abs=0.01)
-    mean, deviation = first_step.margin(Config(width=400))
+    assert late.growth_rates(label_noise=0.1, cluster_coupling=0.5) == pytest.approx((0.1111, 0.0112), abs=1e-4)
+    assert late.growth_rates(label_noise=0.0, cluster_coupling=6.25) == pytest.approx((0.125, 0.0))
+    paper = Config()
+    sizes = {"num_train": paper.num_train, "input_dim": paper.input_dim}
+    noise = {"label_noise": paper.label_noise}
+    assert first_step.mean_alignment(**sizes, **noise, mean_norm=paper.mean_norm) == pytest.approx(3.76, abs=0.01)
+    # Without the arcsine law, as between samples of no common mean:
+    assert first_step.mean_alignment(**sizes, **noise, mean_norm=0.0) == pytest.approx(2.82, abs=0.01)
+    mean, deviation = first_step.margin(**sizes, mean_norm=paper.mean_norm, width=400)
     assert (mean, float(deviation)) == pytest.approx((1.03125, 0.33), abs=0.01)
-    assert late.theorem_bound(Config()) > 1  # vacuous at the paper's sizes
-    assert 1 / late.limiting_error_exponent(Config(label_noise=0.0)) == pytest.approx(76, abs=0.1)
+    assert late.theorem_bound(num_train=200, snr=numbers.snr(paper)) > 1  # vacuous at the paper's sizes
+    assert 1 / late.limiting_error_exponent(0.0) == pytest.approx(76, abs=0.1)

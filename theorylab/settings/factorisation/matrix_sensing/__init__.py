@@ -1,53 +1,26 @@
 """Matrix sensing: how over-parameterisation slows gradient descent.
 
-Over-parameterised matrix sensing (Xiong, Ding and Du, arXiv 2310.01769; Ma and Fattahi, arXiv 2202.08788).
+A matrix of low rank is recovered by a product of two factors, or of one with itself, with more columns than needed
+(Xiong, Ding and Du, arXiv 2310.01769). Infinitely many measurements or Gaussian ones; gradient descent, plain or with
+one rebalancing step.
 
 ``SETTING`` is what the laboratory needs; ``Config``, ``simulate`` and the functions of ``theory`` serve notebooks.
 """
 
 from __future__ import annotations
 
-from theorylab.contract import Observable, Paper, Setting
-from theorylab.settings.factorisation.matrix_sensing.config import PRESETS, Config, check_config
+from theorylab.contract import Observable, Setting
+from theorylab.settings.factorisation.matrix_sensing.config import Config, check_config
 from theorylab.settings.factorisation.matrix_sensing.predictions import THEORIES
+from theorylab.settings.factorisation.matrix_sensing.presets import PRESETS, SWEEPS
 from theorylab.settings.factorisation.matrix_sensing.train import recorded_steps, simulate
+from theorylab.settings.factorisation.papers import XIONG_DING_DU
 
 SETTING = Setting(
-    papers=(
-        Paper(
-            title="How Over-Parameterization Slows Down Gradient Descent in Matrix Sensing: The Curses of Symmetry and "
-            "Initialization",
-            authors="N. Xiong, L. Ding and S. S. Du",
-            year=2024,
-            venue="ICLR 2024",
-            arxiv="2310.01769",
-            bibtex="""@inproceedings{xiong2024how,
-  title = {How Over-Parameterization Slows Down Gradient Descent in Matrix Sensing: The Curses of Symmetry and
-           Initialization},
-  author = {Xiong, Nuoya and Ding, Lijun and Du, Simon S.},
-  booktitle = {International Conference on Learning Representations},
-  year = {2024},
-}""",
-        ),
-        Paper(
-            title="Global Convergence of Sub-gradient Method for Robust Matrix Recovery: Small Initialization, Noisy "
-            "Measurements, and Over-parameterization",
-            authors="J. Ma and S. Fattahi",
-            year=2023,
-            venue="Journal of Machine Learning Research 24",
-            arxiv="2202.08788",
-            bibtex="""@article{ma2023global,
-  title = {Global Convergence of Sub-gradient Method for Robust Matrix Recovery: Small Initialization, Noisy
-           Measurements, and Over-parameterization},
-  author = {Ma, Jianhao and Fattahi, Salar},
-  journal = {Journal of Machine Learning Research},
-  volume = {24},
-  year = {2023},
-}""",
-        ),
-    ),
+    papers=(XIONG_DING_DU,),
     config=Config,
     presets=PRESETS,
+    sweeps=SWEEPS,
     simulate=simulate,
     theories=THEORIES,
     observables=(
@@ -57,17 +30,14 @@ SETTING = Setting(
         Observable(
             "error_slope", "slope of ln error per step; NaN if not converged", r"\dot{\ln}\|E\|", allow_nan=True
         ),
-        Observable("tail_constant", "(2 rate T |E_T|)²/(k − r) (symmetric, k > r)", r"C"),
-        Observable("imbalance", "|FᵀF − GᵀG|_F (asymmetric)", r"\|\Delta_t\|_F", dims=("step",)),
-        Observable("limit_slope", "slope that the final factors predict (population)", allow_nan=True),
-        Observable("tangent_slope", "slope that the tangent kernel at the end predicts (gaussian)", allow_nan=True),
-        Observable("switch_step", "step of the rebalancing (modified, boost)"),
-        Observable("sign_rip_scale", "φ of the sign map at the target (subgm)", r"\varphi"),
-        Observable("sign_rip_deviation", "spectral norm of what it leaves over (subgm)"),
         Observable(
-            "pair_sum", "median (|E_t| + |E_{t+1}|)/(2 s_1 η_t) (subgm, geometric)", r"\varphi_1", allow_nan=True
+            "limit_slope",
+            "slope of the slowest mode at the final factors, 0 if algebraic; NaN if two are close",
+            allow_nan=True,
         ),
-        Observable("plateau_exponent", "ln ratio of final errors at α and α/100, over ln 100 (scale_pair)"),
+        Observable("tail_constant", "(2 rate T |E_T|)² per column beyond the target's rank, or per one", r"C"),
+        Observable("imbalance", "|FᵀF − GᵀG|_F; 0 if symmetric", r"\|\Delta_t\|_F", dims=("step",)),
+        Observable("switch_step", "steps before the rebalancing, which the others follow; 0 without it"),
     ),
     coords=lambda config: {"step": recorded_steps(config)},
     check_config=check_config,

@@ -1,8 +1,7 @@
-"""The factored matrix: residuals, imbalance, the rates of its linearised dynamics, and the rebalancing step."""
+"""The factored matrix: its imbalance, the rates of its linearised dynamics, and the rebalancing step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,10 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-
-def product(left: Float[Array, "rows k"], right: Float[Array, "cols k"] | None) -> Float[Array, "rows cols"]:
-    """X Xᵀ (``right`` is None) or F Gᵀ."""
-    return left @ (left if right is None else right).T
+from theorylab.settings.factorisation.operators import unsvec
 
 
 def imbalance(left: Float[Array, "rows k"], right: Float[Array, "cols k"]) -> Float[Array, "k k"]:
@@ -22,26 +18,11 @@ def imbalance(left: Float[Array, "rows k"], right: Float[Array, "cols k"]) -> Fl
     return left.T @ left - right.T @ right
 
 
-def residual(
-    left: Float[Array, "rows k"], right: Float[Array, "cols k"] | None, spectrum: Float[Array, " rank"]
-) -> Float[Array, "rows cols"]:
-    """E = model − M for the target M = diag(spectrum, 0, …)."""
-    index = np.arange(spectrum.shape[0])
-    return product(left, right).at[index, index].add(-spectrum)
-
-
-def recovery_error(
-    left: Float[Array, "rows k"], right: Float[Array, "cols k"] | None, spectrum: Float[Array, " rank"]
-) -> Float[Array, ""]:
-    """|E|_F, not squared."""
-    return jnp.sqrt(jnp.sum(residual(left, right, spectrum) ** 2))
-
-
 # --- rates at the limit --------------------------------------------------------------------------------------
 
 
 class LimitRates(NamedTuple):
-    """Rates at which the error of a converged asymmetric model decays, per unit of time.
+    """Rates at which the error of a converged model decays, per unit of time.
 
     Attributes
     ----------
@@ -50,7 +31,7 @@ class LimitRates(NamedTuple):
     separation
         Second smallest over smallest rate: a fit of the slope is contaminated where it is near 1.
     left_rank
-        Rank f of the limit of F; that of G is k + r − f.
+        Rank f of the limit of F; that of G is k + r − f (symmetric: k).
     """
 
     slowest: Float[Array, ""]
@@ -79,6 +60,17 @@ def limit_rates(left: Float[Array, "rows k"], right: Float[Array, "cols k"], ran
     )
     kept = jnp.sort(kept)
     return LimitRates(smallest[best], kept[1] / kept[0], left_rank.astype(a.dtype))
+
+
+def symmetric_limit_rates(left: Float[Array, "rows k"]) -> LimitRates:
+    """Rates at exact rank, k = r < n, population: E' = −(E X Xᵀ + X Xᵀ E) has the rates a_i and a_i + a_j.
+
+    a is the spectrum of X Xᵀ without its zeros. With k > r the off-signal a_i vanish as 1/t: there is no rate.
+    """
+    a = jnp.linalg.eigvalsh(left.T @ left)
+    double = jnp.full((1,), 2.0, a.dtype)
+    separation = jnp.min(jnp.concatenate([a[1:] / a[0], double]))
+    return LimitRates(a[0], separation, jnp.full((), left.shape[1], a.dtype))
 
 
 def tangent_gram(
@@ -112,36 +104,15 @@ def tangent_rate(
     return jnp.linalg.eigvalsh(tangent_gram(rows, left, right))[::-1][dimension - 1]
 
 
-def fit_slope(
-    steps: Float[Array, " steps"],
-    errors: Float[Array, " steps"],
-    low: ArrayLike,
-    high: ArrayLike,
-    *,
-    drift: float = 0.05,
-) -> Float[Array, ""]:
-    """Slope of ln(error) per step where low <= error <= high.
+def symmetric_tangent_rate(rows: Float[Array, "m entries"], left: Float[Array, "n k"]) -> Float[Array, ""]:
+    """Slowest rate at exact rank and finite m: the d_T-th largest eigenvalue of Jᵀ J/2, d_T = n k − k (k − 1)/2.
 
-    NaN where the slope is not measurable: fewer than 20 recorded steps in the window, or its two halves disagree
-    by more than ``drift`` (not stationary: not converged, or several modes of nearly one rate).
+    J is the Jacobian of A(X Xᵀ): row i is 2 A_i X. The update moves the factor by half of the loss's gradient.
     """
-
-    inside = (errors >= low) & (errors <= high)
-    weight = inside.astype(errors.dtype)
-    count = jnp.sum(weight)
-    t = jnp.where(inside, steps - jnp.sum(weight * steps) / jnp.maximum(count, 1), 0.0)
-    logs = jnp.where(inside, jnp.log(jnp.where(inside, errors, 1.0)), 0.0)
-    # One product gives the sums over both halves of the window.
-    halves = jnp.stack([weight * (t < 0), weight * (t >= 0)])
-    sums = halves @ jnp.stack([weight, t, logs, t * t, t * logs], axis=1)
-    first, second, whole = map(_slope_of_sums, (sums[0], sums[1], sums[0] + sums[1]))
-    stationary = jnp.abs(first - second) <= drift * jnp.abs(first + second) / 2
-    return jnp.where((count >= 20) & stationary, whole, jnp.nan)
-
-
-def _slope_of_sums(sums: Float[Array, " 5"]) -> Array:
-    n, t, y, tt, ty = (sums[i] for i in range(5))
-    return (n * ty - t * y) / jnp.maximum(n * tt - t * t, 1e-300)
+    (n, k), m = left.shape, rows.shape[0]
+    matrices = jax.vmap(lambda row: unsvec(row, n))(rows).reshape(m * n, n) / np.sqrt(m)
+    jacobian = 2 * (matrices @ left).reshape(m, n * k)
+    return jnp.linalg.eigvalsh(jacobian.T @ jacobian / 2)[::-1][n * k - k * (k - 1) // 2 - 1]
 
 
 # --- the rebalancing step -------------------------------------------------------------------------------------
@@ -172,8 +143,3 @@ def ready_to_rebalance(
     beyond = values[rank] if left.shape[1] > rank else jnp.zeros_like(tail)
     small = error <= (jnp.minimum(1e-2, 1.2 * tail) if left.shape[1] > rank else 1e-2)
     return small & (values[rank - 1] > 10 * beyond)
-
-
-def median_where(values: Float[Array, " steps"], keep: Sequence[bool] | jax.Array) -> Float[Array, ""]:
-    """Median of the kept entries; NaN if there is none."""
-    return jnp.nanmedian(jnp.where(jnp.asarray(keep), values, jnp.nan))

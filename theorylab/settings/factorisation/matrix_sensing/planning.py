@@ -1,4 +1,4 @@
-"""What a user asks before a run: how fast, how long, and whether the step schedule can work."""
+"""What a user asks before a run: how fast, and how long."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from theorylab.numerics import random
-from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate, spectrum
+from theorylab.settings.factorisation.arrays import Numbers
+from theorylab.settings.factorisation.factors import spectrum
+from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate
 from theorylab.settings.factorisation.matrix_sensing.data import sample
-from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric, measurements, subgradient, symmetric
-from theorylab.settings.factorisation.matrix_sensing.theory.arrays import Numbers
+from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric, measurements, symmetric
 
 
 class RatePrediction(NamedTuple):
@@ -65,18 +66,11 @@ def plan_horizon(config: Config, key: jax.Array | None = None, *, seeds: int = 4
 
     Asymmetric: 30/(rate λ), with the smallest λ over a few seeds (initial levels, and the Wishart edge at finite
     m). Symmetric, k > r: 20/(2 rate ζ²) with the smallest ζ; k = r: 30/(rate s_r). Rebalanced: 30/(rate λ(β)).
-    Subgradient: ln(max(1e-9, 30 α²/(φ η_0)))/ln ρ, or 200 + 14 ln(1/α) steps scaled by 0.4/η for ``l1``.
     """
     rate, s = effective_rate(config), spectrum(config)
     rank, k = config.target_rank, config.model_rank
     escape = max(20.0, 7 + 3 * math.log(1 / config.init_scale)) / (rate * s[-1])
-    if config.trainer == "subgm":
-        if config.step_schedule == "l1":
-            return math.ceil((200 + 14 * math.log(1 / config.init_scale)) * 0.4 / config.learning_rate)
-        phi = subgradient.SIGN * (1 - config.outlier_prob)
-        floor = 30 * config.init_scale**2 / (phi * config.learning_rate)
-        return math.ceil(math.log(max(1e-9, floor)) / math.log(config.step_decay))
-    if config.trainer in ("modified", "boost"):
+    if config.trainer != "gd":
         boost = config.trainer == "boost"
         slow = asymmetric.rebalanced_rate(config.rebalance_scale, np.asarray(s), boost_only=boost)
         return math.ceil(30 / (rate * float(slow)))

@@ -1,55 +1,41 @@
 """Random-feature ridge regression: more is better.
 
-Simon, Karkada, Ghosh and Belkin, arXiv 2311.14646.
+Simon, Karkada, Ghosh and Belkin, arXiv 2311.14646: Gaussian features of a power law, real random features with known
+spectra (ReLU on the sphere, erf on the hypercube), and Fourier features, on which the theory fails.
 
-``SETTING`` is what the laboratory needs; ``Config``, ``simulate`` and the functions of ``theory`` serve notebooks.
+``SETTING`` is what the laboratory needs; ``Config`` and ``simulate`` serve notebooks.
 """
 
 from __future__ import annotations
 
-from theorylab.contract import Observable, Paper, Setting
-from theorylab.settings.kernels.random_features.config import PRESETS, Config, check_config
+from theorylab.contract import Observable, Setting
+from theorylab.settings.kernels.papers import MORE_IS_BETTER
+from theorylab.settings.kernels.random_features.config import Config
+from theorylab.settings.kernels.random_features.kernel_spectra import measured_modes
 from theorylab.settings.kernels.random_features.predictions import THEORIES
-from theorylab.settings.kernels.random_features.train import measured_modes, simulate
-
-
-def _coords(config: Config) -> dict[str, tuple[int, ...]]:
-    return {"mode": measured_modes(config)} if config.model == "gaussian" else {}
-
+from theorylab.settings.kernels.random_features.presets import PRESETS, SWEEPS
+from theorylab.settings.kernels.random_features.train import simulate
 
 SETTING = Setting(
-    papers=(
-        Paper(
-            title="More is Better: when Infinite Overparameterization is Optimal and Overfitting is Obligatory",
-            authors="J. B. Simon, D. Karkada, N. Ghosh and M. Belkin",
-            year=2024,
-            venue="ICLR 2024",
-            arxiv="2311.14646",
-            bibtex="""@inproceedings{simon2024more,
-  title = {More is Better: when Infinite Overparameterization is Optimal and Overfitting is Obligatory},
-  author = {Simon, James B. and Karkada, Dhruva and Ghosh, Nikhil and Belkin, Mikhail},
-  booktitle = {International Conference on Learning Representations},
-  year = {2024},
-}""",
-        ),
-    ),
+    papers=(MORE_IS_BETTER,),
     config=Config,
     presets=PRESETS,
+    sweeps=SWEEPS,
     simulate=simulate,
     theories=THEORIES,
     observables=(
         Observable("test_error", "mean squared test error on noisy labels", r"\mathcal{E}_\mathrm{test}"),
         Observable("train_error", "mean squared training error on noisy labels", r"\mathcal{E}_\mathrm{train}"),
-        Observable("gcv", "generalised cross-validation estimate of the test error", r"\mathrm{GCV}", allow_nan=True),
+        Observable("gcv", "generalised cross-validation estimate of the test error", r"\mathrm{GCV}"),
+        Observable("inverse_trace", "1 / tr(K̂ + δI)⁻¹, an estimate of κ", r"1/\mathrm{tr}\,\hat K^{-1}"),
         Observable(
             "learned_coefficients",
-            "learned over true coefficient of an eigenmode (gaussian)",
+            "learned over true coefficient of an eigenmode, or of all of a degree",
             r"\hat v_i / v_i",
             dims=("mode",),
         ),
     ),
-    coords=_coords,
-    check_config=check_config,
+    coords=lambda config: {"mode": measured_modes(config)},
 )
 
-__all__ = ["PRESETS", "SETTING", "Config", "simulate"]
+__all__ = ["SETTING", "Config", "simulate"]

@@ -1,4 +1,4 @@
-"""Instances of random-feature regression: training features, noisy labels, and what the risk needs.
+"""Instances of random-feature regression: training features, noisy labels, and what is measured on them.
 
 Every model draws inputs, random features and label noise from one key. Inputs and features are drawn in
 an order that makes them nested: with the same key, the first rows (samples) and the first columns
@@ -8,16 +8,17 @@ an order that makes them nested: with the same key, the first rows (samples) and
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
+from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.random_features import feature_maps, kernel_spectra
-from theorylab.settings.kernels.random_features.config import REAL_DATA, Config
-from theorylab.settings.kernels.random_features.problem import Problem
+from theorylab.settings.kernels.random_features.config import Config
 
 #: Test points drawn with each instance of relu_sphere and erf_hypercube. The estimate of the risk is
 #: unbiased for any number; 4000 add a standard error of about 2% per seed, below its spread over seeds.
@@ -26,14 +27,29 @@ TEST_POINTS = 4000
 TARGET_AXES = 256
 
 
-def sample(key: jax.Array, config: Config) -> Problem:
-    """Draw one instance of the model that ``config.model`` names."""
-    if config.model in REAL_DATA:
-        # Imported here: real data need optional packages, and their module needs Problem from this one.
-        import importlib
+class Instance(NamedTuple):
+    """A regression problem, and the eigenmodes on which its solution is projected.
 
-        real_data = importlib.import_module("theorylab.settings.kernels.random_features.real_data")
-        return real_data.sample(key, config)
+    Attributes
+    ----------
+    problem
+        What is fitted.
+    projections
+        ``projections.T @ prediction`` are the learned coefficients over the true ones, of the modes that
+        :func:`~theorylab.settings.kernels.random_features.kernel_spectra.measured_modes` names.
+    """
+
+    problem: Problem
+    projections: Float[Array, "points modes"]
+
+
+def sample(key: jax.Array, config: Config) -> Problem:
+    """Draw the regression problem of one instance of the model that ``config.model`` names."""
+    return instance(key, config).problem
+
+
+def instance(key: jax.Array, config: Config) -> Instance:
+    """Draw one instance of the model that ``config.model`` names."""
     sampler: Any = {
         "gaussian": gaussian,
         "relu_sphere": zonal,
@@ -43,7 +59,7 @@ def sample(key: jax.Array, config: Config) -> Problem:
     return sampler(key, config)
 
 
-def gaussian(key: jax.Array, config: Config) -> Problem:
+def gaussian(key: jax.Array, config: Config) -> Instance:
     """Draw the Gaussian model, whose population risk is known exactly for every fitted predictor.
 
     Features are Φ = X diag(√λ) W / √k with X ``[n, M]`` and W ``[M, k]`` standard normal, λ_i = i^-α; labels
@@ -67,15 +83,20 @@ def gaussian(key: jax.Array, config: Config) -> Problem:
         test = jnp.sqrt(eigenvalues / num_features)[:, None] * weights
         train = inputs @ test
     labels = inputs @ target[:, None] + label_noise(noise_key, num_samples, config.noise_variance)
-    return Problem(train, labels, test, target[:, None], jnp.ones((), train.dtype), as_float(config.noise_variance))
+    weight = jnp.ones((), train.dtype)
+    problem = Problem(train, labels, test, target[:, None], weight, as_float(config.noise_variance))
+    rows = np.array(kernel_spectra.measured_modes(config)) - 1
+    projections = jnp.zeros((num_modes, rows.size), train.dtype).at[rows, np.arange(rows.size)].set(1 / target[rows])
+    return Instance(problem, projections)
 
 
-def zonal(key: jax.Array, config: Config) -> Problem:
+def zonal(key: jax.Array, config: Config) -> Instance:
     """Draw ReLU features on the unit sphere or erf features on the hypercube, with a known spectrum.
 
     Inputs are uniform on the sphere (|x| = 1) or on {-1, 1}^d. The target is a random combination of
     polynomials of each degree, Σ_l Σ_j c_lj P_l(a_j·x), with powers fixed exactly, see
-    :func:`random_polynomial`. The risk is estimated on :data:`TEST_POINTS` fresh points.
+    :func:`random_polynomials`. The risk is estimated on :data:`TEST_POINTS` fresh points, and so is the learned
+    coefficient of a degree, <f̂, f_l>/<f_l, f_l> with the target's part f_l, whose norm is known.
     """
     inputs_key, features_key, noise_key, target_key, test_key = random.split(key, 5)
     geometry = feature_maps.GEOMETRIES[config.model]
@@ -88,9 +109,10 @@ def zonal(key: jax.Array, config: Config) -> Problem:
         weights = geometry.weights(features_key, int(config.num_features), config.input_dim)
         train = geometry.features(train_inputs, weights)
         test = geometry.features(test_inputs, weights)
-    targets = random_polynomial(target_key, jnp.concatenate([train_inputs, test_inputs]), config)[:, None]
+    parts = random_polynomials(target_key, jnp.concatenate([train_inputs, test_inputs]), config)
+    targets = sum(parts.values(), jnp.zeros((), train.dtype))[:, None]
     noise = label_noise(noise_key, config.num_samples, config.noise_variance)
-    return Problem(
+    problem = Problem(
         train,
         targets[: config.num_samples] + noise,
         test,
@@ -98,13 +120,18 @@ def zonal(key: jax.Array, config: Config) -> Problem:
         jnp.full((), 1 / TEST_POINTS, train.dtype),
         as_float(config.noise_variance),
     )
+    powers = geometry.target_power(config.input_dim)
+    projections = [parts[degree][config.num_samples :] / (TEST_POINTS * powers[degree]) for degree in sorted(parts)]
+    return Instance(problem, jnp.stack(projections, axis=1))
 
 
-def random_polynomial(key: jax.Array, inputs: Float[Array, "points dim"], config: Config) -> Float[Array, " points"]:
-    """Evaluate a random target whose power in every degree is exact.
+def random_polynomials(
+    key: jax.Array, inputs: Float[Array, "points dim"], config: Config
+) -> dict[int, Float[Array, " points"]]:
+    """Evaluate a random target whose power in every degree is exact: its part f_l of each degree l.
 
-    f(x) = Σ_l s_l Σ_j c_lj P_l(a_j·x) with standard normal c, random axes a_j from the input distribution,
-    and P_l the zonal polynomial of degree l with P_l(1) = 1 (Legendre in d dimensions on the sphere,
+    f(x) = Σ_l f_l(x), f_l(x) = s_l Σ_j c_lj P_l(a_j·x) with standard normal c, random axes a_j from the input
+    distribution, and P_l the zonal polynomial of degree l with P_l(1) = 1 (Legendre in d dimensions on the sphere,
     Krawtchouk on the hypercube; a·x divided by d there). Since E[P_l(a·x) P_l(b·x)] = P_l(a·b) / m_l with
     the multiplicity m_l, and different degrees are orthogonal, s_l = sqrt(p_l m_l / cᵀP_l(a·a)c) fixes the
     population power of degree l to p_l in every draw. With many axes the target is far from zonal.
@@ -117,15 +144,15 @@ def random_polynomial(key: jax.Array, inputs: Float[Array, "points dim"], config
     at_inputs = geometry.polynomials(geometry.overlap(inputs, axes), degrees, config.input_dim)
     at_axes = geometry.polynomials(geometry.overlap(axes, axes), degrees, config.input_dim)
     coefficients = random.normal(coefficients_key, degrees, TARGET_AXES)
-    target = jnp.zeros(inputs.shape[0], inputs.dtype)
+    parts = {}
     for degree, power in powers.items():
         c = coefficients[degree - 1]
         norm = c @ at_axes[degree] @ c / geometry.multiplicity(degree, config.input_dim)
-        target = target + jnp.sqrt(power / norm) * (at_inputs[degree] @ c)
-    return target
+        parts[degree] = jnp.sqrt(power / norm) * (at_inputs[degree] @ c)
+    return parts
 
 
-def fourier(key: jax.Array, config: Config) -> Problem:
+def fourier(key: jax.Array, config: Config) -> Instance:
     """Draw random Fourier features on Gaussian inputs, for which Gaussian universality fails.
 
     The population is a fixed set of points x ~ N(0, I_d), and training inputs are drawn from it
@@ -146,7 +173,7 @@ def fourier(key: jax.Array, config: Config) -> Problem:
         frequencies, phases = feature_maps.fourier_weights(features_key, int(config.num_features), config.input_dim)
         test = feature_maps.fourier_features(population, frequencies / config.bandwidth, phases)
     noise = label_noise(noise_key, config.num_samples, config.noise_variance)
-    return Problem(
+    problem = Problem(
         test[drawn],
         target[drawn] + noise,
         test,
@@ -154,6 +181,11 @@ def fourier(key: jax.Array, config: Config) -> Problem:
         jnp.full((), 1 / population.shape[0], test.dtype),
         as_float(config.noise_variance),
     )
+    chosen = np.array(kernel_spectra.measured_modes(config)) - 1
+    modes = kernel_spectra.fourier_eigensystem(config.input_dim, config.bandwidth)[1][:, chosen]
+    # Mode and target have unit mean square over the population.
+    scale = math.sqrt(kernel_spectra.FOURIER_TARGET_MODES) / population.shape[0]
+    return Instance(problem, jnp.asarray(scale * modes, test.dtype))
 
 
 def as_float(value: Any) -> Float[Array, ""]:

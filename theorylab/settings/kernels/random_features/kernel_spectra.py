@@ -16,6 +16,24 @@ from theorylab.settings.kernels.random_features.config import Config
 SPHERE_DEGREES = 80
 FOURIER_POINTS = 2000
 FOURIER_TARGET_MODES = 10
+#: Eigenmodes (counted from 1) whose learned coefficients are measured, as far as the model's target has them.
+MODES = (1, 2, 5, 10, 20, 50)
+
+
+def measured_modes(config: Config) -> tuple[int, ...]:
+    """Eigenmodes whose learned coefficients are measured: numbers of modes, or degrees of zonal models.
+
+    On the sphere and the hypercube all modes of a degree count as one, as they share an eigenvalue.
+    """
+    if config.model in feature_maps.GEOMETRIES:
+        return tuple(sorted(feature_maps.GEOMETRIES[config.model].target_power(config.input_dim)))
+    last = config.num_modes if config.model == "gaussian" else FOURIER_TARGET_MODES
+    return tuple(mode for mode in MODES if mode <= last)
+
+
+def measured_levels(config: Config) -> np.ndarray:
+    """Positions of :func:`measured_modes` among the levels of :func:`spectrum`; degrees are counted from 0."""
+    return np.array(measured_modes(config)) - (config.model not in feature_maps.GEOMETRIES)
 
 
 def spectrum(config: Config) -> Spectrum:
@@ -23,11 +41,6 @@ def spectrum(config: Config) -> Spectrum:
 
     Power on modes of eigenvalue zero is kept: it acts as label noise. The Gaussian model's spectrum is
     traceable, the others are computed on the host in float64, once per configuration.
-
-    Raises
-    ------
-    ValueError
-        For real data, whose eigensystem belongs to :mod:`theorylab.settings.kernels.random_features.real_data`.
     """
     if config.model == "gaussian":
         return spectra.power_law(config.num_modes, config.eigenvalue_exponent, config.target_exponent)
@@ -35,12 +48,10 @@ def spectrum(config: Config) -> Spectrum:
         return Spectrum(*relu_sphere(config.input_dim))
     if config.model == "erf_hypercube":
         return Spectrum(*erf_hypercube(config.input_dim))
-    if config.model == "fourier":
-        population, _, _ = fourier_eigensystem(config.input_dim, config.bandwidth)
-        power = np.zeros(FOURIER_POINTS)
-        power[:FOURIER_TARGET_MODES] = 1 / FOURIER_TARGET_MODES
-        return Spectrum(population, np.ones(FOURIER_POINTS), power)
-    raise ValueError(f"model = {config.model!r} has no spectrum in closed form: see real_data")
+    eigenvalues, _, _ = fourier_eigensystem(config.input_dim, config.bandwidth)
+    power = np.zeros(FOURIER_POINTS)
+    power[:FOURIER_TARGET_MODES] = 1 / FOURIER_TARGET_MODES
+    return Spectrum(eigenvalues, np.ones(FOURIER_POINTS), power)
 
 
 def _power_per_degree(model: str, dim: int, degrees: int) -> np.ndarray:

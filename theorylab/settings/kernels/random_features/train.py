@@ -5,20 +5,11 @@ from __future__ import annotations
 import math
 
 import jax
-import jax.numpy as jnp
 
 from theorylab.contract import Observables
 from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.data import sample
-from theorylab.settings.kernels.random_features.model import ridge_path, solve
-
-#: Eigenmodes (counted from 1) whose learned coefficients are measured, as far as the model has them.
-MODES = (1, 2, 5, 10, 20, 50)
-
-
-def measured_modes(config: Config) -> tuple[int, ...]:
-    """Eigenmodes of the Gaussian model whose learned coefficients :func:`simulate` returns."""
-    return tuple(mode for mode in MODES if mode <= config.num_modes)
+from theorylab.settings.kernels.random_features.data import instance
+from theorylab.settings.kernels.ridge_path import ridge_path, solve
 
 
 def simulate(key: jax.Array, config: Config) -> Observables:
@@ -33,12 +24,18 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         ``test_error``: population risk on noisy labels (it includes the noise variance).
         ``train_error``: (1/n) |y - f(X)|² on the noisy training labels.
         ``gcv``: generalised cross-validation, train_error / ((δ/n) tr(K̂ + δI)⁻¹)².
-        ``learned_coefficients`` (Gaussian model): v̂_i / v_i at :data:`MODES`, with v̂ = diag(√λ) W θ / √k.
+        ``inverse_trace``: 1 / tr(K̂ + δI)⁻¹.
+        ``learned_coefficients``: v̂_i / v_i of the eigenmodes that
+        :func:`~theorylab.settings.kernels.random_features.kernel_spectra.measured_modes` names; in the Gaussian
+        model v̂ = diag(√λ) W θ / √k.
     """
-    decomposition = ridge_path(sample(key, config), kernel=math.isinf(config.num_features))
+    problem, projections = instance(key, config)
+    decomposition = ridge_path(problem, kernel=math.isinf(config.num_features))
     fit = solve(decomposition, config.ridge)
-    observables = {"test_error": fit.test_error, "train_error": fit.train_error, "gcv": fit.gcv}
-    if config.model == "gaussian":
-        rows = jnp.array(measured_modes(config)) - 1
-        observables["learned_coefficients"] = fit.prediction[rows, 0] / decomposition.test_targets[rows, 0]
-    return observables
+    return {
+        "test_error": fit.test_error,
+        "train_error": fit.train_error,
+        "gcv": fit.gcv,
+        "inverse_trace": fit.inverse_trace,
+        "learned_coefficients": projections.T @ fit.prediction[:, 0],
+    }

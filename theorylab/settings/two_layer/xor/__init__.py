@@ -7,31 +7,20 @@ Benign overfitting and grokking of a ReLU network on XOR clusters (Xu et al. 202
 
 from __future__ import annotations
 
-from theorylab.contract import Observable, Paper, Setting
-from theorylab.settings.two_layer.xor.config import PRESETS, Config, at_ratio, check_config
+from theorylab.contract import Observable, Setting
+from theorylab.settings.two_layer.xor.assumptions import check_assumptions
+from theorylab.settings.two_layer.xor.config import Config, at_ratio, check_config
+from theorylab.settings.two_layer.xor.papers import XU
 from theorylab.settings.two_layer.xor.predictions import THEORIES
-from theorylab.settings.two_layer.xor.theory.assumptions import check_assumptions
+from theorylab.settings.two_layer.xor.presets import PRESETS, SWEEPS
 from theorylab.settings.two_layer.xor.train import recorded_steps, simulate
 
 STEP = ("step",)
 SETTING = Setting(
-    papers=(
-        Paper(
-            title="Benign Overfitting and Grokking in ReLU Networks for XOR Cluster Data",
-            authors="Z. Xu, Y. Wang, S. Frei, G. Vardi and W. Hu",
-            year=2024,
-            venue="ICLR 2024",
-            arxiv="2310.02541",
-            bibtex="""@inproceedings{xu2024benign,
-  title = {Benign Overfitting and Grokking in {ReLU} Networks for {XOR} Cluster Data},
-  author = {Xu, Zhiwei and Wang, Yutong and Frei, Spencer and Vardi, Gal and Hu, Wei},
-  booktitle = {International Conference on Learning Representations},
-  year = {2024},
-}""",
-        ),
-    ),
+    papers=(XU,),
     config=Config,
     presets=PRESETS,
+    sweeps=SWEEPS,
     simulate=simulate,
     theories=THEORIES,
     observables=(
@@ -44,10 +33,20 @@ SETTING = Setting(
         Observable("linear_part", "odd part of f at the centres (root mean square), in units of α p/8n", dims=STEP),
         Observable("even_part", "even part of f at the centres (root mean square), in units of α p/8n", dims=STEP),
         Observable("first_cluster_accuracy", "test accuracy per cluster after one step", dims=("cluster",)),
-        Observable("linear_cosine", "cosine of β(1) − β(0) and Xᵀy"),
+        Observable("linear_cosine", "cosine of β(1) − β(0) and Xᵀy; NaN if no neuron is active", allow_nan=True),
         Observable("linear_ratio", "|β(1) − β(0)| / |(α/4n) Xᵀy|"),
-        Observable("alignment_drift", "mean over neurons of the first signed active count", dims=("group",)),
-        Observable("alignment_variance", "variance over neurons of the first signed active count", dims=("group",)),
+        Observable(
+            "alignment_drift",
+            "mean over neurons of the first signed active count; NaN without neurons of a sign",
+            dims=("group",),
+            allow_nan=True,
+        ),
+        Observable(
+            "alignment_variance",
+            "variance over neurons of the first signed active count; NaN with fewer than two neurons of a sign",
+            dims=("group",),
+            allow_nan=True,
+        ),
         Observable("final_test_error", "test error after the last step"),
         Observable("own_slope", "late growth of mean |v| per step and sample, own pair"),
         Observable("other_slope", "late growth of mean |v| per step and sample, other pair"),

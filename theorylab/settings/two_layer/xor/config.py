@@ -1,4 +1,4 @@
-"""Configuration of gradient descent on XOR cluster data, its dimensionless numbers, and its presets."""
+"""Configuration of gradient descent on XOR cluster data, and its dimensionless numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 
-from theorylab.contract import Case, ConfigError, config, scalar, size
+from theorylab.contract import ConfigError, config, scalar, size
 
 
 @config
@@ -163,30 +163,3 @@ def slope_of_loss(config: Config, margins: Any) -> Any:
     if config.loss_slope == "half":
         return jnp.ones_like(margins)
     return 1 - jnp.tanh(margins * (output_unit(config) / 2))
-
-
-# The cases of a preset share their sizes, and so their compiled programs.
-SMALL: dict[str, Any] = {
-    "num_train": 60, "input_dim": 60_000, "width": 200, "num_steps": 40, "label_noise": 0.1,
-}  # fmt: skip
-SLOW: dict[str, Any] = {
-    "num_train": 100, "input_dim": 200_000, "width": 200, "num_steps": 200, "label_noise": 0.1,
-}  # fmt: skip
-
-PRESETS: dict[str, tuple[Case, ...]] = {
-    "tiny": (
-        Case("large steps", at_ratio(10.0, cluster_coupling=4.0, **SMALL), seeds=8),
-        Case("small steps", at_ratio(0.1, cluster_coupling=4.0, **SMALL), seeds=8),
-        Case("memorisation", at_ratio(0.02, cluster_coupling=0.2, **SMALL), seeds=8, show="train_accuracy"),
-    ),
-    "default": (
-        Case("large steps", Config(), seeds=8, note="the paper's experiment at a third of its width, half the steps"),
-        Case("little signal", at_ratio(100.0, snr=10.0), seeds=8),
-        Case("small steps", at_ratio(0.05, cluster_coupling=4.0, **SLOW), seeds=8),
-        Case("memorisation", at_ratio(0.01, cluster_coupling=0.2, **SLOW), seeds=8, show="train_accuracy"),
-    ),
-    "paper": (
-        Case("large steps", Config(width=1000, num_steps=30), seeds=100),
-        Case("small steps", Config(width=1000, num_steps=4000, learning_rate=1e-16), seeds=100),
-    ),
-}

@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxtyping import Float
 
-from theorylab.settings.factorisation.matrix_sensing.theory.arrays import Numbers, namespace
+from theorylab.settings.factorisation.arrays import Numbers, namespace
 
 
 def imbalance_increment(

@@ -41,13 +41,6 @@ def _bartlett(rng: np.random.Generator, size: int, degrees: int) -> np.ndarray:
     return root
 
 
-def wishart_edge(level: float, dim: int, rank: int, num_measurements: int) -> float:
-    """Asymptotic edge for one slow level, n_1 = n_2: λ (1 − d_s/m)(1 − sqrt((n − r)/(m − d_s)))²."""
-    signal = 2 * dim * rank - rank * rank
-    spare = num_measurements - signal
-    return level * (spare / num_measurements) * (1 - math.sqrt((dim - rank) / spare)) ** 2
-
-
 def tail_lower_bound(dim: int, rank: int, num_measurements: int) -> float:
     """Early value of C(t) = 2 rate (t + mean 1/(2 rate ζ²)) |E| / sqrt(k − r), symmetric, finite m; a lower bound.
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from theorylab.settings.factorisation.matrix_sensing.theory.arrays import Numbers, namespace
+from theorylab.settings.factorisation.arrays import Numbers, namespace
 from theorylab.training.iterate import iterate
 
 

@@ -1,1 +1,1 @@
-"""Closed forms of one-layer linear attention: risks and minimisers, dynamics, baselines, task diversity."""
+"""Closed forms of the optimal layer beyond :mod:`theorylab.settings.in_context.losses`: isotropic, nonlinear."""

@@ -20,10 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
-from theorylab.settings.two_layer.xor.config import Config, step_init_ratio
-from theorylab.settings.two_layer.xor.data import Labels
-from theorylab.settings.two_layer.xor.model import own_and_other
-from theorylab.training.iterate import iterate
+from theorylab.training.iterate import Record, iterate
 
 #: Joint nodes of |u_0| and ζ, and draws of the eight common factors of the test read-out.
 NODES, DRAWS = 16, 256
@@ -35,9 +32,9 @@ MEMBER = np.stack([PAIR == 0, PAIR == 1]).astype(float)  # [2, cells]
 
 
 class Cells(NamedTuple):
-    """What is fixed along a trajectory: counts of the cells, of their active samples per neuron, and the nodes.
+    """What is fixed along a trajectory: counts of the cells, of their active samples per neuron, nodes, and scales.
 
-    ``start`` is u at step 0 by (s0 = 1, 0) and node; ``alignment`` is v at step 0.
+    ``start`` is u at step 0 by (s0 = 1, 0) and node; ``alignment`` is v at step 0; ``coupling`` is λ/n = |μ|²/p.
     """
 
     counts: Float[Array, " cells"]
@@ -46,6 +43,9 @@ class Cells(NamedTuple):
     alignment: Float[Array, "width 2"]
     start: Float[Array, "2 nodes"]
     zeta: Float[Array, " nodes"]
+    coupling: Float[Array, ""]
+    input_dim: Float[Array, ""]
+    step_init_ratio: Float[Array, ""]
 
 
 class State(NamedTuple):
@@ -56,40 +56,53 @@ class State(NamedTuple):
     alignment: Float[Array, "width 2"]
 
 
-def cell_of(labels: Labels) -> Array:
-    """Index of each sample's cell."""
-    bits = 4 * labels.pair + 2 * (1 - labels.side) / 2 + (1 - labels.observed) / 2
+def cell_of(pair: Array, side: Array, observed: Array) -> Array:
+    """Index of each sample's cell, from its pair (0 or 1), side and label (±1)."""
+    bits = 4 * pair + 2 * (1 - side) / 2 + (1 - observed) / 2
     return bits.astype(jnp.int32)
 
 
-def draw(key: jax.Array, labels: Labels, config: Config, *, nodes: int = NODES, arcsine: ArrayLike = 1.0) -> Cells:
+def draw(
+    key: jax.Array,
+    pair: Float[Array, " samples"],
+    side: Float[Array, " samples"],
+    observed: Float[Array, " samples"],
+    *,
+    width: int,
+    input_dim: int,
+    mean_norm: ArrayLike,
+    step_init_ratio: ArrayLike,
+    nodes: int = NODES,
+) -> Cells:
     """Draw signs, initial alignments and initially active counts of every neuron; the cells are the given labels'.
 
     v_k(0) = g_k √(n/λ)/κ with g_k ~ N(0, 1), and a sample of side σ is active with probability
     Φ(σ g_k √(ρ/(1 − ρ))), ρ = |μ|²/(p + |μ|²): the same arcsine law as in the first step. |u_0| are the quantiles
-    (q + 1)/2 of N(0, 1), over κ; ζ those of N(0, 1) in a fixed random order. ``arcsine`` scales the dependence on
-    g_k (0 leaves it out).
+    (q + 1)/2 of N(0, 1), over κ; ζ those of N(0, 1) in a fixed random order. The number of nodes needed grows as
+    γ = |μ|⁴/p falls: 2 for γ >= 30, 16 down to γ = 0.1.
     """
-    n, m = config.num_train, config.width
+    n, m = pair.shape[0], width
     flat = jax.random.normal(random.fold_in(key, 2), (m * (n + 3),))
     signs = jnp.where(flat[:m] < 0, -1.0, 1.0)
     g = flat[m : 3 * m].reshape(m, 2)
     own = flat[3 * m :].reshape(m, n)
-    cells = cell_of(labels)
-    pair = labels.pair.astype(jnp.int32)
+    cells = cell_of(pair, side, observed)
     # A sum of n independent activations is the binomial count.
-    odds = config.mean_norm / math.sqrt(config.input_dim)
-    active = jnp.where(own + jnp.asarray(arcsine) * odds * labels.side[None] * g[:, pair] > 0, 1.0, 0.0)
+    odds = mean_norm / math.sqrt(input_dim)
+    active = jnp.where(own + odds * side[None] * g[:, pair.astype(jnp.int32)] > 0, 1.0, 0.0)
     member = jnp.where(cells[:, None] == jnp.arange(8)[None], 1.0, 0.0)
-    kappa = jnp.asarray(step_init_ratio(config), flat.dtype)
+    kappa = jnp.asarray(step_init_ratio, flat.dtype)
     start, zeta = _nodes(nodes)
     return Cells(
         counts=member.sum(axis=0),
         active=active @ member,
         signs=signs,
-        alignment=g * (math.sqrt(config.input_dim) / config.mean_norm) / kappa,
+        alignment=g * (math.sqrt(input_dim) / mean_norm) / kappa,
         start=jnp.stack([start, -start]) / kappa,
         zeta=jnp.asarray(zeta, flat.dtype),
+        coupling=jnp.asarray(mean_norm**2 / input_dim, flat.dtype),
+        input_dim=jnp.asarray(input_dim, flat.dtype),
+        step_init_ratio=kappa,
     )
 
 
@@ -111,12 +124,12 @@ def initial_state(cells: Cells) -> State:
     return State(jnp.zeros(shape, cells.start.dtype), jnp.broadcast_to(cells.start[None, None], shape), cells.alignment)
 
 
-def step(state: State, cells: Cells, config: Config, *, feedback: ArrayLike = 1.0) -> State:
+def step(state: State, cells: Cells) -> State:
     """One step: s = 1[u > 0]; D_k = Σ_c σ b n_c <s>; R += s; v_k += D_k; then, with b = y sgn(a),
 
-    u = u_0 + b R + (λ/n) σ (v_k − v_k(0)) + ζ √(Σ_c n_c <R²>/p).
+    u = u_0 + b R + (λ/n) σ (v_k − v_k(0)) + ζ √(Σ_c n_c <R²>/p),
 
-    ``feedback`` scales the third term.
+    of which the third term is the feedback of the clusters on every sample.
     """
     counts = class_counts(cells)
     active = jnp.where(state.preactivations > 0, 1.0, 0.0)
@@ -124,9 +137,8 @@ def step(state: State, cells: Cells, config: Config, *, feedback: ArrayLike = 1.
     pushed = jnp.asarray(SIDE)[None] * b * jnp.sum(counts * jnp.mean(active, axis=-1), axis=-1)
     alignment = state.alignment + pushed @ jnp.asarray(MEMBER.T)
     activations = state.activations + active
-    noise = jnp.sqrt(jnp.sum(counts * jnp.mean(activations**2, axis=-1), axis=(1, 2)) / config.input_dim)
-    coupling = jnp.asarray(feedback) * config.mean_norm**2 / config.input_dim
-    shift = coupling * jnp.asarray(SIDE)[None] * (alignment - cells.alignment)[:, PAIR]
+    noise = jnp.sqrt(jnp.sum(counts * jnp.mean(activations**2, axis=-1), axis=(1, 2)) / cells.input_dim)
+    shift = cells.coupling * jnp.asarray(SIDE)[None] * (alignment - cells.alignment)[:, PAIR]
     preactivations = (
         cells.start[None, None]
         + b[:, :, None, None] * activations
@@ -167,7 +179,7 @@ def _common_factors(draws: int) -> np.ndarray:
     return np.concatenate([z, -z])
 
 
-def read_test(state: State, cells: Cells, config: Config, *, draws: int = DRAWS) -> Float[Array, " 4"]:
+def read_test(state: State, cells: Cells, *, draws: int = DRAWS) -> Float[Array, " 4"]:
     """Clean test accuracy in the clusters (1, +), (1, −), (2, +), (2, −).
 
     A fresh point of cluster (k, σ) has u_j = (λ/n) σ v_kj + Σ_c b (R1 + R0)/2 √(N_c/p) Z_c + noise of its own, of
@@ -175,18 +187,17 @@ def read_test(state: State, cells: Cells, config: Config, *, draws: int = DRAWS)
     activations of initially active and inactive samples. Given Z, f is a sum of many independent rectified Gaussians:
     accuracy E_Z Φ(y F/S).
     """
-    p, kappa = config.input_dim, jnp.asarray(step_init_ratio(config), cells.start.dtype)
+    p, kappa = cells.input_dim, cells.step_init_ratio
     mean = jnp.mean(state.activations, axis=-1)
     b = cells.signs[:, None] * jnp.asarray(LABEL)[None]
     shared = b * (mean[..., 0] + mean[..., 1]) / 2 * jnp.sqrt(cells.counts / p)[None]
     own = jnp.sum(cells.counts[None] * ((mean[..., 0] - mean[..., 1]) / 2) ** 2, axis=-1) / p + kappa**-2
     deviation = jnp.sqrt(own)
     common = jnp.asarray(_common_factors(draws), shared.dtype) @ shared.T  # [draws, width]
-    coupling = config.mean_norm**2 / p
 
     def one(cluster: tuple[Array, Array, Array]) -> Array:
         aligned, side, truth = cluster
-        h = (common + coupling * side * aligned[None]) / deviation[None]
+        h = (common + cells.coupling * side * aligned[None]) / deviation[None]
         upper, density = ndtr(h), jnp.exp(-(h**2) / 2) / math.sqrt(2 * math.pi)
         first = h * upper + density
         second = (h**2 + 1) * upper + h * density
@@ -199,43 +210,15 @@ def read_test(state: State, cells: Cells, config: Config, *, draws: int = DRAWS)
     return jax.lax.map(one, stacked)
 
 
-def trajectory(
-    key: jax.Array,
-    labels: Labels,
-    config: Config,
-    record_at: tuple[int, ...],
-    *,
-    nodes: int = NODES,
-    draws: int = DRAWS,
-    arcsine: ArrayLike = 1.0,
-    feedback: ArrayLike = 1.0,
-) -> dict[str, Array]:
-    """Run the cell model on given labels: accuracies, margin, own and other alignments at the recorded steps.
+def run(cells: Cells, record: Record, *, num_steps: int, record_at: tuple[int, ...]) -> dict[str, Array]:
+    """Iterate :func:`step` from :func:`initial_state`; what ``record`` reads of the states at the recorded steps.
 
-    Regime: outputs stay small (``leaves_small_outputs``), p/n >= 50. The number of nodes
-    needed grows as γ = |μ|⁴/p falls: 2 for γ >= 30, 16 down to γ = 0.1. ``arcsine`` and ``feedback`` other than 1 are
-    wrong on purpose.
+    Regime: outputs stay small (the slope of the loss is 1/2), p/n >= 50.
     """
-    cells = draw(key, labels, config, nodes=nodes, arcsine=arcsine)
-
-    def record(state: State) -> dict[str, Array]:
-        train_accuracy, flipped_accuracy, train_margin = read_train(state, cells)
-        own, other = own_and_other(cells.signs, state.alignment)
-        return {
-            "train_accuracy": train_accuracy,
-            "flipped_accuracy": flipped_accuracy,
-            "train_margin": train_margin,
-            "test_accuracy": jnp.mean(read_test(state, cells, config, draws=draws)),
-            "own_alignment": own,
-            "other_alignment": other,
-            "alignment": state.alignment,
-            "signs": cells.signs,
-        }
-
     orbit = iterate(
-        lambda state, t: step(state, cells, config, feedback=feedback),
+        lambda state, t: step(state, cells),
         initial_state(cells),
-        num_steps=config.num_steps,
+        num_steps=num_steps,
         record=record,
         record_at=record_at,
     )

@@ -7,41 +7,61 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax.scipy.special import ndtr
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.two_layer.xor.config import Config, step_init_ratio
+Moments = tuple[Any, Any]
 
 
-def margin_moments(steps: Any, config: Config) -> tuple[Float[Array, " steps"], Float[Array, " steps"]]:
+def rising(t: ArrayLike, s: ArrayLike) -> Moments:
+    """First and second moment A₊, B₊ (in kicks) of the active pre-activations |N| s + t of neurons with sgn(a_j) = y.
+
+    Each is active with probability 1/2: A₊ = s/√(2π) + t/2, B₊ = s²/2 + 2 t s/√(2π) + t²/2.
+    """
+    half = 1 / math.sqrt(2 * math.pi)
+    return s * half + t / 2, s**2 / 2 + 2 * t * s * half + t**2 / 2
+
+
+def falling(t: ArrayLike, s: ArrayLike) -> Moments:
+    """The same A₋, B₋ of neurons with sgn(a_j) = −y, (|N| s − t)_+ : they fall until they stick at 0.
+
+    With r = t/s: A₋ = s φ(r) − t Φ(−r), B₋ = (s² + t²) Φ(−r) − s t φ(r).
+    """
+    r = t / s
+    density = jnp.exp(-(r**2) / 2) / math.sqrt(2 * math.pi)
+    return s * density - t * ndtr(-r), (s**2 + t**2) * ndtr(-r) - s * t * density
+
+
+def margin_of(up: Moments, down: Moments, width: int) -> tuple[Array, Array]:
+    """Mean and variance of a margin in units of α p/8n, from the moments of rising and falling pre-activations.
+
+    In kicks, mean = (√m/2)(A₊ − A₋) and variance = (B₊ + B₋)/2 − ((A₊ − A₋)/2)².
+    """
+    mean = math.sqrt(width) / 2 * (up[0] - down[0])
+    variance = (up[1] + down[1]) / 2 - ((up[0] - down[0]) / 2) ** 2
+    unit = math.sqrt(width) / 4  # α p/8n in kicks
+    return mean / unit, variance / unit**2
+
+
+def margin_moments(
+    steps: Any, *, step_init_ratio: ArrayLike, width: int
+) -> tuple[Float[Array, " steps"], Float[Array, " steps"]]:
     """Mean and variance of a training margin y f, in units of α p/8n.
 
     A pre-activation starts at s N(0, 1), s = ω√p = δ/κ. Of neurons with sgn(a_j) = y the active ones grow by δ per
-    step; of the others they fall by δ until they stick at 0. With r = κ t and u = δ t + |N| s or (|N| s − δ t)_+:
-
-    A₊ = s/√(2π) + δt/2,             A₋ = s φ(r) − δt Φ(−r),
-    B₊ = s²/2 + 2δt s/√(2π) + δ²t²/2,  B₋ = (s² + δ²t²) Φ(−r) − s δt φ(r),
-    mean = (√m/2)(A₊ − A₋),          variance = (B₊ + B₋)/2 − ((A₊ − A₋)/2)².
+    step; of the others they fall by δ until they stick at 0: :func:`rising` and :func:`falling`.
 
     Derived here. Regime: κ ≪ 1 (continuous time), λ/n ≪ 1 (nearly orthogonal samples), κ t up to about 2: before the
     clusters are learned.
     """
     t = jnp.asarray(steps, float)
-    s = 1 / jnp.asarray(step_init_ratio(config), float)
-    r = t / s
-    density = jnp.exp(-(r**2) / 2) / math.sqrt(2 * math.pi)
-    half = 1 / math.sqrt(2 * math.pi)
-    up, down = s * half + t / 2, s * density - t * ndtr(-r)
-    up2 = s**2 / 2 + 2 * t * s * half + t**2 / 2
-    down2 = (s**2 + t**2) * ndtr(-r) - s * t * density
-    mean = math.sqrt(config.width) / 2 * (up - down)
-    variance = (up2 + down2) / 2 - ((up - down) / 2) ** 2
-    unit = math.sqrt(config.width) / 4  # α p/8n in kicks
-    return mean / unit, variance / unit**2
+    s = 1 / jnp.asarray(step_init_ratio, float)
+    return margin_of(rising(t, s), falling(t, s), width)
 
 
-def training_accuracy(steps: Any, config: Config) -> Float[Array, " steps"]:
+def training_accuracy(steps: Any, *, step_init_ratio: ArrayLike, width: int) -> Float[Array, " steps"]:
     """Training accuracy Φ(mean/sd) of :func:`margin_moments`: the same on clean and on flipped labels."""
-    mean, variance = margin_moments(steps, config)
+    mean, variance = margin_moments(steps, step_init_ratio=step_init_ratio, width=width)
     return ndtr(mean / jnp.sqrt(variance))
 
 

@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import log_ndtr, ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
-from theorylab.settings.two_layer.xor.config import Config
-from theorylab.settings.two_layer.xor.data import Instance
 
 
 class Network(NamedTuple):
@@ -43,15 +42,22 @@ class Error(NamedTuple):
     converged: Float[Array, " 4"]
 
 
-def network(instance: Instance, weights: Float[Array, "width coords"], config: Config) -> Network:
-    """Law of the pre-activations (in kicks) of weights in the instance's coordinates."""
-    p, m = config.input_dim, config.width
-    covariance = weights @ weights.T / p**2 + instance.outside_variance * jnp.eye(m)
+def network(
+    weights: Float[Array, "width coords"],
+    signs: Float[Array, " width"],
+    outside_variance: ArrayLike,
+    *,
+    mean_norm: ArrayLike,
+    input_dim: int,
+) -> Network:
+    """Law of the pre-activations (in kicks) of weights in coordinates of which the first two are along μ_1, μ_2."""
+    p, m = input_dim, signs.shape[0]
+    covariance = weights @ weights.T / p**2 + outside_variance * jnp.eye(m)
     # Where fewer coordinates than neurons carry the weights, rounding alone could make it indefinite.
     covariance = covariance + 1e-13 * (jnp.trace(covariance) / m) * jnp.eye(m)
-    centre = weights[:, :2].T * (config.mean_norm / p)
+    centre = weights[:, :2].T * (mean_norm / p)
     mean = jnp.stack([centre[0], -centre[0], centre[1], -centre[1]])
-    return Network(mean, jnp.linalg.cholesky(covariance), instance.signs)
+    return Network(mean, jnp.linalg.cholesky(covariance), signs)
 
 
 TRUTH = (1.0, 1.0, -1.0, -1.0)
@@ -175,7 +181,7 @@ def moments(net: Network, *, order: int = 24) -> tuple[Float[Array, " 4"], Float
 
 
 def gaussian_error(net: Network) -> Float[Array, " 4"]:
-    """Test error Φ(−y mean/sd) as if f were Gaussian. Wrong in the tail, where f is skewed: a negative control."""
+    """Test error Φ(−y mean/sd) as if f were Gaussian: wrong in the tail, where f is skewed."""
     mean, variance = moments(net)
     return ndtr(-jnp.array(TRUTH) * mean / jnp.sqrt(variance))
 
@@ -190,3 +196,11 @@ def lipschitz_bound(net: Network) -> Float[Array, " 4"]:
     margin = jnp.maximum(jnp.array(TRUTH) * mean, 0)
     largest = jnp.linalg.norm(net.factor, ord=2) ** 2
     return jnp.exp(-(margin**2) / (2 * (16 / net.signs.shape[0]) * largest))
+
+
+def counted_error(net: Network, draws: int, seed: int) -> np.ndarray:
+    """Test error per cluster by counting among ``draws`` fresh points of NumPy's generator; host-side."""
+    rng = np.random.default_rng(seed)
+    mean, factor, signs = (np.asarray(part) for part in net)
+    z = rng.standard_normal((draws, mean.shape[1])) @ factor.T
+    return np.array([np.mean(t * (np.maximum(m + z, 0) @ signs) < 0) for m, t in zip(mean, TRUTH, strict=True)])

@@ -1,0 +1,76 @@
+"""Errors of layers fitted to few tasks: published numbers, exact pools, the limit of large dimension."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from theorylab.contract import ConfigError
+from theorylab.lab.sweep import sweep
+from theorylab.settings.in_context import task_diversity
+from theorylab.settings.in_context.losses import Regression
+
+
+@pytest.mark.parametrize(
+    ("alpha", "kappa", "rho", "fresh", "pool"),
+    [(2, 0.5, 0.1, 0.8024, 0.2931), (2, 2, 0.1, 0.5203, 0.4113), (5, 1, 0.01, 0.3302, 0.1394)],
+)
+def test_infinitely_many_prompts_on_few_tasks(alpha, kappa, rho, fresh, pool):
+    """Exact errors at d = 200 against the limit of large dimension, tau = infinity."""
+    limit = task_diversity.infinite_prompts_errors(alpha, kappa, rho)
+    np.testing.assert_allclose([limit.fresh, limit.pool], [fresh, pool], atol=6e-5)
+    d, rng = 200, np.random.default_rng(11)
+    case = Regression(jnp.eye(d) / d, jnp.eye(d), rho)
+    errors = jax.jit(task_diversity.finite_pool_errors)
+    draws = []
+    for _ in range(3):
+        w = rng.standard_normal((round(kappa * d), d))
+        w *= math.sqrt(d) / np.linalg.norm(w, axis=1, keepdims=True)
+        draws.append([float(e) for e in errors(jnp.array(w), case, float(alpha * d))])
+    np.testing.assert_allclose(np.mean(draws, 0), limit, rtol=0.011)
+    wrong = task_diversity.infinite_prompts_errors(alpha, 1.2 * kappa, rho)
+    assert np.any(np.abs(np.mean(draws, 0) / np.array(wrong) - 1) > 0.011)
+
+
+def test_finitely_many_prompts_have_the_published_values():
+    errors = task_diversity.pretraining_errors
+    np.testing.assert_allclose(errors(2, 2, 3, 0.1), (0.7718, 0.6169), atol=6e-5)
+    np.testing.assert_allclose(errors(2, 0.5, 2, 0.1), (1.3385, 0.5863), atol=6e-5)
+    np.testing.assert_allclose(errors(2, 1, 0.5, 0.1), (1.2854, 0.9989), atol=6e-5)
+    for arguments, name in (
+        ((2, 1, 1, 0.1), "prompt_ratio"),
+        ((0, 1, 2, 0.1), "context_ratio"),
+        ((1, 1, 2, -1), "noise"),
+    ):
+        with pytest.raises(ValueError, match=name):
+            errors(*arguments)
+
+
+@pytest.mark.slow
+def test_finitely_many_prompts_approach_the_limit_of_large_dimension():
+    """Both errors approach Lu et al.'s like 1/d (kappa = 2, tau = 3, alpha = 2: the quiet choice)."""
+    deviations, errors = [], []
+    for d, seeds in ((10, 24), (20, 8)):
+        config = task_diversity.Config(
+            dim=d, context_length=2 * d, num_tasks=2 * d, noise_variance=0.1,
+            prompt_ratio=3.0, num_test=1000,
+        )  # fmt: skip
+        data = sweep(task_diversity.SETTING, config, {}, seeds=seeds)
+        theory = task_diversity.pool_regression(jax.random.key(0), config)
+        means = [float(data[name].mean()) for name in ("fresh_task_error", "pool_error")]
+        limits = [float(theory[name]) for name in ("fresh_task_error", "pool_error")]
+        deviations.append(np.array(means) / limits - 1)
+        spread = [float(data[name].std(ddof=1)) for name in ("fresh_task_error", "pool_error")]
+        errors.append(np.array(spread) / limits / np.sqrt(seeds))
+    assert np.all(deviations[1] > 0)
+    assert np.all(deviations[1] < 0.75 * deviations[0])
+    assert np.all(deviations[1] < 2 / 20 + 4 * errors[1])  # the declared finite-size error
+
+
+def test_the_threshold_is_refused_or_not_judged():
+    with pytest.raises(ConfigError, match="prompt_ratio = 1"):
+        task_diversity.SETTING.validate(task_diversity.Config(prompt_ratio=1.0))
+    as_many = task_diversity.Config(dim=4, prompt_ratio=1.25)  # 20 prompts, 20 weights
+    assert "threshold" in task_diversity.pool_regression.holds(as_many)

@@ -1,0 +1,102 @@
+"""Infinitely many measurements: the reduction of either model, and the closed forms of the symmetric one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from theorylab.contract import theory
+from theorylab.settings.factorisation.factors import spectrum
+from theorylab.settings.factorisation.matrix_sensing import controls
+from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate
+from theorylab.settings.factorisation.matrix_sensing.data import drawn, sample
+from theorylab.settings.factorisation.matrix_sensing.theory import symmetric
+from theorylab.settings.factorisation.matrix_sensing.theory.reduction import reduce_rows
+from theorylab.settings.factorisation.matrix_sensing.train import recorded_steps, train
+from theorylab.settings.factorisation.papers import XIONG_DING_DU
+from theorylab.settings.factorisation.regimes import requires
+
+
+@theory(
+    kind="exact",
+    source="rows outside the signal enter by their Gram matrix alone (theory.reduction)",
+    predicts=("recovery_error", "imbalance"),
+    holds=requires(operator="population", trainer="gd"),
+    error=1e-5,
+    controls={
+        "rows off the signal dropped": controls.signal_rows_alone,
+        "one factor updated after the other": controls.sequential_updates,
+    },
+)
+def reduction(key: jax.Array, config: Config) -> dict[str, Any]:
+    """Gradient descent on the (r + k)-dimensional reduction; NaN below 1e-8 |M|, where rounding takes over."""
+    instance = sample(key, config)
+    right = None if instance.right is None else reduce_rows(instance.right, config.target_rank)
+    small = instance._replace(left=reduce_rows(instance.left, config.target_rank), right=right)
+    observables = train(small, config, recorded_steps(config)).observables
+    errors = observables["recovery_error"]
+    floor = 1e-8 * jnp.sqrt(jnp.sum(instance.spectrum**2))
+    return observables | {"recovery_error": jnp.where(errors > floor, errors, jnp.nan)}
+
+
+@theory(
+    kind="exact",
+    source="closed form of the matrix Riccati equation (symmetric.riccati_flow)",
+    predicts=("recovery_error",),
+    holds=requires(model="symmetric", operator="population", trainer="gd", extra_columns=True),
+    error=lambda config, observable: 3 * effective_rate(config) * config.largest_value,
+    controls={"loss of half the square": controls.twice_the_rate, "start on the signal alone": controls.signal_start},
+    traceable=False,
+)
+def riccati_flow(key: jax.Array, config: Config) -> dict[str, Any]:
+    """Riccati closed form of the flow at the recorded steps, time = rate x steps."""
+    instance = drawn(key, config)
+    times = effective_rate(config) * np.asarray(recorded_steps(config))
+    return {"recovery_error": np.array([symmetric.flow_error(instance.left, instance.spectrum, t) for t in times])}
+
+
+def tail_is_reached(config: Config) -> str | None:
+    """Say why the tail is not all there is yet, or that it lies below rounding; None where it applies."""
+    start = float(symmetric.tail_start(config.smallest_value, config.init_scale, effective_rate(config)))
+    if config.num_steps < start:
+        return f"num_steps = {config.num_steps} is before the tail, step {start:.0f}"
+    if config.init_scale**2 < 1e-12:
+        return f"init_scale = {config.init_scale:g}: the tail lies below float64 rounding"
+    return None
+
+
+@theory(
+    kind="exact",
+    source=XIONG_DING_DU.at("the lower bound Ω(1/T²) of |E|², here with its constant, in discrete time"),
+    predicts=("final_error", "tail_constant"),
+    holds=requires(tail_is_reached, model="symmetric", operator="population", trainer="gd", extra_columns=True),
+    error=1e-3,
+    controls={"loss of half the square": controls.twice_the_rate, "no offset": controls.tail_without_offset},
+    traceable=False,
+)
+def universal_tail(key: jax.Array, config: Config) -> dict[str, Any]:
+    """The tail from the initialisation, x ← x − rate x³ from each ζ: |E|² = Σ (ζ²/(1 + 2 rate t ζ²))² for the flow."""
+    instance = drawn(key, config)
+    rate, steps = effective_rate(config), config.num_steps
+    scales = symmetric.tail_scales(instance.left, config.target_rank)
+    error = symmetric.descent_tail(scales, rate, (steps,))[0]
+    constant = (2 * rate * steps * error) ** 2 / (config.model_rank - config.target_rank)
+    return {"tail_constant": constant, "final_error": error / math.hypot(*spectrum(config))}
+
+
+@theory(
+    kind="exact",
+    source=XIONG_DING_DU.at("the linear rate at exact rank, here with its constant"),
+    predicts=("error_slope",),
+    holds=requires(model="symmetric", operator="population", trainer="gd", extra_columns=False),
+    error=1e-4,
+    controls={"slope of the flow": controls.slope_of_the_flow, "largest value": controls.slope_of_the_largest},
+    traceable=False,
+)
+def exact_rank(key: jax.Array, config: Config) -> dict[str, Any]:
+    """ln(1 − rate s_r)."""
+    return {"error_slope": symmetric.exact_rank_slope(config.smallest_value, effective_rate(config))}

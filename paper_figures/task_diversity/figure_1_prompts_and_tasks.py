@@ -90,7 +90,7 @@ def draw(data: xarray.Dataset) -> Figure:
     left.plot([], [], "--", color="grey", label="tasks of the pool")
     left.set(xscale="log", yscale="log", xlabel=r"prompts$/d^2$, $\tau$", ylabel="error (noisy target)")
     kappa, noise, dim = (data.attrs[name] for name in ("tasks_ratio", "noise_variance", "dim"))
-    left.set_title(rf"$\tau d^2$ prompts, $K = {kappa:g}d$ tasks, $\sigma^2 = {noise:g}$; points at $d = {dim}$")
+    left.set_title(rf"$\tau d^2$ prompts, $K = {kappa:g}d$ tasks, $\sigma^2 = {noise:g}$" + f"\npoints at $d = {dim}$")
 
     for alpha, color in zip(ALPHAS, COLOURS, strict=False):
         right.plot(data.kappa, data.gap_theory.sel(context_ratio=alpha), color=color, label=rf"$\alpha$ = {alpha}")
@@ -102,7 +102,8 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set(ylabel="error on fresh tasks $-$ on the pool")
     noise, dim = data.attrs["pool_noise_variance"], data.attrs["pool_dim"]
     right.set_title(
-        rf"$\alpha d$ tokens, $\tau d^2$ prompts, $\tau = \alpha/5$, $\sigma^2 = {noise:g}$; points at $d = {dim}$"
+        rf"$\alpha d$ tokens, $\tau d^2$ prompts, $\tau = \alpha/5$, $\sigma^2 = {noise:g}$"
+        + f"\npoints at $d = {dim}$"
     )
     for axes in (left, right):
         axes.set_xticks(*TICKS)

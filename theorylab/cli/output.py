@@ -34,8 +34,10 @@ def report_divergence(data: Any) -> int:
 
 def judge(name: str, rows: Any) -> int:
     """Return the exit code of a comparison, and say so if nothing was compared."""
-    if not any(row.status.judged for row in rows):
-        print(f"{name}: nothing was judged, since no theory could be compared with a simulation here", file=sys.stderr)
+    from theorylab.verdict.rows import judged_nothing
+
+    if why := judged_nothing(rows):
+        print(f"{name}: {why}", file=sys.stderr)
         return 1
     return 1 if any(row.failed for row in rows) else 0
 

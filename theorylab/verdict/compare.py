@@ -102,6 +102,7 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
     for name in names:
         observable = setting.observable(name)
         values = carried.values(name)
+        inner = {dim: carried.inner(dim) for dim in observable.dims}
         for index, cell in plan.cells():
             swept = {field: plan.grid[field][i] for field, i in zip(plan.dims, index, strict=True)}
             identity: dict[str, Any] = {"observable": name, "theory": theory.name, "case": case, "cell": swept}
@@ -115,12 +116,12 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
             if reason is not None:
                 rows.append(not_compared(runs, reason, identity))
                 continue
-            if theory.kind != "ensemble":
+            if theory.kind != "ensemble" and not finished[index].all():
                 target = target[finished[index]]  # type: ignore[index]
             declared = theory.relative_error(cell, name)
             row = judge(runs, target, kind=theory.kind, declared=declared, z_max=z_max)  # type: ignore[arg-type]
-            at = zip(observable.dims, row.pop("position"), strict=True)
-            rows.append(Row(**identity, at={dim: carried.inner(dim)[i].item() for dim, i in at}, **row))
+            at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
+            rows.append(Row(**identity, at=at, **row))
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,11 @@ class Runs:
 
     def only(self, kept: np.ndarray) -> Runs:
         """Return some of the runs."""
+        if kept.all():
+            return self
         return Runs(self.values[kept], self.seeds[kept], self.first_bad[kept], self.allow_nan)
 
-    @property
+    @functools.cached_property
     def finite(self) -> np.ndarray:
         """Which runs have not diverged; all of them, where NaN is a result."""
         if self.allow_nan:

@@ -20,6 +20,7 @@ def options(setting: Setting) -> type:
 def run(setting: Setting, cases: list[Case], options: Any) -> int:
     """Print the mean over seeds of every observable, with its standard error."""
     from theorylab.lab.sweep import sweep
+    from theorylab.numerics.statistics import standard_error
     from theorylab.verdict.table import number_with_error
 
     start()
@@ -29,7 +30,7 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
         if observable.name not in data:
             continue
         values = data[observable.name]
-        error = values.std("seed", ddof=1) / values.sizes["seed"] ** 0.5
+        error = standard_error(values, "seed", of_finite=True)
         mean = values.mean("seed")
         if not observable.dims:
             print(f"{observable.name:<24} {number_with_error(float(mean), float(error))}")

@@ -1,9 +1,13 @@
-"""Which versions of JAX the library runs on. Importing this module makes sure of the one that is installed."""
+"""Which versions of JAX the library runs on, and what moved between them.
+
+Importing this module makes sure of the one that is installed.
+"""
 
 from __future__ import annotations
 
 import importlib
 import re
+from typing import Any
 
 #: The oldest JAX on which the tests pass, and the newest on which they were run; a newer one is tried.
 OLDEST, NEWEST = "0.6.1", "0.12.0.1"
@@ -50,6 +54,17 @@ def _has(module: str, name: str) -> bool:
         return hasattr(importlib.import_module(module), name)
     except ImportError:
         return False
+
+
+def double_precision(enabled: bool) -> Any:
+    """Return a context in which new arrays are float64, or are not."""
+    import jax
+
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(enabled)
+    from jax import experimental  # before JAX 0.8
+
+    return experimental.enable_x64(enabled)  # type: ignore[attr-defined]
 
 
 require()

@@ -23,11 +23,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.experimental
 import numpy as np
 
 import theorylab as tl
 from theorylab.contract import PRESETS, Case, ConfigError, Setting, Theory, scalar_fields, static_fields
+from theorylab.jax_version import double_precision
 
 PLATFORMS = ("cuda", "tpu")
 Complaints = Iterator[str]
@@ -142,7 +142,7 @@ def lowering(setting: Setting) -> Complaints:
 
 def single_precision(setting: Setting) -> Complaints:
     """Float32 in, float32 out: nothing but the inputs decides the precision."""
-    with _without_float64():
+    with double_precision(False):
         for case in setting.presets["tiny"]:
             _, cell = next(_sizes_of(case))
             try:
@@ -323,9 +323,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
-
-
-def _without_float64() -> Any:
-    older: Any = jax.experimental  # where it stood before JAX 0.8
-    enable: Any = getattr(jax, "enable_x64", None) or older.enable_x64
-    return enable(False)

@@ -13,6 +13,7 @@ import numpy as np
 
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
+from theorylab.numerics.statistics import standard_error
 from theorylab.settings.kernels.exponents import measured_exponents
 from theorylab.settings.kernels.theory import (
     fitting_ratio_test_error,
@@ -169,7 +170,7 @@ def draw_fitting(axes: Axes, data: xarray.Dataset, title: str, word: str = "") -
         axes.axvline(float(here.optimal_fitting_ratio_theory) ** 2, color=color, linestyle=":", linewidth=1.3)
         ratio = here.train_error.mean("seed") / here.test_error.mean("seed")
         residual = (here.train_error - ratio * here.test_error) / here.test_error.mean("seed")
-        spread = residual.std("seed", ddof=1) / np.sqrt(residual.sizes["seed"])
+        spread = standard_error(residual, "seed")
         points(axes, ratio, here.test_error, color=color, xerr=spread)
     axes.plot([], [], color="grey", label=r"closed form of $(\alpha, \beta)$")
     axes.plot([], [], "--", color="grey", linewidth=1, label="effective ridges, finite spectrum")

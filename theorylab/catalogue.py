@@ -49,6 +49,7 @@ SETTINGS = {
     "robust_recovery": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",
+    "grokking_networks": "two_layer",
 }
 
 #: What ``theorylab reproduce`` shows to a newcomer: five settings of five kinds.

@@ -83,12 +83,8 @@ def numpy_by_hand(data: dict[str, np.ndarray], steps: int) -> np.ndarray:
 
 def trainer(kind: str, steps: int) -> Callable[[dict[str, Any]], Any]:
     """Ours, data of one run -> (losses, final state): "moments" or "generic"."""
-    from theorylab.settings.two_layer.grokking.model import (
-        moments_of,
-        moments_output,
-        network_output,
-        quadratic_activation,
-    )
+    from theorylab.settings.two_layer.grokking.model import network_output, quadratic_activation
+    from theorylab.settings.two_layer.grokking.moments import moments_of, moments_output
     from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, train_network
     from theorylab.training.iterate import iterate
 

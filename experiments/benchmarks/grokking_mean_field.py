@@ -14,7 +14,8 @@ import jax
 
 from experiments.benchmarks.racing import Row, compiled, main, race, rows_of
 from theorylab.runtime import configure
-from theorylab.settings.two_layer.grokking.theory.dmft import Model, dmft
+from theorylab.settings.two_layer.grokking.theory.dmft import dmft
+from theorylab.settings.two_layer.grokking.theory.dmft_march import Model
 from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 
 MODEL = Model(output_scale=1.0, quadratic_coeff=0.5, scaled_learning_rate=0.12, sample_ratio=4.0)

@@ -19,8 +19,9 @@ import numpy as np
 
 from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
 from theorylab.runtime import configure
+from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.data import Problem, sample
+from theorylab.settings.kernels.random_features.data import sample
 from theorylab.settings.kernels.width_sweep import sweep_widths
 
 WIDTHS = (20, 50, 80, 100, 120, 160, 200, 300)

@@ -6,31 +6,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray
 
-from experiments.grokking import cases, results
-from theorylab.settings.two_layer.grokking.theory.times import censored_median
+import theorylab as tl
+from theorylab.catalogue import Preset
+from theorylab.gallery.results import results
+from theorylab.settings.two_layer.grokking.times import censored_median
 from theorylab.verdict.plotting import points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
+def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
+    """Times of every run of the phase diagram; times and final losses of every run against the number of samples."""
+    setting = tl.get("grokking")
+    shown, attrs = {}, {}
+    for name, kept in (
+        ("phase_diagram", ("train_time", "test_time")),
+        ("samples", ("train_time", "test_time", "train_loss", "test_loss")),
+    ):
+        config = setting.case(preset, name).config
+        swept = results(setting, name, preset, folder, ignore="scaled_learning_rate").isel(step=-1, drop=True)
+        swept = swept.rename({"seed": f"seed_{name}"})
+        shown |= {f"{observable}_{name}": swept[observable] for observable in kept}
+        if name == "phase_diagram":
+            shown["diverged"] = (swept.first_bad_step >= 0).any(f"seed_{name}")
+        attrs[f"end_{name}"] = config.scaled_learning_rate * config.num_steps
+        attrs |= {field: getattr(config, field) for field in ("input_dim", "output_scale", "quadratic_coeff")}
+    return xarray.Dataset(shown).drop_attrs().assign_attrs(attrs)
+
+
+def draw(data: xarray.Dataset) -> Figure:
     """Draw log10 of test time over train time against r = ε/α and κ = αε, and times and final loss against P/D."""
     import matplotlib.pyplot as plt
 
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.6, 3.9))
-    case, data = cases(preset)["phase_diagram"], results("phase_diagram", preset, folder)
-    end = case.config.scaled_learning_rate * case.config.num_steps
+    end = data.end_phase_diagram
     shown: dict[str, list[Any]] = {"gap": [], "censored": []}
-    for alpha in case.grid["output_scale"]:
-        for eps in case.grid["quadratic_coeff"]:
+    for alpha in data.output_scale.values:
+        for eps in data.quadratic_coeff.values:
             cell = data.sel(output_scale=alpha, quadratic_coeff=eps)
-            diverged = bool((cell.first_bad_step >= 0).any())
-            train = censored_median(cell.train_time.values, end)
-            test = censored_median(cell.test_time.values, end)
+            train = censored_median(cell.train_time_phase_diagram.values, end)
+            test = censored_median(cell.test_time_phase_diagram.values, end)
             place = (eps / alpha, alpha * eps)
-            if diverged or train.censored:
+            if bool(cell.diverged) or train.censored:
                 left.plot(*place, "x", color="grey", markersize=8)
             elif test.censored:
                 shown["censored"].append((*place, np.log10(end / train.median)))
@@ -54,12 +74,10 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
     if image is not None:
         figure.colorbar(image, ax=left)
 
-    case, data = cases(preset)["samples"], results("samples", preset, folder)
-    dim = case.config.input_dim
-    ratios = np.array(case.grid["num_samples"]) / dim
-    end = case.config.scaled_learning_rate * case.config.num_steps
+    dim, end = data.input_dim, data.end_samples
+    ratios = data.num_samples.values / dim
     for name, color in (("train_time", "C0"), ("test_time", "C1")):
-        for ratio, times in zip(ratios, data[name].values, strict=True):
+        for ratio, times in zip(ratios, data[f"{name}_samples"].values, strict=True):
             reached = times[np.isfinite(times)]
             middle.plot(np.full(len(reached), ratio), reached, "o", color=color, markersize=4)
             if len(reached) < len(times):
@@ -68,22 +86,22 @@ def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
                 middle.annotate(
                     missing, (ratio, end), (0, 7), fontsize=8, textcoords="offset points", ha="center", color=color
                 )
-        medians = [censored_median(times, end).median for times in data[name].values]
+        medians = [censored_median(times, end).median for times in data[f"{name}_samples"].values]
         middle.plot(ratios, medians, "-", color=color, linewidth=1.2, label=name.replace("_", " ") + " (median)")
     middle.set(
         yscale="log",
         xlabel=r"$\nu = P/D$",
         ylabel=r"$\tau$",
-        title=f"triangles: of {case.seeds} runs not there by then",
+        title=f"triangles: of {data.sizes['seed_samples']} runs not there by then",
     )
     middle.set_ylim(None, 2 * end)
     middle.legend(loc="center right")
 
-    points(right, ratios, data.test_loss.isel(step=-1), color="C1", label="test", linestyle="-")
-    points(right, ratios, data.train_loss.isel(step=-1), color="C0", label="train", linestyle="-")
+    points(right, ratios, data.test_loss_samples.rename(seed_samples="seed"), color="C1", label="test", linestyle="-")
+    points(right, ratios, data.train_loss_samples.rename(seed_samples="seed"), color="C0", label="train", linestyle="-")
     right.set(yscale="log", ylim=(1e-8, 3), xlabel=r"$\nu = P/D$", ylabel=rf"loss at $\tau = {end:g}$")
     right.set_title(
-        rf"$\alpha = {case.config.output_scale:g}$, $\varepsilon = {case.config.quadratic_coeff:g}$, $D = {dim}$"
+        rf"$\alpha = {data.attrs['output_scale']:g}$, $\varepsilon = {data.attrs['quadratic_coeff']:g}$, $D = {dim}$"
     )
     right.legend()
     return figure

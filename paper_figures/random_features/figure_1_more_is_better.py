@@ -23,7 +23,8 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
 
     config = get(SETTING).case(preset, "width").config
     parts = [size_data(SETTING, curves, name, preset, folder) for name in ALONG]
-    return xarray.merge(parts).assign_attrs(noise_variance=config.noise_variance, num_modes=config.num_modes)
+    merged = xarray.merge(parts, join="exact", compat="equals")
+    return merged.assign_attrs(noise_variance=config.noise_variance, num_modes=config.num_modes)
 
 
 def draw(data: xarray.Dataset) -> Figure:

@@ -30,7 +30,7 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
         arguments = (SETTING, curves, f"fitting_{name}", preset, folder, RELATIVE_NOISE, exponents)
         parts.append(renamed(fitting_data(*arguments), name))
         attrs |= {f"{name}_num_modes": config.num_modes, "num_samples": config.num_samples}
-    return xarray.merge(parts).assign_attrs(attrs)
+    return xarray.merge(parts, join="exact", compat="equals").assign_attrs(attrs)
 
 
 def draw(data: xarray.Dataset) -> Figure:

@@ -30,7 +30,7 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
         parts.append(renamed(ridge_data(*arguments), name))
         law = rf"$\alpha={config.eigenvalue_exponent:g}$, $\beta={config.target_exponent:g}$"
         attrs[f"{name}_title"] = f"Gaussian, {law}, {config.num_modes} modes, n = {config.num_samples}"
-    return xarray.merge(parts).assign_attrs(attrs)
+    return xarray.merge(parts, join="exact", compat="equals").assign_attrs(attrs)
 
 
 def draw(data: xarray.Dataset) -> Figure:

@@ -131,5 +131,6 @@ def _worst(difference: np.ndarray, tolerance: np.ndarray) -> tuple[int, ...]:
     """Index of the entry nearest to failing (or failing worst)."""
     with np.errstate(all="ignore"):
         ratio = np.where(difference > 0, difference / tolerance, 0.0)
-    ratio = np.where(np.isnan(ratio), -1.0, ratio)
+    # An entry without a prediction decides nothing, not even where all others are met exactly.
+    ratio = np.where(np.isnan(difference) | np.isnan(ratio), -1.0, ratio)
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(ratio)), ratio.shape)) if ratio.ndim else ()

@@ -9,13 +9,12 @@ from theorylab.contract import ConfigError
 from theorylab.lab.grid import make_plan
 from theorylab.settings.two_layer.grokking import SETTING, Config
 from theorylab.settings.two_layer.grokking.config import initial_eigenvalue, largest_eigenvalue
-from theorylab.settings.two_layer.grokking.theory.times import (
+from theorylab.settings.two_layer.grokking.theory.times import feature_time, lazy_memorisation_time
+from theorylab.settings.two_layer.grokking.times import (
     censored_median,
-    feature_time,
     first_crossing,
     grokking_times,
     halfway_threshold,
-    lazy_memorisation_time,
 )
 
 
@@ -94,6 +93,6 @@ def test_time_scales():
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_presets_are_valid():
-    for cases in SETTING.presets.values():
+    for cases in (*SETTING.presets.values(), *SETTING.sweeps.values()):
         for case in cases:
             make_plan(SETTING, case.config, case.grid)

@@ -7,9 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from theorylab.settings.two_layer.grokking import SETTING
 from theorylab.settings.two_layer.grokking.config import Config
 from theorylab.settings.two_layer.grokking.data import Instance, initial_moments, sample
-from theorylab.settings.two_layer.grokking.model import Moments, labels, moments_output
+from theorylab.settings.two_layer.grokking.model import alignment, labels, network_kernel, quadratic_activation
+from theorylab.settings.two_layer.grokking.model import sums_in_blocks as blocks
+from theorylab.settings.two_layer.grokking.moments import (
+    Moments,
+    kernel_features,
+    kernel_sums,
+    moments_of,
+    moments_output,
+    tangent_kernel,
+)
 from theorylab.settings.two_layer.grokking.train import recorded_steps, run, train_network
 
 RNG = np.random.default_rng(0)
@@ -35,7 +45,7 @@ def neurons(inputs, y, weights, alpha, gamma, slope, value, steps):
 
 def instance_of(inputs, target, weights):
     moments = Moments(jnp.asarray(weights.mean(0)), jnp.asarray(weights.T @ weights / len(weights)))
-    return Instance(jnp.asarray(inputs), jnp.asarray(target), moments, None, None)
+    return Instance(jnp.asarray(inputs), jnp.asarray(target), moments, None, jnp.asarray(inputs[:3]))
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +105,44 @@ def test_spike_is_the_image_of_the_target(moment_run):
     assert values["spike_gain"][0] == 1
     assert values["spike_spread"][0] == pytest.approx(0, abs=1e-12)
     assert values["spike_gain"][-1] > 2
+
+
+@pytest.mark.parametrize("trainer", ["moments", "network", "linearised"])
+def test_every_trainer_measures_everything(trainer):
+    config = dataclasses.replace(CONFIG, trainer=trainer, num_steps=3, centred=True)
+    shapes = jax.eval_shape(RUN, jax.eval_shape(lambda key: sample(key, config), jax.random.key(0)), config)
+    assert set(shapes) == {observable.name for observable in SETTING.observables}
+
+
+def test_spike_of_the_network_is_the_product_of_its_steps():
+    config = dataclasses.replace(CONFIG, num_steps=4, num_test=1)
+    instance = jax.jit(sample)(jax.random.key(0), config)
+    both = [RUN(instance, dataclasses.replace(config, trainer=trainer)) for trainer in ("moments", "network")]
+    for name in ("spike_gain", "spike_spread"):
+        np.testing.assert_allclose(both[1][name], both[0][name], rtol=1e-10, atol=1e-12)
+
+
+def test_summaries_of_the_kernel_need_no_matrix():
+    inputs, y = jnp.asarray(RNG.standard_normal((23, 4))), jnp.asarray(RNG.standard_normal(23))
+    weights = jnp.asarray(RNG.standard_normal((7, 4)) + 0.4)
+    activation = quadratic_activation(0.6)
+
+    @jax.jit
+    def every(inputs, y, weights):
+        moments = moments_of(weights)
+        kernel = network_kernel(weights, inputs, activation)
+        whole = (y @ kernel @ y, jnp.sum(kernel**2), jnp.trace(kernel))
+        others = (
+            kernel_sums(kernel_features(inputs, y), moments, 0.6),
+            blocks(lambda points: network_kernel(weights, points, activation, inputs), inputs, y, 5),
+            blocks(lambda points: tangent_kernel(moments, points, 0.6, inputs), inputs, y, 50),
+        )
+        return whole, others, alignment(kernel, y)
+
+    whole, others, aligned = every(inputs, y, weights)
+    for sums in others:
+        np.testing.assert_allclose(sums, whole, rtol=1e-11)
+    assert float(aligned) == pytest.approx(float(whole[0] / jnp.sqrt(whole[1]) / (y @ y)))
 
 
 def test_any_activation_is_trained():

@@ -10,27 +10,28 @@ from scipy.integrate import solve_ivp
 
 from theorylab.settings.two_layer.grokking.config import Config
 from theorylab.settings.two_layer.grokking.data import initial_moments
-from theorylab.settings.two_layer.grokking.model import (
+from theorylab.settings.two_layer.grokking.model import alignment, network_output, quadratic_activation
+from theorylab.settings.two_layer.grokking.moments import (
     AffineMap,
     Moments,
+    isotropic_risk,
     linearised_moments,
     moments_of,
     moments_output,
-    network_output,
-    quadratic_activation,
+    population_risk,
+    tangent_kernel,
     transform,
 )
-from theorylab.settings.two_layer.grokking.predictions import predict_lazy
+from theorylab.settings.two_layer.grokking.predictions import lazy as lazy_theory
 from theorylab.settings.two_layer.grokking.theory.lazy import kernel_regression, lazy_curves
 from theorylab.settings.two_layer.grokking.theory.marchenko_pastur import bulk, memorisation
-from theorylab.settings.two_layer.grokking.theory.ntk import alignment, population_eigenvalues, tangent_kernel
+from theorylab.settings.two_layer.grokking.theory.ntk import population_eigenvalues
 from theorylab.settings.two_layer.grokking.theory.population import (
     OrderParameters,
     escape_time,
     population_curves,
     population_map,
 )
-from theorylab.settings.two_layer.grokking.theory.risk import isotropic_risk, population_risk
 from theorylab.settings.two_layer.grokking.train import simulate
 
 RNG = np.random.default_rng(2)
@@ -154,7 +155,7 @@ def test_network_becomes_lazy_like_one_over_the_output_scale():
     scales = jnp.array([1.0, 100.0, 200.0])
     key = jax.random.key(0)
     full = jax.jit(jax.vmap(lambda a: simulate(key, dataclasses.replace(config, output_scale=a))["train_loss"]))(scales)
-    lazy = jax.jit(lambda k: predict_lazy(k, dataclasses.replace(config, trainer="linearised"))["train_loss"])(key)
+    lazy = jax.jit(lambda k: lazy_theory(k, dataclasses.replace(config, trainer="linearised"))["train_loss"])(key)
     deviation = np.abs(np.asarray(full / lazy[None] - 1))[:, -1]
     assert deviation[0] > 0.5
     assert deviation[2] < 0.1

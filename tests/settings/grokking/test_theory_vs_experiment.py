@@ -1,69 +1,21 @@
-"""Grokking: simulation against theory, each with theories that the same comparison rejects."""
+"""Grokking: the phenomenon itself, and the recursion of the moments written out in NumPy."""
 
 import dataclasses
-import warnings
 
 import jax
 import numpy as np
 import pytest
 
 from theorylab.settings.two_layer.grokking import SETTING
-from theorylab.settings.two_layer.grokking.config import PUBLISHED
 from theorylab.settings.two_layer.grokking.data import sample
-from theorylab.settings.two_layer.grokking.predictions import predict_lazy
-from theorylab.settings.two_layer.grokking.theory.marchenko_pastur import memorisation
-from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
+from theorylab.settings.two_layer.grokking.predictions import lazy as lazy_theory
+from theorylab.settings.two_layer.grokking.presets import PUBLISHED
 from theorylab.settings.two_layer.grokking.train import recorded_steps, scaled_times, simulate
-from theorylab.verdict.compare import check, compare
-
-CORE = {"reduction", "tangent_kernel", "exact_risk", "lazy", "memorisation", "population"}
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    """``{case name: (case, results, rows)}`` of the tiny preset's own cases: one simulation for many tests."""
-    names = ("grokking", "network", "memorisation", "many samples")
-    cases = [case for case in SETTING.presets["tiny"] if case.name in names]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return {case.name: (case, data, rows) for case, data, rows in check(SETTING, cases, theories=sorted(CORE))}
-
-
-def rejected(case, data, theory, **predictions):
-    """Names of the observables on which a theory with these ensemble predictions fails the same comparison."""
-    names = tuple(predictions)
-    wrong = dataclasses.replace(
-        SETTING.theory(theory), name="wrong", predict=lambda key, config: predictions, traceable=False, predicts=names
-    )
-    return {row.observable for row in compare(SETTING, data, case.config, theories=[wrong]) if row.failed}
-
-
-def test_the_tiny_preset_agrees(tiny):
-    rows = [row for _, _, rows in tiny.values() for row in rows]
-    assert not [row for row in rows if row.failed]
-    assert {row.theory for row in rows if row.status == "agrees"} == CORE
-
-
-# --- exact theories -------------------------------------------------------------------------------------------------
-
-
-def test_sampled_loss_rejects_a_dropped_factor(tiny):
-    case, data, _ = tiny["grokking"]
-
-    def verdicts(loss):
-        rows = compare(SETTING, data.assign(test_loss=loss), case.config, case.grid, theories=["exact_risk"])
-        return {row.cell["output_scale"]: row.status for row in rows}
-
-    a, b, c = data.variance_error, data.misalignment_error, data.linear_power
-    assert set(verdicts(a + b + c).values()) == {"agrees"}
-    assert verdicts(a + 2 * b + c)[1.0] == "disagrees"
-    assert verdicts(a / 4 + b + c)[1.0] == "disagrees"
-    assert verdicts(a + b)[1.0] == "disagrees"
-
-
-def test_network_rejects_a_recursion_without_the_square_of_the_step(tiny):
-    case, data, _ = tiny["network"]
-    config, losses = case.config, data.train_loss.values
+def test_network_follows_the_recursion_with_the_square_of_the_step():
+    config = SETTING.case("tiny", "network").config
+    losses = [np.asarray(jax.jit(simulate)(jax.random.key(seed), config)["train_loss"]) for seed in range(2)]
     for seed in range(2):
         key = jax.random.key(seed)
         inputs, target, (mean, second), *_ = (jax.tree.map(np.asarray, part) for part in jax.jit(sample)(key, config))
@@ -83,49 +35,6 @@ def test_network_rejects_a_recursion_without_the_square_of_the_step(tiny):
             assert bool(deviation < 1e-8) is agrees
 
 
-# --- many dimensions, many samples ----------------------------------------------------------------------------------
-
-
-def test_memorisation_rejects_wrong_kernels(tiny):
-    case, data, _ = tiny["memorisation"]
-    config = case.config
-    right = {"sample_ratio": 4.0, "quadratic_coeff": 0.5, "scaled_learning_rate": config.scaled_learning_rate}
-
-    def curves(**changes):
-        train, power = memorisation(recorded_steps(config), **{**right, **changes})
-        shown = np.where(train > 0.05 * train[0], train, np.nan)
-        return {"relative_train_loss": shown, "relative_linear_power": np.where(power > 0, power, np.nan)}
-
-    assert not rejected(case, data, "memorisation", **{"relative_train_loss": curves()["relative_train_loss"]})
-    assert "relative_train_loss" in rejected(case, data, "memorisation", **curves(quadratic_coeff=0.25))
-    assert "relative_train_loss" in rejected(case, data, "memorisation", **curves(sample_ratio=6.0))
-    assert "relative_linear_power" in rejected(case, data, "memorisation", **curves(quadratic_coeff=1e-3))
-    flat = curves()
-    flat["relative_linear_power"] = 2 * flat["relative_linear_power"]  # the factor 1/2 of the target's variance
-    assert "relative_linear_power" in rejected(case, data, "memorisation", **flat)
-
-
-def test_population_rejects_a_dropped_factor(tiny):
-    case, data, _ = tiny["many samples"]
-    config = case.config
-    dim, kappa = config.input_dim, config.output_scale * config.quadratic_coeff
-
-    def curves(**changes):
-        options = {"sample_ratio": config.num_samples / dim, "quadratic_coeff": config.quadratic_coeff, **changes}
-        return population_curves(
-            OrderParameters(1.0, 1.0), recorded_steps(config), input_dim=dim, output_scale=config.output_scale,
-            scaled_learning_rate=config.scaled_learning_rate, **options,
-        )  # fmt: skip
-
-    state, (a, b, _) = curves()
-    assert not rejected(case, data, "population", test_loss=np.asarray(a + b))
-    assert rejected(case, data, "population", test_loss=np.asarray(4 * a + b))
-    assert rejected(case, data, "population", test_loss=np.asarray(a + 2 * b))
-    slow, _ = curves(sample_ratio=0.8 * config.num_samples / dim)
-    assert rejected(case, data, "population", target_overlap=np.asarray(slow.along) / dim)
-    assert float(state.along[-1]) / dim == pytest.approx(1 / kappa, rel=0.06)
-
-
 # --- the phenomenon ---------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +43,7 @@ def published():
     """One seed at D = 100, P = 550 until τ = 40, and its linearised network."""
     config = dataclasses.replace(PUBLISHED, num_steps=400)
     full = jax.jit(simulate)(jax.random.key(0), config)
-    lazy = jax.jit(predict_lazy)(jax.random.key(0), dataclasses.replace(config, trainer="linearised"))
+    lazy = jax.jit(lazy_theory.predict)(jax.random.key(0), dataclasses.replace(config, trainer="linearised"))
     return config, {k: np.asarray(v) for k, v in full.items()}, {k: np.asarray(v) for k, v in lazy.items()}
 
 

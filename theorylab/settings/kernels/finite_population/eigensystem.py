@@ -10,11 +10,10 @@ Scales, with |x|² = dim for every point:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +23,7 @@ import numpy as np
 
 from theorylab.jax_version import double_precision
 from theorylab.numerics import datasets
+from theorylab.numerics.files import written_whole
 from theorylab.numerics.kernels import blocked, fully_connected
 from theorylab.numerics.spectra import Spectrum
 from theorylab.runtime import cache_directory
@@ -135,14 +135,6 @@ def _read(path: Path, size: int) -> Spectrum | None:
 
 
 def _write(path: Path, result: Spectrum) -> None:
-    # Under another name first, so that a second process never reads half a file.
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = file.name
-            np.savez(file, **cast(Any, result._asdict()))
-        os.replace(temporary, path)
-    except OSError:  # a read-only or full disk costs the next process a second, no more
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    # A read-only or full disk costs the next process a second, no more.
+    with contextlib.suppress(OSError), written_whole(path) as scratch, open(scratch, "wb") as file:
+        np.savez(file, **cast(Any, result._asdict()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import jax
@@ -56,8 +57,14 @@ def finite_size(config: Config, observable: str) -> float:
     if config.model == "fourier":
         return size  # not of Gaussian universality alone: measured, and flat in the sizes
     size *= max(1.0, 100 / min(config.num_samples, config.num_features))
+    return size + _spare(config)
+
+
+@functools.lru_cache(maxsize=4096)
+def _spare(config: Config) -> float:
+    """1/(a + b); asked for once for each observable and theory, and a root to find each time."""
     solution = effective_ridges(spectrum(config), config.num_samples, config.num_features, config.ridge)
-    return size + float(1 / (solution.spare_samples + solution.spare_features))
+    return float(1 / (solution.spare_samples + solution.spare_features))
 
 
 @theory(

@@ -7,31 +7,20 @@ Grokking from lazy to rich training (Kumar, Bordelon, Gershman and Pehlevan, arX
 
 from __future__ import annotations
 
-from theorylab.contract import Observable, Paper, Setting
-from theorylab.settings.two_layer.grokking.config import PRESETS, Config, check_config
+from theorylab.contract import Observable, Setting
+from theorylab.settings.two_layer.grokking.config import Config, check_config
 from theorylab.settings.two_layer.grokking.predictions import THEORIES
+from theorylab.settings.two_layer.grokking.presets import PRESETS, SWEEPS
 from theorylab.settings.two_layer.grokking.train import recorded_steps, simulate
+from theorylab.settings.two_layer.papers import KUMAR
 
 STEP = ("step",)
 
 SETTING = Setting(
-    papers=(
-        Paper(
-            title="Grokking as the Transition from Lazy to Rich Training Dynamics",
-            authors="T. Kumar, B. Bordelon, S. J. Gershman and C. Pehlevan",
-            year=2024,
-            venue="ICLR 2024",
-            arxiv="2310.06110",
-            bibtex="""@inproceedings{kumar2024grokking,
-  title = {Grokking as the Transition from Lazy to Rich Training Dynamics},
-  author = {Kumar, Tanishq and Bordelon, Blake and Gershman, Samuel J. and Pehlevan, Cengiz},
-  booktitle = {International Conference on Learning Representations},
-  year = {2024},
-}""",
-        ),
-    ),
+    papers=(KUMAR,),
     config=Config,
     presets=PRESETS,
+    sweeps=SWEEPS,
     simulate=simulate,
     theories=THEORIES,
     observables=(
@@ -44,13 +33,13 @@ SETTING = Setting(
         Observable("weight_norm", "sqrt(tr M/D), root mean square of the weights", r"|w|/\sqrt{D}", dims=STEP),
         Observable("kernel_target_alignment", "yᵀKy/(|K|_F |y|²) on the training set", dims=STEP),
         Observable("kernel_trace", "tr K/P on the training set", dims=STEP),
-        Observable("closed_kernel_alignment", "the same from the moments of the weights (network)", dims=STEP),
-        Observable("closed_kernel_trace", "the same from the moments of the weights (network)", dims=STEP),
-        Observable("spike_gain", "β·v/D for v the image of β under all steps (moments)", "G", dims=STEP),
-        Observable("spike_spread", "|v|²/D − G² (moments)", "C_v", dims=STEP),
+        Observable("closed_kernel_alignment", "the same from the moments of the weights", dims=STEP),
+        Observable("closed_kernel_trace", "the same from the moments of the weights", dims=STEP),
+        Observable("spike_gain", "β·v/D for v the image of β under all steps", "G", dims=STEP),
+        Observable("spike_spread", "|v|²/D − G²", "C_v", dims=STEP),
         Observable("sampled_test_loss", "mean squared error on num_test fresh samples", dims=STEP),
-        Observable("relative_train_loss", "train loss over twice its start (linearised)", dims=STEP),
-        Observable("relative_linear_power", "C over twice the initial train loss (linearised)", dims=STEP),
+        Observable("relative_train_loss", "train loss over twice its start", dims=STEP),
+        Observable("relative_linear_power", "C over twice the initial train loss", dims=STEP),
         Observable("train_time", "τ at which the train loss passes train_threshold", r"\tau_1", allow_nan=True),
         Observable("test_time", "τ at which the test loss passes test_threshold", r"\tau_2", allow_nan=True),
         Observable("grokking_gap", "log10(test_time/train_time)", allow_nan=True),

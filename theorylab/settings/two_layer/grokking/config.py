@@ -1,13 +1,12 @@
-"""Configuration of the lazy-to-rich grokking model, and its presets."""
+"""Configuration of the lazy-to-rich grokking model."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
 from typing import Literal
 
-from theorylab.contract import Case, ConfigError, config, scalar, size
+from theorylab.contract import ConfigError, config, scalar, size
 
 
 @config
@@ -40,7 +39,7 @@ class Config:
     centred: bool = size(default=False, help="train f − f_0, the change of the output since the start")
     planted: bool = size(default=False, help="start with the overlap spike_overlap instead of that of chance, 1/D")
     normalise_target: bool = size(default=True, help="|β|² = D exactly; otherwise β ~ N(0, I)")
-    num_test: int = size(default=0, help="fresh samples on which the test loss is measured too; 0 for none", at_least=0)
+    num_test: int = size(default=100, help="fresh samples on which the test loss is measured too", at_least=1)
     output_scale: float = scalar(default=1.0, help="scale of the output", symbol=r"\alpha", above=0)
     quadratic_coeff: float = scalar(default=0.25, help="curvature of the activation", symbol=r"\varepsilon")
     scaled_learning_rate: float = scalar(
@@ -121,91 +120,3 @@ def check_config(config: Config) -> None:
             f"width = {config.width:g}: the initial output has noise of size output_scale/sqrt(width); use a width far "
             f"above output_scale² = {config.output_scale**2:g}, or centred = True", stacklevel=2,
         )  # fmt: skip
-
-
-TINY = Config(num_test=4000)
-NETWORK = Config(
-    trainer="network", input_dim=30, num_samples=90, width=50, quadratic_coeff=0.5, scaled_learning_rate=0.05
-)  # fmt: skip
-#: κ = α ε = 1: no mean error at the start, as the Marchenko–Pastur averages need.
-MEMORISATION = Config(
-    trainer="linearised", num_samples=160, output_scale=2.0, quadratic_coeff=0.5, num_steps=120,
-    scaled_learning_rate=0.08,
-)  # fmt: skip
-MANY_SAMPLES = Config(
-    input_dim=12, num_samples=20_000, quadratic_coeff=0.5, scaled_learning_rate=6e-5, num_steps=160,
-    train_threshold=0.15,
-)  # fmt: skip
-#: Few steps, which is what the mean-field theory is solved for.
-MEAN_FIELD = Config(
-    input_dim=100, num_samples=400, quadratic_coeff=0.5, scaled_learning_rate=0.12, num_steps=20, planted=True
-)  # fmt: skip
-#: The published setting: D = 100, P = 550.
-PUBLISHED = Config(input_dim=100, num_samples=550, num_steps=1500)
-
-PRESETS: dict[str, tuple[Case, ...]] = {
-    "tiny": (
-        Case("grokking", TINY, {"output_scale": (0.5, 1.0, 2.0)}, seeds=8),
-        Case("network", NETWORK, seeds=3),
-        Case("memorisation", MEMORISATION, seeds=16),
-        Case("many samples", MANY_SAMPLES, seeds=4),
-        Case("planted", MEAN_FIELD, seeds=8),
-    ),
-    "default": (
-        Case(
-            "grokking",
-            dataclasses.replace(PUBLISHED, num_steps=600, num_test=4000),
-            {"output_scale": (1.0, 4.0)},
-            seeds=8,
-        ),
-        Case("network", NETWORK, {"output_scale": (0.5, 1.0, 2.0)}, seeds=4),
-        Case(
-            "network, centred and planted",
-            dataclasses.replace(NETWORK, centred=True, planted=True, normalise_target=False, output_scale=4.0),
-            {"spike_overlap": (0.0, 0.1)},
-            seeds=3,
-        ),
-        Case(
-            "linearised, finite width",
-            dataclasses.replace(MEMORISATION, num_samples=100, width=60, output_scale=1.0, centred=True),
-            {"output_scale": (1.0, 4.0), "init_scale": (0.5, 1.0)},
-            seeds=4,
-        ),
-        Case("memorisation", dataclasses.replace(MEMORISATION, input_dim=100, num_samples=400), seeds=16),
-        Case(
-            "memorisation, fewer samples",
-            dataclasses.replace(
-                MEMORISATION, input_dim=100, num_samples=200, quadratic_coeff=0.25, output_scale=4.0, num_steps=250
-            ),
-            seeds=16,
-        ),
-        Case("many samples", MANY_SAMPLES, {"quadratic_coeff": (0.25, 0.5)}, seeds=6),
-        Case(
-            "planted",
-            dataclasses.replace(MEAN_FIELD, num_steps=40),
-            {"spike_overlap": (0.05, 0.1), "output_scale": (1.0, 2.0)},
-            seeds=12,
-        ),
-        Case("isotropic", dataclasses.replace(MEAN_FIELD, input_dim=200, num_samples=800, planted=False), seeds=8),
-    ),
-    "paper": (
-        Case(
-            "output scale",
-            dataclasses.replace(PUBLISHED, num_steps=60_000, width=500),
-            {"output_scale": tuple(2.0**k for k in range(-2, 6))},
-            seeds=8,
-            note="D = 100, P = 550, N = 500 and 60,000 steps as in the authors' code; our learning rate",
-        ),
-        Case(
-            "activation",
-            dataclasses.replace(PUBLISHED, num_steps=60_000, width=500, scaled_learning_rate=0.009),
-            {"quadratic_coeff": (0.25, 0.5, 1.0, 2.0, 4.0)},
-            seeds=8,
-        ),
-        Case(
-            "dimension",
-            dataclasses.replace(PUBLISHED, input_dim=1000, num_samples=5500, num_steps=6000),
-            seeds=8,
-        ),
-    ),
-}

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from theorylab.numerics import random
 from theorylab.settings.two_layer.grokking.config import Config
-from theorylab.settings.two_layer.grokking.model import Moments, moments_of
+from theorylab.settings.two_layer.grokking.moments import Moments, moments_of
 
 
 class Instance(NamedTuple):
@@ -30,14 +30,14 @@ class Instance(NamedTuple):
     weights
         The initial weights themselves; ``None`` at infinite width.
     test_inputs
-        Fresh inputs, ``None`` where ``num_test`` is 0.
+        Fresh inputs.
     """
 
     inputs: Float[Array, "samples dim"]
     target: Float[Array, " dim"]
     moments: Moments
     weights: Float[Array, "width dim"] | None
-    test_inputs: Float[Array, "test dim"] | None
+    test_inputs: Float[Array, "test dim"]
 
 
 def initial_moments(target: Float[Array, " dim"], overlap: ArrayLike, scale: ArrayLike) -> Moments:
@@ -62,10 +62,11 @@ def plant(weights: Float[Array, "width dim"], target: Float[Array, " dim"], over
 def sample(key: jax.Array, config: Config) -> Instance:
     """Draw an instance: x ~ N(0, I/D), w_i ~ N(0, σ² I) stretched along β where planted. One flat draw for all."""
     dim, width = config.input_dim, 0 if math.isinf(config.width) else int(config.width)
-    counts = (config.num_samples * dim, width * dim, config.num_test * dim, 0 if config.normalise_target else dim)
+    # Test samples come last: the instance does not depend on their number.
+    counts = (config.num_samples * dim, width * dim, 0 if config.normalise_target else dim, config.num_test * dim)
     ends = np.cumsum(counts)
     normals = random.normal(key, int(ends[-1]))
-    inputs, weights, test, direction = jnp.split(normals, [int(end) for end in ends[:-1]])
+    inputs, weights, direction, test = jnp.split(normals, [int(end) for end in ends[:-1]])
     length = np.sqrt(dim) if config.normalise_target else jnp.sqrt(jnp.sum(direction**2))
     target = jnp.zeros(dim, normals.dtype).at[0].set(length)
     overlap = config.spike_overlap if config.planted else 1 / dim
@@ -79,5 +80,5 @@ def sample(key: jax.Array, config: Config) -> Instance:
         target,
         moments,
         drawn,
-        test.reshape(config.num_test, dim) / np.sqrt(dim) if config.num_test else None,
+        test.reshape(config.num_test, dim) / np.sqrt(dim),
     )

@@ -1,17 +1,15 @@
-"""The dynamical mean-field theories of the grokking model as the laboratory sees them."""
+"""Where a configuration meets the dynamical mean-field theories: their parameters, observables, limits and errors."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from theorylab.contract import Theory
+from theorylab.contract import Observables
 from theorylab.settings.two_layer.grokking.config import Config, learned_eigenvalue, sample_ratio
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, Model, dmft
-from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics
+from theorylab.settings.two_layer.grokking.theory.dmft_march import Model
 from theorylab.settings.two_layer.grokking.train import recorded_steps
 
 SOURCE = (
@@ -33,8 +31,6 @@ UNPLANTED_ERROR = {
     "weight_norm": 4.0,
 }  # fmt: skip
 SAMPLING_ERROR = 0.01  # of one solution, at the number of particles below
-
-Prediction = dict[str, Any]
 
 
 def num_particles(num_steps: int) -> int:
@@ -88,7 +84,8 @@ def starts_isotropic(config: Config) -> str | None:
     return "for an isotropic start (planted = False)" if config.planted else _reason(config) or _instability(config)
 
 
-def _model(config: Config) -> Model:
+def model_of(config: Config) -> Model:
+    """Parameters of the mean-field equations."""
     return Model(
         output_scale=config.output_scale,
         quadratic_coeff=config.quadratic_coeff,
@@ -99,42 +96,30 @@ def _model(config: Config) -> Model:
     )
 
 
-def _size(config: Config) -> dict[str, int]:
+def size_of(config: Config) -> dict[str, int]:
+    """Steps and particles of a solution."""
     return {"num_steps": config.num_steps, "num_particles": num_particles(config.num_steps)}
 
 
-def _observables(curves: Dynamics, config: Config) -> Prediction:
+def curves_of(solution: Dynamics, config: Config) -> Observables:
     """Curves at the recorded steps. The variance part passes through zero and is left to the test loss."""
     steps = jnp.asarray(recorded_steps(config))
     values = {
-        "train_loss": curves.train_loss,
-        "test_loss": curves.test_loss,
-        "misalignment_error": curves.misalignment_error,
-        "linear_power": curves.linear_power,
-        "target_overlap": curves.spike_overlap,
-        "weight_norm": jnp.sqrt(curves.weight_norm),
+        "train_loss": solution.train_loss,
+        "test_loss": solution.test_loss,
+        "misalignment_error": solution.misalignment_error,
+        "linear_power": solution.linear_power,
+        "target_overlap": solution.spike_overlap,
+        "weight_norm": jnp.sqrt(solution.weight_norm),
     }
     return {name: value[steps] for name, value in values.items()}
 
 
-def predict_planted(key: jax.Array, config: Config) -> Prediction:
-    """Curves of the limit D → ∞ with a planted spike, from one solution (the same for every ``key``)."""
-    if not config.planted or _reason(config):
-        return {}
-    curves = dmft(jax.random.key(0), _model(config), spike_overlap=config.spike_overlap, **_size(config))
+def spike_of(solution: Dynamics, config: Config) -> Observables:
+    """What a planted spike does at the recorded steps; its spread starts at 0, where a simulation has rounding: NaN."""
     steps = jnp.asarray(recorded_steps(config))
-    # The spread starts at 0, where a simulation has rounding: not compared.
-    spread = jnp.where(steps > 0, curves.spike_noise[steps], jnp.nan)
-    spike = {"spike_gain": curves.teacher_growth[steps], "spike_spread": spread}
-    return _observables(curves, config) | spike
-
-
-def predict_isotropic(key: jax.Array, config: Config) -> Prediction:
-    """Curves of large D with the spike driven by chance and by data noise, from one solution."""
-    if config.planted or _reason(config):
-        return {}
-    curves = noise_driven_dmft(jax.random.key(0), _model(config), input_dim=config.input_dim, **_size(config))
-    return _observables(curves, config)
+    spread = jnp.where(steps > 0, solution.spike_noise[steps], jnp.nan)
+    return {"spike_gain": solution.teacher_growth[steps], "spike_spread": spread}
 
 
 def planted_error(config: Config, observable: str) -> float:
@@ -145,23 +130,3 @@ def planted_error(config: Config, observable: str) -> float:
 def isotropic_error(config: Config, observable: str) -> float:
     """Declared error of the isotropic theory: sampling and 1/D, with larger coefficients."""
     return SAMPLING_ERROR + UNPLANTED_ERROR[observable] / config.input_dim
-
-
-MEAN_FIELD_THEORIES: tuple[Theory, ...] = (
-    Theory(
-        "mean_field",
-        predict_planted,
-        kind="ensemble",
-        source=SOURCE,
-        holds=has_planted_spike,
-        error=planted_error,
-    ),
-    Theory(
-        "noise_driven_mean_field",
-        predict_isotropic,
-        kind="ensemble",
-        source=f"{SOURCE}; the spike driven by chance and data noise at order 1/D",
-        holds=starts_isotropic,
-        error=isotropic_error,
-    ),
-)

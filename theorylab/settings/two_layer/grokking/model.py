@@ -1,14 +1,13 @@
-"""The network, and its exact description by the mean and the second moment of its weights.
+"""The network, neuron by neuron, and what is measured of it.
 
-With φ'(h) = 1 + ε h, one step of gradient descent moves every neuron by the same affine map, w → L w + s: so the mean
-weight and the second moment of the weights follow closed equations, at any width. Both the network and its moments
-are plain arrays here; ``activation`` is any elementwise function.
+``activation`` is any elementwise function; with the quadratic one the moments of the weights say the same
+(:mod:`.moments`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,20 +15,6 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 Activation = Callable[[Array], Array]
-
-
-class Moments(NamedTuple):
-    """Averages over the neurons: w̄ = mean of w_i, M = mean of w_i w_iᵀ."""
-
-    mean: Float[Array, " dim"]
-    second: Float[Array, "dim dim"]
-
-
-class AffineMap(NamedTuple):
-    """w → L w + s, the same for every neuron."""
-
-    linear: Float[Array, "dim dim"]
-    shift: Float[Array, " dim"]
 
 
 def labels(inputs: Float[Array, "samples dim"], target: Float[Array, " dim"]) -> Float[Array, " samples"]:
@@ -40,9 +25,6 @@ def labels(inputs: Float[Array, "samples dim"], target: Float[Array, " dim"]) ->
 def quadratic_activation(quadratic_coeff: ArrayLike) -> Activation:
     """φ(h) = h + (ε/2) h²."""
     return lambda h: h + quadratic_coeff / 2 * h * h
-
-
-# --- the network, neuron by neuron --------------------------------------------------------------------------------
 
 
 def network_output(
@@ -70,45 +52,53 @@ def network_step(
     output_scale: ArrayLike,
     scaled_learning_rate: ArrayLike,
     activation: Activation,
-) -> Float[Array, "width dim"]:
-    """One step of gradient descent, w_i ← w_i + (γ/α) Σ_μ (goal − f)_μ φ'(w_i·x_μ) x_μ."""
+) -> tuple[Float[Array, "width dim"], Float[Array, " samples"]]:
+    """One step of gradient descent, w_i ← w_i + (γ/α) Σ_μ (goal − f)_μ φ'(w_i·x_μ) x_μ, and the residual goal − f."""
     value, slope = activation_and_slope(activation, inputs @ weights.T)
     residual = goal - output_scale * jnp.mean(value, axis=1)
-    return weights + scaled_learning_rate / output_scale * ((slope * residual[:, None]).T @ inputs)
+    return weights + scaled_learning_rate / output_scale * ((slope * residual[:, None]).T @ inputs), residual
 
 
-# --- the moments ----------------------------------------------------------------------------------------------------
+# --- the tangent kernel ----------------------------------------------------------------------------------------------
 
 
-def moments_of(weights: Float[Array, "width dim"]) -> Moments:
-    """Mean and second moment of given neurons."""
-    return Moments(jnp.mean(weights, axis=0), weights.T @ weights / weights.shape[0])
+def network_kernel(
+    weights: Float[Array, "width dim"],
+    inputs: Float[Array, "samples dim"],
+    activation: Activation,
+    others: Float[Array, "others dim"] | None = None,
+) -> Float[Array, "samples others"]:
+    """K(x, x') = x·x' (1/N) Σ_i φ'(w_i·x) φ'(w_i·x'), the kernel of given neurons, any activation.
 
-
-def moments_output(
-    moments: Moments, inputs: Float[Array, "samples dim"], output_scale: ArrayLike, quadratic_coeff: ArrayLike
-) -> Float[Array, " samples"]:
-    """f(x) = α w̄·x + (α ε/2) xᵀ M x: what the network of these moments returns."""
-    # One matrix product and one pass: w̄ is added before the inner product with x.
-    field: Any = inputs @ (quadratic_coeff / 2 * moments.second) + moments.mean[None, :]
-    output: Any = output_scale * jnp.sum(field * inputs, axis=1)
-    return output
-
-
-def transform(moments: Moments, affine: AffineMap) -> Moments:
-    """Moments after w → L w + s: w̄' = L w̄ + s, M' = L M Lᵀ + (L w̄) sᵀ + s (L w̄)ᵀ + s sᵀ."""
-    linear, shift = affine
-    moved = linear @ moments.mean
-    cross = jnp.outer(moved + shift / 2, shift)
-    return Moments(moved + shift, linear @ moments.second @ linear.T + cross + cross.T)
-
-
-def linearised_moments(moments: Moments, change: AffineMap) -> Moments:
-    """Moments that give the output of the model linearised at ``moments`` after w_i → w_i + Q w_i + p.
-
-    ∇f·δw = α [x·(p + Q w̄) + ε (w̄·x)(p·x) + ε xᵀ Q M x]: hence the mean w̄ + p + Q w̄ and the second moment
-    M + w̄ pᵀ + p w̄ᵀ + Q M + M Qᵀ, with ``change.linear`` = Q and ``change.shift`` = p.
+    Between ``inputs`` and ``others``, by default the inputs themselves.
     """
-    q, p = change
-    half = jnp.outer(moments.mean, p) + q @ moments.second
-    return Moments(moments.mean + p + q @ moments.mean, moments.second + half + half.T)
+    _, slope = activation_and_slope(activation, inputs @ weights.T)
+    if others is None:
+        return (inputs @ inputs.T) * (slope @ slope.T) / weights.shape[0]
+    _, other = activation_and_slope(activation, others @ weights.T)
+    return (inputs @ others.T) * (slope @ other.T) / weights.shape[0]
+
+
+def alignment(kernel: Float[Array, "samples samples"], target: Float[Array, " samples"]) -> Float[Array, ""]:
+    """Kernel-target alignment yᵀ K y/(|K|_F |y|²), in [-1, 1]."""
+    return target @ kernel @ target / (jnp.sqrt(jnp.sum(kernel**2)) * jnp.sum(target**2))
+
+
+def sums_in_blocks(
+    kernel: Callable[[Array], Array], inputs: Float[Array, "samples dim"], target: Float[Array, " samples"], size: int
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """yᵀKy, |K|_F² and tr K, from ``size`` rows of the kernel at a time: ``kernel(points) -> [points, samples]``."""
+    count = inputs.shape[0]
+    more = -count % size  # K of a point at the origin is zero
+    blocks = jnp.concatenate([inputs, jnp.zeros((more, inputs.shape[1]), inputs.dtype)])
+    labels = jnp.concatenate([target, jnp.zeros(more, target.dtype)])
+
+    def one(block: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        points, values, at = block
+        rows = kernel(points)
+        diagonal = jnp.take_along_axis(rows, jnp.minimum(at, count - 1)[:, None], axis=1)
+        return values @ rows @ target, jnp.sum(rows**2), jnp.sum(diagonal)
+
+    shapes = (blocks.reshape(-1, size, inputs.shape[1]), labels.reshape(-1, size), jnp.arange(count + more))
+    sums = jax.lax.map(one, (*shapes[:2], shapes[2].reshape(-1, size)))
+    return jnp.sum(sums[0]), jnp.sum(sums[1]), jnp.sum(sums[2])

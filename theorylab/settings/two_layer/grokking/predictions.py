@@ -9,27 +9,32 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from theorylab.contract import ROUNDING, Theory
+from theorylab.contract import ROUNDING, Observables, Theory, at_config, theory, times
+from theorylab.settings.two_layer.grokking import controls, mean_field
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
 from theorylab.settings.two_layer.grokking.data import sample
-from theorylab.settings.two_layer.grokking.mean_field import MEAN_FIELD_THEORIES
-from theorylab.settings.two_layer.grokking.model import Moments, labels, moments_output
+from theorylab.settings.two_layer.grokking.model import labels
+from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, population_risk, tangent_kernel
+from theorylab.settings.two_layer.grokking.theory import marchenko_pastur
+from theorylab.settings.two_layer.grokking.theory.dmft import dmft
+from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.settings.two_layer.grokking.theory.lazy import lazy_curves
-from theorylab.settings.two_layer.grokking.theory.marchenko_pastur import memorisation
-from theorylab.settings.two_layer.grokking.theory.ntk import tangent_kernel
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
-from theorylab.settings.two_layer.grokking.theory.risk import population_risk
 from theorylab.settings.two_layer.grokking.train import crossing_times, recorded_steps, run
+from theorylab.settings.two_layer.papers import KUMAR
 
-KUMAR = "Kumar, Bordelon, Gershman and Pehlevan 2024, arXiv 2310.06110"
 CLOSED_KERNEL = {"kernel_target_alignment": "closed_kernel_alignment", "kernel_trace": "closed_kernel_trace"}
-REDUCED = (
-    "train_loss", "test_loss", "variance_error", "misalignment_error", "linear_power", "target_overlap", "weight_norm",
-)  # fmt: skip
+PARTS = ("variance_error", "misalignment_error", "linear_power")
+REDUCED = ("train_loss", "test_loss", *PARTS, "target_overlap", "weight_norm", "spike_gain")
+MEAN_FIELD = ("train_loss", "test_loss", "misalignment_error", "linear_power", "target_overlap", "weight_norm")
+MEAN_FIELD_SOURCE = (
+    "dynamical mean-field theory derived here for the model of Kumar, Bordelon, Gershman and Pehlevan 2024, "
+    "arXiv 2310.06110"
+)
 #: Below this share of the initial train loss rounding takes over, and nothing is predicted.
 FLOOR = 1e-12
-
-Prediction = dict[str, Any]
+#: Fresh samples from which on a mean squared error has Gaussian fluctuations, which a comparison counts on.
+ENOUGH_TEST = 1000
 
 
 def above_rounding(values: jax.Array, train_loss: jax.Array) -> jax.Array:
@@ -37,24 +42,14 @@ def above_rounding(values: jax.Array, train_loss: jax.Array) -> jax.Array:
     return jnp.where(train_loss > FLOOR * train_loss[0], values, jnp.nan)
 
 
+def _half_the_rate(config: Config) -> Config:
+    return dataclasses.replace(config, scaled_learning_rate=config.scaled_learning_rate / 2)
+
+
+HALF_THE_RATE = {"γ = η₀/P, without the factor 2 of the squared error": at_config(_half_the_rate)}
+
+
 # --- the moments of a network of any width ------------------------------------------------------------------------
-
-
-def predict_reduction(key: jax.Array, config: Config) -> Prediction:
-    """The closed recursion of (w̄, M) from the moments of the same initial weights."""
-    if config.trainer != "network":
-        return {}
-    instance = sample(key, config)
-    values = run(instance._replace(test_inputs=None), dataclasses.replace(config, trainer="moments", num_test=0))
-    # At the start a centred network has C = 0 up to rounding: nothing to compare relatively.
-    values["linear_power"] = jnp.where(values["linear_power"] > 1e-20, values["linear_power"], jnp.nan)
-    return {name: above_rounding(values[name], values["train_loss"]) for name in REDUCED}
-
-
-def predict_kernel(key: jax.Array, config: Config) -> Prediction:
-    """The closed form of the tangent kernel from the moments of the weights (it comes with every simulation)."""
-    values = run(sample(key, config), config)
-    return {name: values[closed] for name, closed in CLOSED_KERNEL.items() if closed in values}
 
 
 def is_network(config: Config) -> str | None:
@@ -62,27 +57,85 @@ def is_network(config: Config) -> str | None:
     return None if config.trainer == "network" else f"trainer = {config.trainer!r} already works with the moments"
 
 
+@theory(
+    kind="exact",
+    source=KUMAR.at("sufficient statistics (w̄, M); closed recursion of gradient descent"),
+    predicts=REDUCED,
+    holds=is_network,
+    error=ROUNDING,
+    controls={"steps as if infinitesimal": controls.without_squared_steps, **HALF_THE_RATE},
+)
+def reduction(key: jax.Array, config: Config) -> Observables:
+    """The closed recursion of (w̄, M) from the moments of the same initial weights."""
+    values = run(sample(key, config), dataclasses.replace(config, trainer="moments"))
+    # At the start a centred network has C = 0 up to rounding: nothing to compare relatively.
+    values["linear_power"] = jnp.where(values["linear_power"] > 1e-20, values["linear_power"], jnp.nan)
+    return {name: above_rounding(values[name], values["train_loss"]) for name in REDUCED}
+
+
+@theory(
+    kind="exact",
+    source=KUMAR.at("Section 4, the NTK in (w̄, M)"),
+    predicts=tuple(CLOSED_KERNEL),
+    holds=is_network,
+    error=ROUNDING,
+    estimates=CLOSED_KERNEL,
+    controls={"kernel frozen at the start": controls.frozen_kernel},
+    name="tangent_kernel",
+)
+def tangent_kernel_of_moments(key: jax.Array, config: Config) -> Observables:
+    """The closed form of the tangent kernel from the moments of the weights (it comes with every simulation)."""
+    values = run(sample(key, config), config)
+    return {name: values[closed] for name, closed in CLOSED_KERNEL.items()}
+
+
 # --- the exact test loss -----------------------------------------------------------------------------------------
 
 
-def predict_sampled_risk(key: jax.Array, config: Config) -> Prediction:
-    """The exact test loss in place of that on ``num_test`` fresh samples (it comes with every simulation)."""
-    values = run(sample(key, config), config)
-    return {"sampled_test_loss": values["test_loss"]} if config.num_test else {}
-
-
 def has_test_set(config: Config) -> str | None:
-    """Say that there is no test set."""
-    return None if config.num_test else "num_test = 0: no test set to compare with"
+    """Say that there are too few fresh samples."""
+    if config.num_test >= ENOUGH_TEST:
+        return None
+    return f"num_test = {config.num_test}: a comparison needs at least {ENOUGH_TEST} fresh samples"
+
+
+@theory(
+    kind="instance",
+    source=KUMAR.at("test loss in (w̄, M)"),
+    predicts=("sampled_test_loss",),
+    holds=has_test_set,
+    estimates={"sampled_test_loss": "test_loss"},
+    controls={
+        "B without its factor 1/2": controls.risk_with_whole_misalignment,
+        "without the linear power": controls.risk_without_linear_power,
+    },
+)
+def exact_risk(key: jax.Array, config: Config) -> Observables:
+    """The exact test loss in place of that on ``num_test`` fresh samples (it comes with every simulation)."""
+    return {"sampled_test_loss": run(sample(key, config), config)["test_loss"]}
 
 
 # --- the lazy network --------------------------------------------------------------------------------------------
 
 
-def predict_lazy(key: jax.Array, config: Config) -> Prediction:
+def is_linearised(config: Config) -> str | None:
+    """Say that the network is not the linearised one."""
+    return None if config.trainer == "linearised" else f"for the linearised network, not trainer = {config.trainer!r}"
+
+
+@theory(
+    kind="exact",
+    source=KUMAR.at("the linearised network; solved in the eigenbasis of its kernel"),
+    predicts=("train_loss", "test_loss", *PARTS, "train_time", "test_time"),
+    holds=is_linearised,
+    error=ROUNDING,
+    controls={
+        "gradient flow in place of steps": controls.gradient_flow,
+        "the initial output forgotten": at_config(lambda c: dataclasses.replace(c, centred=not c.centred)),
+    },
+)
+def lazy(key: jax.Array, config: Config) -> Observables:
     """Train and test loss of the linearised network in the eigenbasis of K_0, with the times they give."""
-    if config.trainer != "linearised":
-        return {}
     alpha, eps = config.output_scale, config.quadratic_coeff
     inputs, target, start, _, _ = sample(key, config)
     y = labels(inputs, target)
@@ -107,26 +160,6 @@ def predict_lazy(key: jax.Array, config: Config) -> Prediction:
     return values | {name: times[name] for name in ("train_time", "test_time")}
 
 
-def is_linearised(config: Config) -> str | None:
-    """Say that the network is not the linearised one."""
-    return None if config.trainer == "linearised" else f"for the linearised network, not trainer = {config.trainer!r}"
-
-
-def predict_memorisation(key: jax.Array, config: Config) -> Prediction:
-    """Marchenko–Pastur averages, over twice the initial train loss; NaN once 5% of that loss is left."""
-    if config.trainer != "linearised":
-        return {}
-    curves = memorisation(
-        recorded_steps(config), sample_ratio=sample_ratio(config), quadratic_coeff=config.quadratic_coeff,
-        scaled_learning_rate=config.scaled_learning_rate, init_scale=config.init_scale,
-    )  # fmt: skip
-    # Later on single small eigenvalues decide: their relative fluctuation grows with time.
-    early = curves.train_loss > 0.05 * curves.train_loss[0]
-    shown = jnp.where(early, curves.train_loss, jnp.nan)
-    power = jnp.where(curves.linear_power > 1e-2 * jnp.max(curves.linear_power), curves.linear_power, jnp.nan)
-    return {"relative_train_loss": shown, "relative_linear_power": power}
-
-
 def memorises(config: Config) -> str | None:
     """Say why the Marchenko–Pastur averages do not apply."""
     kappa = config.output_scale * config.quadratic_coeff * config.init_scale**2
@@ -139,13 +172,54 @@ def memorises(config: Config) -> str | None:
     return None
 
 
+@theory(
+    kind="ensemble",
+    source="lazy network averaged over the Marchenko–Pastur law (Marčenko and Pastur 1967)",
+    predicts=("relative_train_loss", "relative_linear_power"),
+    holds=memorises,
+    error=lambda config, observable: 4 / config.input_dim,
+    controls={
+        "without the diagonal ε²": at_config(lambda c: dataclasses.replace(c, quadratic_coeff=0.0)),
+        "target of variance 1": times(2.0),
+    },
+)
+def memorisation(key: jax.Array, config: Config) -> Observables:
+    """Marchenko–Pastur averages, over twice the initial train loss; NaN once 5% of that loss is left."""
+    curves = marchenko_pastur.memorisation(
+        recorded_steps(config), sample_ratio=sample_ratio(config), quadratic_coeff=config.quadratic_coeff,
+        scaled_learning_rate=config.scaled_learning_rate, init_scale=config.init_scale,
+    )  # fmt: skip
+    # Later on single small eigenvalues decide: their relative fluctuation grows with time.
+    early = curves.train_loss > 0.05 * curves.train_loss[0]
+    shown = jnp.where(early, curves.train_loss, jnp.nan)
+    power = jnp.where(curves.linear_power > 1e-2 * jnp.max(curves.linear_power), curves.linear_power, jnp.nan)
+    return {"relative_train_loss": shown, "relative_linear_power": power}
+
+
 # --- infinitely many samples -------------------------------------------------------------------------------------
 
 
-def predict_population(key: jax.Array, config: Config) -> Prediction:
+def sees_the_population(config: Config) -> str | None:
+    """Say why the samples are not as good as infinitely many."""
+    if config.trainer != "moments" or not math.isinf(config.width):
+        return "for trainer = 'moments' at infinite width"
+    if not config.normalise_target:
+        return "for a normalised target"
+    if config.num_samples < 100 * config.input_dim**2:
+        return f"for num_samples far above input_dim² (at least {100 * config.input_dim**2})"
+    return None
+
+
+@theory(
+    kind="ensemble",
+    source=KUMAR.at("test loss in (w̄, M); gradient descent on it in two order parameters"),
+    predicts=("test_loss", "target_overlap", "weight_norm", "test_time"),
+    holds=sees_the_population,
+    error=lambda config, observable: 0.6 * config.input_dim / math.sqrt(config.num_samples),
+    controls={"A without its factor 1/4": controls.population_with_whole_variance, **HALF_THE_RATE},
+)
+def population(key: jax.Array, config: Config) -> Observables:
     """Two order parameters on the population loss."""
-    if sees_the_population(config):
-        return {}
     dim, overlap = config.input_dim, initial_overlap(config)
     variance = jnp.asarray(config.init_scale, float) ** 2
     start = OrderParameters(variance * overlap * dim, variance)
@@ -162,66 +236,52 @@ def predict_population(key: jax.Array, config: Config) -> Prediction:
     }
 
 
-def sees_the_population(config: Config) -> str | None:
-    """Say why the samples are not as good as infinitely many."""
-    if config.trainer != "moments" or not math.isinf(config.width):
-        return "for trainer = 'moments' at infinite width"
-    if not config.normalise_target:
-        return "for a normalised target"
-    if config.num_samples < 100 * config.input_dim**2:
-        return f"for num_samples far above input_dim² (at least {100 * config.input_dim**2})"
-    return None
+# --- mean-field theory -------------------------------------------------------------------------------------------
+
+
+@theory(
+    kind="ensemble",
+    source=MEAN_FIELD_SOURCE,
+    predicts=(*MEAN_FIELD, "spike_gain", "spike_spread"),
+    holds=mean_field.has_planted_spike,
+    error=mean_field.planted_error,
+    controls={
+        "without the reaction of a datum's forces": controls.memoryless_mean_field,
+        "the overlap of chance": at_config(lambda c: dataclasses.replace(c, spike_overlap=1 / c.input_dim)),
+    },
+    name="mean_field",
+)
+def planted_mean_field(key: jax.Array, config: Config) -> Observables:
+    """Curves of the limit D → ∞ with a planted spike, from one solution (the same for every ``key``)."""
+    curves = dmft(
+        jax.random.key(0), mean_field.model_of(config), spike_overlap=config.spike_overlap, **mean_field.size_of(config)
+    )
+    return mean_field.curves_of(curves, config) | mean_field.spike_of(curves, config)
+
+
+@theory(
+    kind="ensemble",
+    source=f"{MEAN_FIELD_SOURCE}; the spike driven by chance and data noise at order 1/D",
+    predicts=MEAN_FIELD,
+    holds=mean_field.starts_isotropic,
+    error=mean_field.isotropic_error,
+    controls=HALF_THE_RATE,
+)
+def noise_driven_mean_field(key: jax.Array, config: Config) -> Observables:
+    """Curves of large D with the spike driven by chance and by data noise, from one solution."""
+    curves = noise_driven_dmft(
+        jax.random.key(0), mean_field.model_of(config), input_dim=config.input_dim, **mean_field.size_of(config)
+    )
+    return mean_field.curves_of(curves, config)
 
 
 THEORIES: tuple[Theory, ...] = (
-    Theory(
-        "reduction",
-        predict_reduction,
-        kind="exact",
-        source=f"{KUMAR}, sufficient statistics (w̄, M); closed recursion of gradient descent",
-        holds=is_network,
-        error=ROUNDING,
-    ),
-    Theory(
-        "tangent_kernel",
-        predict_kernel,
-        kind="exact",
-        source=f"{KUMAR}, the NTK in (w̄, M)",
-        holds=is_network,
-        error=ROUNDING,
-        estimates=CLOSED_KERNEL,
-    ),
-    Theory(
-        "exact_risk",
-        predict_sampled_risk,
-        kind="instance",
-        source=f"{KUMAR}, test loss in (w̄, M)",
-        holds=has_test_set,
-        estimates={"sampled_test_loss": "test_loss"},
-    ),
-    Theory(
-        "lazy",
-        predict_lazy,
-        kind="exact",
-        source=f"{KUMAR}, the linearised network; solved in the eigenbasis of its kernel",
-        holds=is_linearised,
-        error=ROUNDING,
-    ),
-    Theory(
-        "memorisation",
-        predict_memorisation,
-        kind="ensemble",
-        source="lazy network averaged over the Marchenko–Pastur law (Marčenko and Pastur 1967)",
-        holds=memorises,
-        error=lambda config, observable: 4 / config.input_dim,
-    ),
-    Theory(
-        "population",
-        predict_population,
-        kind="ensemble",
-        source=f"{KUMAR}, test loss in (w̄, M); gradient descent on it in two order parameters",
-        holds=sees_the_population,
-        error=lambda config, observable: 0.6 * config.input_dim / math.sqrt(config.num_samples),
-    ),
-    *MEAN_FIELD_THEORIES,
+    reduction,
+    tangent_kernel_of_moments,
+    exact_risk,
+    lazy,
+    memorisation,
+    population,
+    planted_mean_field,
+    noise_driven_mean_field,
 )

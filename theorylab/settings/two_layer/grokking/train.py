@@ -15,23 +15,30 @@ from theorylab.settings.two_layer.grokking.config import Config
 from theorylab.settings.two_layer.grokking.data import Instance, sample
 from theorylab.settings.two_layer.grokking.model import (
     Activation,
-    AffineMap,
-    Moments,
+    alignment,
     labels,
-    linearised_moments,
-    moments_of,
-    moments_output,
+    network_kernel,
     network_output,
     network_step,
     quadratic_activation,
+    sums_in_blocks,
+)
+from theorylab.settings.two_layer.grokking.moments import (
+    AffineMap,
+    Moments,
+    kernel_features,
+    kernel_sums,
+    linearised_moments,
+    moments_of,
+    moments_output,
+    population_risk,
+    tangent_kernel,
     transform,
 )
-from theorylab.settings.two_layer.grokking.theory.ntk import alignment, network_kernel, tangent_kernel
-from theorylab.settings.two_layer.grokking.theory.risk import population_risk
-from theorylab.settings.two_layer.grokking.theory.times import grokking_times
+from theorylab.settings.two_layer.grokking.times import grokking_times
 from theorylab.training.iterate import iterate, log_spaced_steps
 
-#: Above so many samples no kernel matrix is formed, and its observables are left out.
+#: Above so many samples no kernel matrix is formed: summaries come from rows, this many at a time, or from features.
 LARGEST_KERNEL = 4000
 
 
@@ -126,7 +133,7 @@ def train_network(
         return {"train_loss": jnp.mean((goal - network_output(weights, inputs, output_scale, activation)) ** 2)}
 
     def step(weights: Array, t: Any) -> Array:
-        return network_step(weights, inputs, goal, output_scale, scaled_learning_rate, activation)
+        return network_step(weights, inputs, goal, output_scale, scaled_learning_rate, activation)[0]
 
     return iterate(step, weights, num_steps=num_steps, record=record or train_loss, record_at=record_at)
 
@@ -138,102 +145,157 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     -------
     dict
         At :func:`recorded_steps`: ``train_loss``; ``test_loss``, exact, and its parts ``variance_error``,
-        ``misalignment_error`` and ``linear_power``; ``target_overlap`` βᵀMβ/D²; ``weight_norm`` sqrt(tr M/D);
-        ``kernel_target_alignment`` and ``kernel_trace`` tr K/P (up to ``LARGEST_KERNEL`` samples);
-        ``closed_kernel_alignment`` and ``closed_kernel_trace``, from w̄ and M (``network``);
-        ``spike_gain`` β·v/D and ``spike_spread`` |v|²/D − gain² (``moments``); ``sampled_test_loss``
-        (``num_test`` > 0); ``relative_train_loss`` and ``relative_linear_power``, over twice the initial train
-        loss (``linearised``).
+        ``misalignment_error`` and ``linear_power``; ``sampled_test_loss`` on ``num_test`` fresh samples;
+        ``target_overlap`` βᵀMβ/D²; ``weight_norm`` sqrt(tr M/D); ``kernel_target_alignment`` and ``kernel_trace``
+        tr K/P, of the neurons or the start where ``trainer`` says so; ``closed_kernel_alignment`` and
+        ``closed_kernel_trace``, from w̄ and M; ``spike_gain`` β·v/D and ``spike_spread`` |v|²/D − gain²;
+        ``relative_train_loss`` and ``relative_linear_power``, over twice the initial train loss.
         ``train_time``, ``test_time`` and ``grokking_gap``, NaN if not reached; ``train_reached``, ``test_reached``.
     """
     return run(sample(key, config), config)
+
+
+class NetworkState(NamedTuple):
+    """The weights themselves, and ``spike`` as in :class:`MomentState`."""
+
+    weights: Float[Array, "width dim"]
+    spike: Float[Array, " dim"]
 
 
 def run(instance: Instance, config: Config) -> Observables:
     """Train on a given instance; see :func:`simulate`."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
     inputs, target, start, weights, test_inputs = instance
-    y = labels(inputs, target)
+    y, test_y = labels(inputs, target), labels(test_inputs, target)
     dim = target.shape[0]
-    reference = moments_output(start, inputs, alpha, eps) if config.centred else jnp.zeros_like(y)
-    goal = y + reference  # a centred network f − f_0 fits y where f fits y + f_0
+    # No moments of zeros in its place: in a product with them XLA (JAX 0.10.2) reads memory that it never wrote.
+    offset = start if config.centred else None
+    # A centred network f − f_0 fits y where f fits y + f_0.
+    goal = y if offset is None else y + moments_output(offset, inputs, alpha, eps)
+    closed = _closed_kernel(inputs, y, eps)
 
-    def measure(visible: Moments, actual: Moments, kernel: Array | None) -> dict[str, Any]:
+    def measure(visible: Moments, actual: Moments, spike: Array, kernel: dict[str, Any]) -> dict[str, Any]:
         """Observables of the function that ``visible`` represents and of weights with moments ``actual``."""
         change = visible
-        if config.centred:
-            change = Moments(visible.mean - start.mean, visible.second - start.second)
+        if offset is not None:
+            change = Moments(visible.mean - offset.mean, visible.second - offset.second)
         risk = population_risk(change, target, alpha, eps)
-        values = {
+        gain = target @ spike / dim
+        return {
             "train_loss": jnp.mean((y - moments_output(change, inputs, alpha, eps)) ** 2),
             "test_loss": risk.total,
             **risk._asdict(),
+            "sampled_test_loss": jnp.mean((test_y - moments_output(change, test_inputs, alpha, eps)) ** 2),
             "target_overlap": target @ actual.second @ target / dim**2,
             "weight_norm": jnp.sqrt(jnp.trace(actual.second) / dim),
+            "kernel_target_alignment": kernel["closed_kernel_alignment"],
+            "kernel_trace": kernel["closed_kernel_trace"],
+            **kernel,
+            "spike_gain": gain,
+            "spike_spread": spike @ spike / dim - gain**2,
         }
-        if kernel is not None:
-            values["kernel_target_alignment"] = alignment(kernel, y)
-            values["kernel_trace"] = jnp.trace(kernel) / inputs.shape[0]
-        if test_inputs is not None:
-            error = labels(test_inputs, target) - moments_output(change, test_inputs, alpha, eps)
-            values["sampled_test_loss"] = jnp.mean(error**2)
-        return values
 
-    kernels = inputs.shape[0] <= LARGEST_KERNEL
     options: dict[str, Any] = {"num_steps": config.num_steps, "record_at": recorded_steps(config)}
     if config.trainer == "moments":
 
         def record(state: MomentState) -> dict[str, Any]:
-            moments, spike = state
-            gain = target @ spike / dim
-            values = measure(moments, moments, tangent_kernel(moments, inputs, eps) if kernels else None)
-            return values | {"spike_gain": gain, "spike_spread": spike @ spike / dim - gain**2}
+            return measure(state.moments, state.moments, state.spike, closed(state.moments))
 
         orbit = iterate(
             moment_step(inputs, goal, alpha, eps, gamma), MomentState(start, target), record=record, **options
         )
     elif config.trainer == "linearised":
-        kernel = tangent_kernel(start, inputs, eps) if kernels else None
+        frozen = closed(start)
         none = AffineMap(jnp.zeros_like(start.second), jnp.zeros_like(start.mean))
 
         def record_linearised(state: AffineMap) -> dict[str, Any]:
             whole = AffineMap(state.linear + jnp.eye(dim, dtype=inputs.dtype), state.shift)
-            return measure(linearised_moments(start, state), transform(start, whole), kernel)
+            return measure(linearised_moments(start, state), transform(start, whole), whole.linear @ target, frozen)
 
         orbit = iterate(
             linearised_step(inputs, goal, start, alpha, eps, gamma), none, record=record_linearised, **options
         )
     else:
         assert weights is not None
-        activation = quadratic_activation(eps)
-
-        def record_network(now: Array) -> dict[str, Any]:
-            moments = moments_of(now)
-            values = measure(moments, moments, network_kernel(now, inputs, activation) if kernels else None)
-            if kernels:
-                closed = tangent_kernel(moments, inputs, eps)
-                values["closed_kernel_alignment"] = alignment(closed, y)
-                values["closed_kernel_trace"] = jnp.trace(closed) / inputs.shape[0]
-            # The losses come from the neurons themselves, not from their moments.
-            output = network_output(now, inputs, alpha, activation) - reference
-            values["train_loss"] = jnp.mean((y - output) ** 2)
-            if test_inputs is not None:
-                fresh = network_output(now, test_inputs, alpha, activation)
-                if config.centred:
-                    fresh = fresh - moments_output(start, test_inputs, alpha, eps)
-                values["sampled_test_loss"] = jnp.mean((labels(test_inputs, target) - fresh) ** 2)
-            return values
-
-        orbit = train_network(
-            weights, inputs, goal, output_scale=alpha, scaled_learning_rate=gamma, activation=activation,
-            record=record_network, **options,
-        )  # fmt: skip
+        orbit = _neurons(weights, instance, goal, offset, config, measure, closed, options)
     observables: Observables = dict(orbit.observables)
-    if config.trainer == "linearised":
-        twice = 2 * observables["train_loss"][0]
-        observables["relative_train_loss"] = observables["train_loss"] / twice
-        observables["relative_linear_power"] = observables["linear_power"] / twice
+    twice = 2 * observables["train_loss"][0]
+    observables["relative_train_loss"] = observables["train_loss"] / twice
+    observables["relative_linear_power"] = observables["linear_power"] / twice
     return observables | crossing_times(observables["train_loss"], observables["test_loss"], config)
+
+
+def _neurons(
+    weights: Array,
+    instance: Instance,
+    goal: Array,
+    offset: Moments | None,
+    config: Config,
+    measure: Callable[..., dict[str, Any]],
+    closed: Callable[[Moments], dict[str, Any]],
+    options: dict[str, Any],
+) -> Any:
+    """Train every neuron. Losses and kernel come from the neurons themselves, not from their moments."""
+    alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
+    inputs, target, _, _, test_inputs = instance
+    y, test_y = labels(inputs, target), labels(test_inputs, target)
+    activation = quadratic_activation(eps)
+
+    def step(state: NetworkState, t: Any) -> NetworkState:
+        moved, residual = network_step(state.weights, inputs, goal, alpha, gamma, activation)
+        turn: Any = gamma / alpha * eps * ((residual * (inputs @ state.spike)) @ inputs)
+        return NetworkState(moved, state.spike + turn)
+
+    def record(state: NetworkState) -> dict[str, Any]:
+        now = state.weights
+        moments = moments_of(now)
+
+        def loss(points: Array, goal: Array) -> Array:
+            output = network_output(now, points, alpha, activation)
+            if offset is not None:
+                output = output - moments_output(offset, points, alpha, eps)
+            return jnp.mean((goal - output) ** 2)
+
+        if inputs.shape[0] <= LARGEST_KERNEL:
+            kernel = network_kernel(now, inputs, activation)
+            summary = (alignment(kernel, y), jnp.trace(kernel) / inputs.shape[0])
+        else:
+            rows = sums_in_blocks(lambda p: network_kernel(now, p, activation, inputs), inputs, y, LARGEST_KERNEL)
+            summary = _summary(rows, y)
+        return measure(moments, moments, state.spike, closed(moments)) | {
+            "train_loss": loss(inputs, y),
+            "sampled_test_loss": loss(test_inputs, test_y),
+            "kernel_target_alignment": summary[0],
+            "kernel_trace": summary[1],
+        }
+
+    return iterate(step, NetworkState(weights, target), record=record, **options)
+
+
+def _closed_kernel(inputs: Array, y: Array, eps: ArrayLike) -> Callable[[Moments], dict[str, Any]]:
+    """Alignment and trace of the tangent kernel from moments, by the cheapest way for this many samples."""
+    count, dim = inputs.shape
+    # In the features' form, (D + D²)³ operations in place of P² D.
+    features = kernel_features(inputs, y) if count > LARGEST_KERNEL and (dim + dim**2) ** 3 < count**2 * dim else None
+
+    def summary(moments: Moments) -> dict[str, Any]:
+        if features is not None:
+            values = _summary(kernel_sums(features, moments, eps), y)
+        elif count > LARGEST_KERNEL:
+            rows = sums_in_blocks(lambda p: tangent_kernel(moments, p, eps, inputs), inputs, y, LARGEST_KERNEL)
+            values = _summary(rows, y)
+        else:
+            kernel = tangent_kernel(moments, inputs, eps)
+            values = alignment(kernel, y), jnp.trace(kernel) / count
+        return {"closed_kernel_alignment": values[0], "closed_kernel_trace": values[1]}
+
+    return summary
+
+
+def _summary(sums: tuple[Array, Array, Array], y: Array) -> tuple[Array, Array]:
+    """Alignment and trace over P from yᵀKy, |K|_F² and tr K."""
+    along, square, trace = sums
+    return along / (jnp.sqrt(square) * jnp.sum(y**2)), trace / y.shape[0]
 
 
 def crossing_times(

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, Model, Spikes, dmft, losses, march
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, losses
+from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, Spikes, march
 
 EMERGENCE = 0.1  # spike overlap at which χ is read: before the spike reacts on the residual
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.two_layer.grokking.model import AffineMap, Moments, linearised_moments
+from theorylab.settings.two_layer.grokking.moments import AffineMap, Moments, linearised_moments
 
 
 class LazyCurves(NamedTuple):

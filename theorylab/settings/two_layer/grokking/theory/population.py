@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.two_layer.grokking.model import AffineMap, Moments
-from theorylab.settings.two_layer.grokking.theory.risk import Risk
+from theorylab.settings.two_layer.grokking.moments import AffineMap, Moments, Risk
 from theorylab.training.iterate import iterate
 
 

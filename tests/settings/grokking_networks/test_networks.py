@@ -1,8 +1,7 @@
 """Networks that grok, and the losses and the optimiser at the edge of numerical stability."""
 
-import importlib
+import dataclasses
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +9,14 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from theorylab.settings.two_layer.grokking import stability
-from theorylab.settings.two_layer.grokking.images import mnist_task, pool
-from theorylab.settings.two_layer.grokking.modular_addition import modular_addition
-from theorylab.settings.two_layer.grokking.networks import MLP, Transformer, train_classifier
+import theorylab as tl
+from theorylab.contract import ConfigError
+from theorylab.lab.grid import make_plan
+from theorylab.settings.two_layer.grokking_networks import SETTING, Config, stability
+from theorylab.settings.two_layer.grokking_networks.data import keys_of, mnist_task, modular_addition, pool
+from theorylab.settings.two_layer.grokking_networks.model import Transformer, homogeneity, module_of
+from theorylab.settings.two_layer.grokking_networks.presets import STABILITY, TRANSFORMER
+from theorylab.settings.two_layer.grokking_networks.train import problem_of, simulate
 
 
 @partial(jax.jit, static_argnames=("loss", "dtype"))
@@ -135,41 +138,77 @@ def test_transformer_reads_the_last_token_of_every_sequence():
 
 @pytest.mark.slow
 def test_transformer_generalises_on_modular_addition():
-    task = modular_addition(jax.random.key(0), 11, 0.8, encoding="tokens")
-    options = {"num_steps": 1000, "record_at": (0, 1000), "learning_rate": 3e-3, "weight_decay": 2.0, "centred": True}
-    module = Transformer(12, 11, dim=32, heads=4)
-    curves = jax.jit(lambda key: train_classifier(key, module, task, **options))(jax.random.key(1))
-    assert float(curves.train_accuracy[-1]) == pytest.approx(1)
-    assert float(curves.test_accuracy[-1]) > 0.3  # chance: 0.09
+    config = dataclasses.replace(TRANSFORMER, modulus=11, train_fraction=0.8, num_steps=1000)
+    curves = jax.jit(simulate)(jax.random.key(1), config)
+    assert float(curves["train_accuracy"][-1]) == pytest.approx(1)
+    assert float(curves["test_accuracy"][-1]) > 0.3  # chance: 0.09
 
 
 @pytest.mark.slow
 def test_perpendicular_gradients_stop_naive_loss_minimisation():
-    task = modular_addition(jax.random.key(0), 23, 0.5)
-    options = {"num_steps": 400, "record_at": (0, 100, 400), "learning_rate": 5e-3, "epsilon": 1e-25}
-
     def run(optimizer):
-        module = MLP((100, 100, 23))
-        train = jax.jit(lambda key: train_classifier(key, module, task, optimizer=optimizer, **options))
-        return jax.tree.map(np.asarray, train(jax.random.key(1)))
+        config = dataclasses.replace(STABILITY, optimizer=optimizer, num_steps=400)
+        return jax.tree.map(np.asarray, jax.jit(simulate)(jax.random.key(1), config))
 
     plain, perpendicular = run("adamw"), run("perpendicular_adamw")
-    assert plain.train_accuracy[-1] == pytest.approx(1)
-    assert plain.test_accuracy[-1] < 0.1
-    assert plain.weight_norm[-1] > 1.3 * perpendicular.weight_norm[-1]
-    assert perpendicular.test_accuracy[-1] > 0.2  # measured 0.25 to 0.55 on three seeds; chance is 0.04
+    assert plain["train_accuracy"][-1] == pytest.approx(1)
+    assert plain["test_accuracy"][-1] < 0.1
+    assert plain["weight_norm"][-1] > 1.3 * perpendicular["weight_norm"][-1]
+    assert perpendicular["test_accuracy"][-1] > 0.2  # measured 0.25 to 0.55 on three seeds; chance is 0.04
 
 
-def test_an_experiment_is_trained_once_and_then_read(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))  # the scripts are run from the root
-    experiment = importlib.import_module("experiments.grokking_networks")
-    data = experiment.results("addition_mlp", "tiny", tmp_path)
-    assert data.test_accuracy.dims == ("seed", "output_scale", "step")
-    assert np.isfinite(data.train_loss).all()
+def test_a_small_output_scale_needs_large_changes():
+    case = SETTING.case("tiny", "addition_mlp")
+    data = tl.sweep(SETTING, case.config, case.grid, seeds=case.seeds)
+    assert data.test_accuracy.dims == ("output_scale", "seed", "step")
     np.testing.assert_allclose(data.train_loss.isel(step=0), 1)  # centred: the network starts at 0
     assert data.train_accuracy.isel(step=-1).min() > 0.999
-    norm = data.weight_norm.isel(step=-1) / data.weight_norm.isel(step=0)
-    moved = np.abs(norm - 1).mean("seed").values
-    assert moved[0] > 3 * moved[1]  # a small output scale needs large changes
-    monkeypatch.setattr(experiment, "train", None)
-    assert experiment.results("addition_mlp", "tiny", tmp_path).identical(data)
+    moved = data.distance.isel(step=-1).mean("seed").values
+    assert moved[0] > 3 * moved[1]
+
+
+def test_seeds_are_those_of_a_split_key():
+    """Seed s of base seed 0 draws what entry s of ``split(key(0))`` drew when the figures were made."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    for seed, key in enumerate(keys):
+        split, weights = jax.random.split(key)
+        drawn = keys_of(jax.random.key(seed))
+        assert jax.random.key_data(drawn.split).tolist() == jax.random.key_data(split).tolist()
+        assert jax.random.key_data(drawn.weights).tolist() == jax.random.key_data(weights).tolist()
+
+
+@pytest.mark.parametrize(("activation", "num_hidden"), [("relu", 2), ("square", 1), ("square", 2)])
+def test_degree_of_homogeneity(activation, num_hidden):
+    config = Config(modulus=4, width=5, activation=activation, num_hidden=num_hidden)
+    module, degree = module_of(config), homogeneity(config)
+    points = jnp.asarray(np.random.default_rng(0).standard_normal((3, 8)), jnp.float32)
+
+    @jax.jit
+    def outputs(key):
+        weights = module.init(key, points)
+        return module.apply(weights, points), module.apply(jax.tree.map(lambda w: 1.5 * w, weights), points)
+
+    output, scaled = outputs(jax.random.key(0))
+    np.testing.assert_allclose(scaled, 1.5**degree * output, rtol=1e-5)
+    assert homogeneity(dataclasses.replace(config, use_bias=True)) is None
+
+
+def test_bad_input_is_refused():
+    for changes, text in (
+        ({"train_fraction": 0.01, "modulus": 5}, "leaves 0 of 25"),
+        ({"architecture": "transformer", "width": 30}, "heads = 4"),
+        ({"task": "images", "pooling": 3}, "pooling = 3"),
+        ({"task": "images", "num_train": 4500}, "there are 5000"),
+        ({"task": "images", "architecture": "transformer"}, "reads tokens"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            SETTING.validate(Config(**changes))
+    for cases in (*SETTING.presets.values(), *SETTING.sweeps.values()):
+        for case in cases:
+            make_plan(SETTING, case.config, case.grid)
+
+
+def test_weights_are_float32_whatever_the_process():
+    config = dataclasses.replace(STABILITY, modulus=4, width=4, num_steps=1)
+    leaves = jax.tree.leaves(jax.eval_shape(lambda key: problem_of(key, config).initial, jax.random.key(0)))
+    assert {leaf.dtype for leaf in leaves} == {np.dtype("float32")}

@@ -1,7 +1,4 @@
-"""Grokking at the edge of numerical stability: softmax collapse, StableMax and perpendicular gradients.
-
-python -m paper_figures.grokking_7_stability --preset default
-"""
+"""Figure 2: the edge of numerical stability: softmax collapse, StableMax and perpendicular gradients."""
 
 from __future__ import annotations
 
@@ -9,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray
 
-from experiments.grokking_networks import results
+from theorylab.catalogue import Preset
+from theorylab.gallery.results import results
 from theorylab.verdict.plotting import COLOURS, run_script
 
 if TYPE_CHECKING:
@@ -27,16 +26,25 @@ VARIANTS = {
 REFERENCE_TOLERANCE = {"default": 0.35, "paper": 0.35}
 
 
-def draw(preset: str = "default", folder: str | Path = "results") -> Figure:
+SHOWN = ("train_accuracy", "test_accuracy", "collapsed_fraction", "weight_norm")
+
+
+def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
+    """Every run of every way to train."""
+    runs = [results("grokking_networks", f"stability_{name}", preset, folder)[[*SHOWN]] for name in VARIANTS]
+    return xarray.concat([run.drop_attrs() for run in runs], xarray.Variable("variant", list(VARIANTS)))
+
+
+def draw(data: xarray.Dataset) -> Figure:
     """Draw test accuracy, the share of collapsed samples and the weight norm; one row per learning rate."""
     import matplotlib.pyplot as plt
 
-    runs = {name: results(f"stability_{name}", preset, folder) for name in VARIANTS}
-    rates = next(iter(runs.values())).learning_rate.values
+    runs = {name: data.sel(variant=name) for name in VARIANTS}
+    rates = data.learning_rate.values
     figure, rows = plt.subplots(len(rates), 3, figsize=(12, 3.2 * len(rates) + 0.4), squeeze=False)
     for row, rate in zip(rows, rates, strict=True):
-        for (name, data), color in zip(runs.items(), COLOURS, strict=False):
-            one = data.sel(learning_rate=rate).isel(step=slice(1, None))
+        for (name, run), color in zip(runs.items(), COLOURS, strict=False):
+            one = run.sel(learning_rate=rate).isel(step=slice(1, None))
             for seed in one.seed.values:
                 label = VARIANTS[name] if seed == 0 else None
                 row[0].plot(one.step, one.test_accuracy.sel(seed=seed), color=color, label=label)

@@ -1,0 +1,136 @@
+"""Wrong versions of the theories, each made of the right pieces, which a check must reject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from theorylab.contract import Observables
+from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
+from theorylab.settings.two_layer.grokking.data import sample
+from theorylab.settings.two_layer.grokking.mean_field import curves_of, model_of, size_of
+from theorylab.settings.two_layer.grokking.model import alignment, labels
+from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, losses, planted_spike
+from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, State, equations
+from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
+from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, recorded_steps, run
+from theorylab.training.iterate import iterate
+
+# --- the moments -----------------------------------------------------------------------------------------------------
+
+
+def without_squared_steps(key: jax.Array, config: Config) -> Observables:
+    """A recursion of the second moment without c² u uᵀ, as if steps were infinitesimal."""
+    alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
+    inputs, target, start, *_ = sample(key, config)
+    y = labels(inputs, target)
+    goal = y + config.centred * moments_output(start, inputs, alpha, eps)
+    right = moment_step(inputs, goal, alpha, eps, gamma)
+
+    def step(state: MomentState, t: Any) -> MomentState:
+        shift: Any = gamma / alpha * ((goal - moments_output(state.moments, inputs, alpha, eps)) @ inputs)
+        mean, second = right(state, t).moments
+        return MomentState(Moments(mean, second - jnp.outer(shift, shift)), state.spike)
+
+    def record(state: MomentState) -> dict[str, Any]:
+        norm = jnp.sqrt(jnp.trace(state.moments.second) / config.input_dim)
+        loss = jnp.mean((goal - moments_output(state.moments, inputs, alpha, eps)) ** 2)
+        return {"train_loss": loss, "weight_norm": norm}
+
+    options: Any = {"num_steps": config.num_steps, "record_at": recorded_steps(config)}
+    return iterate(step, MomentState(start, target), record=record, **options).observables
+
+
+def frozen_kernel(key: jax.Array, config: Config) -> Observables:
+    """The tangent kernel as it was at the start, as in lazy training."""
+    inputs, target, start, *_ = sample(key, config)
+    kernel = tangent_kernel(start, inputs, config.quadratic_coeff)
+    count = len(recorded_steps(config))
+    return {
+        "kernel_target_alignment": jnp.repeat(alignment(kernel, labels(inputs, target))[None], count),
+        "kernel_trace": jnp.repeat(jnp.trace(kernel)[None] / config.num_samples, count),
+    }
+
+
+def risk_with_whole_misalignment(key: jax.Array, config: Config) -> Observables:
+    """The test loss with B = |𝒜|²/D², without its factor ½."""
+    values = run(sample(key, config), config)
+    return {"sampled_test_loss": values["test_loss"] + values["misalignment_error"]}
+
+
+def risk_without_linear_power(key: jax.Array, config: Config) -> Observables:
+    """The test loss A + B."""
+    values = run(sample(key, config), config)
+    return {"sampled_test_loss": values["test_loss"] - values["linear_power"]}
+
+
+# --- the lazy network ------------------------------------------------------------------------------------------------
+
+
+def gradient_flow(key: jax.Array, config: Config) -> Observables:
+    """The lazy network in continuous time, r(t) = exp(−γ K_0 t) r(0)."""
+    alpha, eps = config.output_scale, config.quadratic_coeff
+    inputs, target, start, *_ = sample(key, config)
+    y = labels(inputs, target)
+    residual = y if config.centred else y - moments_output(start, inputs, alpha, eps)
+    values, vectors = jnp.linalg.eigh(tangent_kernel(start, inputs, eps))
+    steps = jnp.asarray(recorded_steps(config))[:, None]
+    modes = jnp.exp(-config.scaled_learning_rate * values[None, :] * steps) * (vectors.T @ residual)[None, :]
+    return {"train_loss": jnp.sum(modes**2, axis=1) / config.num_samples}
+
+
+# --- infinitely many samples -----------------------------------------------------------------------------------------
+
+
+def population_with_whole_variance(key: jax.Array, config: Config) -> Observables:
+    """The population's test loss with A = (tr 𝒜/D)², without its factor ¼."""
+    variance = jnp.asarray(config.init_scale, float) ** 2
+    _, risk = population_curves(
+        OrderParameters(variance * initial_overlap(config) * config.input_dim, variance), recorded_steps(config),
+        input_dim=config.input_dim, sample_ratio=sample_ratio(config), output_scale=config.output_scale,
+        quadratic_coeff=config.quadratic_coeff, scaled_learning_rate=config.scaled_learning_rate,
+        centred=config.centred,
+    )  # fmt: skip
+    return {"test_loss": risk.total + 3 * risk.variance_error}
+
+
+# --- mean-field theory -----------------------------------------------------------------------------------------------
+
+
+def without_reaction(state: State) -> State:
+    """Forget all forces: fields no longer feel what they did to the weights, Σ_s R(t,s) g(s) is left out."""
+    return state._replace(force=jnp.zeros_like(state.force), force_tangent=jnp.zeros_like(state.force_tangent))
+
+
+def without_bulk_response(state: State) -> State:
+    """Forget the tangents of the residual: the response of q to a datum's own past is left out of Rg."""
+    return state._replace(residual_tangent=jnp.zeros_like(state.residual_tangent))
+
+
+def wrong_dmft(
+    key: jax.Array,
+    model: Model,
+    forget: Callable[[State], State],
+    *,
+    spike_overlap: ArrayLike,
+    num_steps: int,
+    num_particles: int,
+) -> Dynamics:
+    """The planted theory's curves from a march that forgets a part of its state before each step."""
+    spikes = planted_spike(model, spike_overlap, num_steps)
+    parts = equations(key, model, spikes, num_steps=num_steps, num_particles=num_particles)
+    state = jax.lax.fori_loop(0, num_steps + 1, lambda t, state: parts.advance(t, forget(state)), parts.start)
+    return losses(parts.read(state), model, spikes)
+
+
+def memoryless_mean_field(key: jax.Array, config: Config) -> Observables:
+    """Mean-field curves without the reaction of a datum's own forces on it."""
+    curves = wrong_dmft(
+        jax.random.key(0), model_of(config), without_reaction, spike_overlap=config.spike_overlap, **size_of(config)
+    )
+    return curves_of(curves, config)

@@ -102,12 +102,12 @@ def test_where_nothing_is_left_the_message_is_the_remedy(run, mine, tmp_path):
 
 
 def test_a_report_is_written_of_what_is_done(run, mine, tmp_path):
-    code, out, err = run("reproduce", mine, "--output", tmp_path / "report")
+    code, _, err = run("reproduce", mine, "--output", tmp_path / "report")
     assert code == 0, err
     assert f"many not run ({WHY})" in err
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "toys" in page
-    code, out, err = run("reproduce", mine, "--preset", "paper", "--output", tmp_path / "report")
+    code, _, _ = run("reproduce", mine, "--preset", "paper", "--output", tmp_path / "report")
     assert code == 1  # nothing was judged, and the report says so
     assert "toys" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 

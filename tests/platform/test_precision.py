@@ -1,5 +1,8 @@
 """Products of simulators and theories carry their precision: no TF32 behind a user's back."""
 
+import dataclasses
+import warnings
+
 import jax
 import jax.extend.core as core
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 import theorylab as tl
 from theorylab.contract import testing
+from theorylab.jax_version import double_precision
 
 
 def products(program):
@@ -38,6 +42,21 @@ def test_products_of_a_setting_are_in_full_precision(name):
     for function in functions:
         program = jax.make_jaxpr(function)(jax.random.key(0), testing._leaves(cell))
         assert all(map(full, products(program))), function
+
+
+def test_a_singular_fit_in_single_precision_warns_once():
+    """As many features as samples, no ridge: float32 returns an error 500 times too small."""
+    setting = tl.get("random_features")
+    config = setting.config(num_samples=16, num_features=16, num_modes=30)
+    grid = {"num_features": (16, 32), "ridge": (0.0, 1e-7, 0.1)}
+    with warnings.catch_warnings(record=True) as said, double_precision(False):
+        warnings.simplefilter("default")
+        tl.sweep(setting, config, grid, seeds=2)
+        tl.sweep(setting, config, {"ridge": (0.1, 1.0)}, seeds=2)
+    assert ["needs float64" in str(warning.message) for warning in said] == [True]
+    with warnings.catch_warnings(), double_precision(True):
+        warnings.simplefilter("error")
+        setting.validate(dataclasses.replace(config, ridge=0.0))
 
 
 def test_a_users_own_choice_stays():

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from theorylab.catalogue import SETTINGS, names, unknown
+from theorylab.cli.encoding import never_fail
 from theorylab.cli.errors import UsageError, message_of
 from theorylab.cli.output import by_family
 
@@ -59,6 +60,7 @@ def help_text() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    never_fail()
     try:
         if not arguments or arguments[0] in ("-h", "--help", "help"):
             print(help_text(), flush=True)

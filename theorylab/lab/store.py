@@ -253,7 +253,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[xarray.Dataset]:
     """Open a store without loading its arrays; errors as for :func:`open_results`."""
     import xarray
 
-    target = Path(path)
+    target = Path(path).expanduser()
     if not target.exists():
         raise StoreError(f"no results at {target}")
     try:

@@ -114,7 +114,7 @@ def sweep(
         if processes[1] > 1:
             raise ConfigError("several processes share their results through a store: name one")
         return _run_in_memory(job, progress)
-    _check_store(store, store_timeout)
+    store = _check_store(store, store_timeout)
     return _run_stored(job, store, progress, processes, store_timeout)
 
 
@@ -136,18 +136,20 @@ def create_store(
     """
     job = make_job(setting, config, grid, seeds, base_seed, memory_budget)
     processes = check_processes(processes)
-    _check_store(store)
+    store = _check_store(store)
     if not os.path.exists(store):
         _create(job, store, processes[1], job.identity())
 
 
-def _check_store(store: Any, timeout: Any = 0.0) -> None:
+def _check_store(store: Any, timeout: Any = 0.0) -> str:
+    """Return the folder's path, ``~`` as in a shell."""
     # A whole number would be a file that is open already.
     if not isinstance(store, (str, os.PathLike)):
         raise ConfigError(f"store = {shown(store)} is not allowed: must be the path of a folder")
     seconds = to_type(timeout, float)
     if not isinstance(seconds, float) or not seconds >= 0:
         raise ConfigError(f"store_timeout = {shown(timeout)} is not allowed: must be a number of seconds >= 0")
+    return os.path.expanduser(store)
 
 
 def _run_in_memory(job: Job, progress: bool | Progress) -> xarray.Dataset:

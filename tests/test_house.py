@@ -14,12 +14,13 @@ import theorylab
 PACKAGE = Path(theorylab.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "docs" not in path.relative_to(PACKAGE).parts)
 #: Which rooms each room may import, besides itself. ``theorylab`` is the public face, as its users see it.
-GROUND = ("numerics", "training", "runtime")
+GROUND = ("numerics", "training", "runtime", "jax_version")
 BELOW = {
+    "jax_version": (),
     "runtime": ("numerics",),
-    "numerics": (),
-    "training": ("numerics",),
-    "contract": (),
+    "numerics": ("jax_version",),
+    "training": ("numerics", "jax_version"),
+    "contract": ("jax_version",),
     "catalogue": ("contract", "theorylab"),
     "settings": ("contract", *GROUND),
     "lab": ("contract", "theorylab", *GROUND),  # theorylab for its version

@@ -86,12 +86,12 @@ def test_bad_input_is_one_clear_error(run, toy, tmp_path, arguments, message):
 
 
 def test_a_missing_optional_package_is_one_clear_error(run, tmp_path, monkeypatch):
-    run("new", "digits_model", "--folder", tmp_path)
-    file = tmp_path / "digits_model.py"
-    text = file.read_text(encoding="utf-8").replace("noises = ", "datasets.load('digits', 50)\n    noises = ")
+    run("new", "mnist_model", "--folder", tmp_path)
+    file = tmp_path / "mnist_model.py"
+    text = file.read_text(encoding="utf-8").replace("noises = ", "datasets.load('mnist', 50)\n    noises = ")
     file.write_text(text.replace("import random", "import datasets, random"), encoding="utf-8")
     datasets.load.cache_clear()
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
     code, _, err = run("run", file)
     assert code == 2
     assert 'pip install "theorylab[data]"' in err

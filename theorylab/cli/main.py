@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from theorylab.catalogue import SETTINGS, names, unknown
+from theorylab.cli.encoding import never_fail
 from theorylab.cli.errors import UsageError, message_of
 from theorylab.cli.output import by_family
 
@@ -60,6 +61,7 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
+    never_fail()
     try:
         code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         if sys.stdout is not None:

@@ -1,5 +1,6 @@
 """All that a setting imports, besides numerics, training and its family's shared rooms."""
 
+from theorylab import jax_version  # noqa: F401 - first: another JAX is refused here, in one sentence
 from theorylab.contract.fields import (
     ConfigError,
     check_value,

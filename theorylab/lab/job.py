@@ -57,8 +57,13 @@ def make_job(setting: Setting, config: Any, grid: Grid | None, seeds: int, base_
     ------
     ConfigError
         Naming the field or argument that is not allowed.
+    ImportError
+        Where the sweep needs a package that is not installed; the message names the remedy.
     """
     plan = make_plan(setting, setting.config() if config is None else config, grid)
+    for _, cell in plan.static_cells():
+        if why := setting.needs(cell):
+            raise ImportError(why)
     budget = to_type(memory_budget, float)
     if not isinstance(budget, float) or not 0 < budget < math.inf:
         raise ConfigError(f"memory_budget = {shown(memory_budget)} is not allowed: must be > 0 bytes, and finite")

@@ -133,12 +133,17 @@ def check(
     base_seed: int = 0,
     store: str | None = None,
     **sweep_options: Any,
-) -> Iterator[tuple[Case, xarray.Dataset, list[Row]]]:
+) -> Iterator[tuple[Case, xarray.Dataset | None, list[Row]]]:
     """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done.
 
-    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several.
+    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several. A case that needs
+    a package which is not installed is not run: its results are ``None``, and one row says what to install.
     """
-    for case in cases:
+    lacking = [setting.lacks(case) for case in cases]
+    for case, lack in zip(cases, lacking, strict=True):
+        if lack is not None:
+            yield case, None, [not_run(case, lack)]
+            continue
         path = store
         if store is not None and len(cases) > 1:
             path = f"{store.removesuffix('.zarr')}-{case.name}.zarr"
@@ -146,6 +151,12 @@ def check(
             setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **sweep_options
         )
         yield case, data, compare(setting, data, theories=theories, case=case.name)
+
+
+def not_run(case: Case, why: str) -> Row:
+    """Return the one row of a case that this machine cannot run."""
+    numbers: dict[str, Any] = dict.fromkeys(NUMBERS, float("nan"))
+    return Row(observable="", theory="", case=case.name, **numbers, verdict=Verdict(Status.NOT_APPLICABLE, why))
 
 
 def predict_rows(
@@ -156,6 +167,8 @@ def predict_rows(
     Theories of the instance are averaged over the case's seeds. Where a theory does not hold there is one row for
     each observable, which says why.
     """
+    if (lack := setting.lacks(case)) is not None:
+        return [not_run(case, lack)]
     plan = make_plan(setting, case.config, case.grid)
     numbers: dict[str, Any] = dict.fromkeys(NUMBERS, float("nan"))
     rows = []

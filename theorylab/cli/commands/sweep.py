@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -43,19 +44,26 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
         raise UsageError(f"--coordinator {options.coordinator}: jax.distributed cannot be joined: {why}") from error
     start()
     shared = sweep_options(options)
+    lacking = {case.name: setting.lacks(case) for case in cases}
+    if all(lacking.values()):
+        raise ImportError(next(iter(lacking.values())))
+    for name, why in lacking.items():
+        if why:
+            print(f"{name}: not run, {why}", file=sys.stderr)
     stores = []
     for case in cases:
         store = options.store or f"results/{setting.name}-{case.name}.zarr"
         if options.store and len(cases) > 1:
             store = f"{options.store.removesuffix('.zarr')}-{case.name}.zarr"
         stores.append(store)
+    todo = [(case, store) for case, store in zip(cases, stores, strict=True) if not lacking[case.name]]
     if index == 0 and count > 1 and len(cases) > 1:  # before the first sweep, since the others wait for them
         limits = {"base_seed": options.base_seed, "memory_budget": shared["memory_budget"], "processes": processes}
-        for case, store in zip(cases, stores, strict=True):
+        for case, store in todo:
             create_store(setting, case.config, case.grid, seeds=case.seeds, store=store, **limits)
     shared |= {"processes": processes, "store_timeout": options.store_timeout}
     code = 0
-    for case, store in zip(cases, stores, strict=True):
+    for case, store in todo:
         began = time.perf_counter()
         data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **shared)
         cells = " x ".join(f"{name} {size}" for name, size in data["finished"].sizes.items())

@@ -21,6 +21,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
+from theorylab.jax_version import double_precision
 from theorylab.numerics import datasets
 from theorylab.numerics.files import written_whole
 from theorylab.numerics.kernels import blocked, fully_connected
@@ -51,18 +52,10 @@ def _kernel_matrix(name: str, population: int, kernel: str, depth: int) -> np.nd
         return fully_connected(half * x1, None if x2 is None else half * x2, depth=depth).nngp
 
     # The caller may be tracing, or in single precision; the population's kernel is a float64 constant.
-    with jax.ensure_compile_time_eval(), _float64():
+    with jax.ensure_compile_time_eval(), double_precision(True):
         matrix = blocked(rows, inputs, budget_bytes=2**31)
     matrix.setflags(write=False)
     return matrix
-
-
-def _float64() -> Any:
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax import experimental  # before JAX 0.8
-
-    return experimental.enable_x64(True)  # type: ignore[attr-defined]
 
 
 def spectrum(config: Config) -> Spectrum:

@@ -153,7 +153,6 @@ def _check_timeout(timeout: Any) -> None:
     seconds = to_type(timeout, float)
     if not isinstance(seconds, float) or not seconds >= 0:
         raise ConfigError(f"store_timeout = {shown(timeout)} is not allowed: must be a number of seconds >= 0")
-    return os.path.expanduser(store)
 
 
 def _run_in_memory(job: Job, progress: bool | Progress) -> xarray.Dataset:

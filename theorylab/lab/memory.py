@@ -23,7 +23,7 @@ def of_machine() -> float:
         return float("inf")
     for file in _LIMITS:
         try:
-            found = min(found, float(Path(file).read_text()))
+            found = min(found, float(Path(file).read_text(encoding="ascii")))
         except (OSError, ValueError):  # there is no such limit
             continue
     return found

@@ -7,11 +7,13 @@ svec(A) are again independent N(0, 1): an m x n(n+1)/2 array of normal numbers *
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float
+
+from theorylab.settings.factorisation.arrays import Numbers
 
 
 def svec(matrix: Float[Array, "n n"]) -> Float[Array, " entries"]:
@@ -20,8 +22,8 @@ def svec(matrix: Float[Array, "n n"]) -> Float[Array, " entries"]:
     return matrix[i, j] * np.where(i == j, 1.0, np.sqrt(2.0)).astype(matrix.dtype)
 
 
-def unsvec(vector: Float[Array, " entries"], n: int) -> Float[Array, "n n"]:
-    """Inverse of :func:`svec`."""
+def unsvec(vector: Float[Numbers, " entries"], n: int) -> Any:
+    """Inverse of :func:`svec`: an (n, n) array of the vector's own kind, JAX's or NumPy's."""
     i, j = np.triu_indices(n)
     position, weight = np.empty((n, n), int), np.empty((n, n))
     position[i, j] = position[j, i] = np.arange(len(i))

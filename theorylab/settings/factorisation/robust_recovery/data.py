@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
+from theorylab.settings.factorisation.arrays import Numbers
 from theorylab.settings.factorisation.factors import initial_factor, target_spectrum
 from theorylab.settings.factorisation.operators import unsvec
 from theorylab.settings.factorisation.robust_recovery.config import Config, num_entries
@@ -65,6 +66,6 @@ def drawn(key: jax.Array, config: Config) -> Any:
     return Instance(*parts)
 
 
-def noise_matrix(rows: Float[Array, "m entries"], corruption: Float[Array, " m"], n: int) -> Float[Array, "n n"]:
+def noise_matrix(rows: Float[Numbers, "m entries"], corruption: Float[Numbers, " m"], n: int) -> Float[Numbers, "n n"]:
     """N = (1/m) Σ_i c_i A_i, the corruption as gradient descent on the square loss sees it."""
     return unsvec(corruption @ rows / rows.shape[0], n)

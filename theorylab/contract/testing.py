@@ -173,7 +173,7 @@ def mapping(setting: Setting) -> Complaints:
     mapped = jax.jit(jax.vmap(_of_bits(setting.simulate), in_axes=(None, 0)))(bits, stacked)
     again = single(bits, _leaves(cell))
     # What rounding in another order may leave after a run.
-    rtol, atol = (1e-6, 1e-9) if jax.config.jax_enable_x64 else (1e-2, 1e-5)
+    rtol, atol = (1e-6, 1e-9) if _double() else (1e-2, 1e-5)
     for number, one in enumerate(cells):
         changed = [name for name in scalar_fields(cell) if getattr(one, name) != getattr(cell, name)]
         for name, value in single(bits, _leaves(one)).items():
@@ -302,10 +302,13 @@ def _nudged(setting: Setting, cell: Any, name: str) -> Any:
     return None
 
 
+def _double() -> bool:
+    return bool(jax.dtypes.canonicalize_dtype(float) == np.float64)
+
+
 def _rounded(row: Row) -> bool:
     """Whether a row disagrees by what a run in single precision may lose, which exact theories do not declare."""
-    single = not jax.config.jax_enable_x64
-    return single and row.status is Status.DISAGREES and abs(row.relative_error) < 1e-3
+    return not _double() and row.status is Status.DISAGREES and abs(row.relative_error) < 1e-3
 
 
 @functools.lru_cache(maxsize=2)

@@ -11,7 +11,7 @@ import pytest
 
 import theorylab as tl
 from theorylab.catalogue import family_of, module_of
-from theorylab.contract.testing import CLAUSES
+from theorylab.contract.testing import CLAUSES, TRACED
 
 ROOT = Path(tl.__file__).parents[1]
 PAGES = ROOT / "theorylab" / "docs" / "pages" / "settings"
@@ -27,7 +27,15 @@ FLOAT64 = ("matrix_sensing", "robust_recovery")
 def test_contract(name, clause):
     if name in FLOAT64 and clause in ("mapping", "agreement", "controls") and not jax.config.jax_enable_x64:
         pytest.skip("its slopes and small errors need float64, of which it warns")
-    assert list(CLAUSES[clause](tl.get(name))) == []
+    presets = {"presets": ("tiny", "default")} if CLAUSES[clause] in TRACED else {}
+    assert list(CLAUSES[clause](tl.get(name), **presets)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clause", TRACED)
+@pytest.mark.parametrize("name", tl.SETTINGS)
+def test_contract_at_published_sizes(name, clause):
+    assert list(clause(tl.get(name), presets=("paper",))) == []
 
 
 @pytest.mark.parametrize("name", tl.SETTINGS)

@@ -148,5 +148,10 @@ def _run_on_setting(command: str, rest: Sequence[str]) -> int:
     setting = load(name)
     module = importlib.import_module(f"theorylab.cli.commands.{command}")
     options = parse(module.options(setting), rest[1:], f"{command} {name}", COMMANDS[command])
-    code: int = module.run(setting, cases_of(setting, options, command), options)
+    cases = cases_of(setting, options, command)
+    if getattr(options, "slurm", None) is not None:
+        from theorylab.cli.slurm import submit
+
+        return submit(setting, cases, options, rest)
+    code: int = module.run(setting, cases, options)
     return code

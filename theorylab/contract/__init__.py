@@ -1,6 +1,5 @@
 """All that a setting imports, besides numerics, training and its family's shared rooms."""
 
-from theorylab import jax_version  # noqa: F401 - first: another JAX is refused here, in one sentence
 from theorylab.contract.fields import (
     ConfigError,
     check_value,
@@ -32,6 +31,7 @@ from theorylab.contract.setting import (
     theory,
     times,
 )
+from theorylab.jax_version import require  # noqa: F401 - another JAX is refused here, in one sentence
 
 __all__ = [
     "PRESETS",

@@ -43,7 +43,8 @@ def precise(function: Simulator) -> Simulator:
 
     @functools.wraps(function)
     def run(key: jax.Array, config: Any) -> Observables:
-        if jax.config.jax_default_matmul_precision is not None:
+        config_of_jax: Any = jax.config
+        if config_of_jax.jax_default_matmul_precision is not None:
             return function(key, config)
         with jax.default_matmul_precision("highest"):
             return function(key, config)

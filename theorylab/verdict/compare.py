@@ -133,16 +133,18 @@ def check(
     base_seed: int = 0,
     store: str | None = None,
     **sweep_options: Any,
-) -> Iterator[tuple[Case, xarray.Dataset | None, list[Row]]]:
+) -> Iterator[tuple[Case, xarray.Dataset, list[Row]]]:
     """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done.
 
     With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several. A case that needs
-    a package which is not installed is not run: its results are ``None``, and one row says what to install.
+    a package which is not installed is not run: its results are an empty dataset, and one row says what to install.
     """
+    import xarray
+
     lacking = [setting.lacks(case) for case in cases]
     for case, lack in zip(cases, lacking, strict=True):
         if lack is not None:
-            yield case, None, [not_run(case, lack)]
+            yield case, xarray.Dataset(), [not_run(case, lack)]
             continue
         path = store
         if store is not None and len(cases) > 1:

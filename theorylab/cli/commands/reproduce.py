@@ -41,7 +41,7 @@ def run(options: Any) -> int:
     shown = console()
     began = time.perf_counter()
     output = Path(options.output).expanduser()
-    parts = []
+    parts: list[Any] = []
     finished, total = 0, sum(len(setting.presets[options.preset]) for setting in settings)
     code = 0
     for setting in settings:
@@ -49,7 +49,7 @@ def run(options: Any) -> int:
         for case, data, part in check(setting, setting.presets[options.preset], progress=is_terminal(sys.stderr)):
             rows += part
             finished += 1
-            if data is None:  # the row says what is missing
+            if not data:  # the row says what is missing
                 print(f"{setting.name}: {case.name} not run ({part[0].verdict.reason})", file=sys.stderr)
                 continue
             done.append((case, data))

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from theorylab.contract import Case, Setting
 
 
+SLURM = (
+    "submit the sweep as one array job through submitit, show its progress, submit again what is lost: jobs=8 shares "
+    "it out, time= is obligatory, the others are sbatch's, as partition=gpu,time=2:00:00,gpus_per_node=1"
+)
+
+
 def options(setting: Setting) -> type:
     """Build what ``sweep`` understands."""
     join = "also join jax.distributed there (not needed: the processes share the store alone)"
@@ -23,6 +29,7 @@ def options(setting: Setting) -> type:
         ("process_id", option(int | None, "number of this process, from 0", "I", "Slurm's, MPI's, or 0"), None),
         ("num_processes", option(int | None, "processes that share the store", "N", "Slurm's, MPI's, or 1"), None),
         ("coordinator", option(str | None, join, "HOST:PORT", "none"), None),
+        ("slurm", option(str | None, SLURM, "KEY=VALUE,...", "no job: in this process"), None),
         ("store_timeout", option(float, wait, "SECONDS", 600), 600.0),
     ]
     first = which(setting, "none, the field values below")
@@ -50,12 +57,7 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
     for name, why in lacking.items():
         if why:
             print(f"{name}: not run, {why}", file=sys.stderr)
-    stores = []
-    for case in cases:
-        store = options.store or f"results/{setting.name}-{case.name}.zarr"
-        if options.store and len(cases) > 1:
-            store = f"{options.store.removesuffix('.zarr')}-{case.name}.zarr"
-        stores.append(store)
+    stores = stores_of(setting, cases, options)
     todo = [(case, store) for case, store in zip(cases, stores, strict=True) if not lacking[case.name]]
     if index == 0 and count > 1 and len(cases) > 1:  # before the first sweep, since the others wait for them
         limits = {"base_seed": options.base_seed, "memory_budget": shared["memory_budget"], "processes": processes}
@@ -73,6 +75,15 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
         print(f"{store}: {who}{cells} in {time.perf_counter() - began:.1f} s{missing}")
         code = max(code, report_divergence(data))
     return code
+
+
+def stores_of(setting: Setting, cases: list[Case], options: Any) -> list[str]:
+    """Return the store of each case."""
+    if not options.store:
+        return [f"results/{setting.name}-{case.name}.zarr" for case in cases]
+    if len(cases) == 1:
+        return [options.store]
+    return [f"{options.store.removesuffix('.zarr')}-{case.name}.zarr" for case in cases]
 
 
 def _processes(options: Any) -> tuple[int, int]:

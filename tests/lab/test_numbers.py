@@ -15,6 +15,7 @@ import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from theorylab import catalogue
 from theorylab.contract import ConfigError
 from theorylab.lab.grid import make_plan
 from theorylab.lab.job import check_seeds, make_job
@@ -229,3 +230,16 @@ def test_what_single_precision_cannot_hold_is_refused():
             planned(scale=1e300)
     finally:
         jax.config.update("jax_enable_x64", True)
+
+
+def test_rules_that_leave_the_floats_are_one_line():
+    setting = dataclasses.replace(toy.SETTING, check_config=lambda config: config.scale**-2)
+    for scale, message in (
+        (1e-160, r"scale = 1e-160 is not allowed: a formula leaves the range"),
+        (0.0, "combination"),
+    ):
+        for grid in (None, {"mean": (0.0, 1.0)}):
+            with pytest.raises(ConfigError, match=message):
+                make_plan(setting, toy.Config(scale=scale), grid)
+    with pytest.raises(ConfigError, match=r"init_ratio = 1e-308 is not allowed"):
+        make_plan(catalogue.get("matrix_sensing"), catalogue.get("matrix_sensing").config(init_ratio=1e-308), None)

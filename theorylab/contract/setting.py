@@ -370,8 +370,23 @@ class Setting:
         if not isinstance(config, self.config):
             raise ConfigError(f"{self.name} needs a {self.config.__qualname__}, not {type(config).__qualname__}")
         config = validate(config)
-        self.check_config(config)
+        self.check_rules(config)
         return config
+
+    def check_rules(self, config: Any) -> None:
+        """Check the setting's own cross-field rules of a configuration whose fields are each within their range.
+
+        Raises
+        ------
+        ConfigError
+            As the rules say; or where their arithmetic leaves the floats, naming the values that are far from 1.
+        """
+        try:
+            self.check_config(config)
+        except (OverflowError, ZeroDivisionError) as error:
+            numbers = {n: v for n, v in vars(config).items() if isinstance(v, float) and v and math.isfinite(v)}
+            extreme = [f"{n} = {v!r}" for n, v in numbers.items() if not 1e-30 < abs(v) < 1e30] or ["this combination"]
+            raise ConfigError(f"{', '.join(extreme)} is not allowed: a formula leaves the range of floats") from error
 
 
 # --- the clauses that a declaration alone can break -----------------------------------------------------------

@@ -88,7 +88,7 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     for name in scalar_fields(setting.config):
         _refuse_if_rounded(name, plan.grid.get(name, (getattr(config, name),)))
     for _, cell in plan.cells():
-        setting.check_config(cell)
+        setting.check_rules(cell)
     return plan
 
 

@@ -17,7 +17,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "docs" not in path.rela
 GROUND = ("numerics", "training", "runtime", "jax_version")
 BELOW = {
     "jax_version": (),
-    "runtime": (),
+    "runtime": ("numerics",),
     "numerics": ("jax_version",),
     "training": ("numerics", "jax_version"),
     "contract": ("jax_version",),

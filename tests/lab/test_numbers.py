@@ -138,6 +138,8 @@ def test_any_list_is_right_or_one_error_names_the_field(field, values):
         ({"mean": (10**400,)}, r"mean = 1000.*\.\.\. is not allowed: must be a finite number"),
         ({"mean": (10**5000,)}, "mean = a whole number of thousands of digits is not allowed"),
         ({"num_samples": (2.5,)}, r"num_samples = 2\.5 is not allowed: must be a whole number >= 1 and <= 10000"),
+        ({"mean": (0.0, 1e200)}, r"mean = 1e\+200 is not allowed: its square is beyond all floats"),
+        ({"mean": (-1.4e154,)}, r"mean = -1\.4e\+154 is not allowed: its square"),
         ({"num_steps": (2**31,)}, r"num_steps = 2147483648 is not allowed: .* and < 2\^31 - 1"),
         ({"num_samples": np.linspace(1, 10, 4) + 0.25}, r"num_samples = 1\.25 is not allowed"),
         ({"sclae": (1.0,)}, "there is no field 'sclae': choose one of num_samples"),
@@ -216,7 +218,8 @@ def test_what_single_precision_cannot_hold_is_refused():
     try:
         assert planned({"mean": (0.1, 0.2)}).grid["mean"] == (0.1, 0.2)
         for grid, message in (
-            ({"mean": (1e300,)}, r"mean = 1e\+300 is not allowed: float32 holds no such number"),
+            ({"mean": (1e100,)}, r"mean = 1e\+100 is not allowed: float32 holds no such number"),
+            ({"mean": (1e20,)}, r"mean = 1e\+20 is not allowed: float32 does not hold its square"),
             ({"mean": (1e-60,)}, "mean = 1e-60 is not allowed: float32 holds no such number"),
             ({"mean": (0.1, 0.1 + 1e-12)}, "mean = .* is not allowed: values must be distinct in float32"),
         ):

@@ -94,9 +94,12 @@ def _refuse_if_rounded(name: str, values: Sequence[float]) -> None:
         return
     with np.errstate(all="ignore"):
         rounded = np.asarray(values, float).astype(dtype)
-    for value, found in zip(values, rounded, strict=True):
+        squares = np.square(rounded)
+    for value, found, square in zip(values, rounded, squares, strict=True):
         if not np.isfinite(found) or (found == 0) != (value == 0):
             raise ConfigError(f"{name} = {value!r} is not allowed: {dtype} holds no such number; float64 may")
+        if not np.isfinite(square):
+            raise ConfigError(f"{name} = {value!r} is not allowed: {dtype} does not hold its square; float64 may")
     if len(set(rounded.tolist())) < len(values):
         raise ConfigError(f"{name} = {shown(list(values))} is not allowed: values must be distinct in {dtype}")
 

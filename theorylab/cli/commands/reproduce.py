@@ -10,7 +10,7 @@ from typing import Any
 from theorylab.catalogue import FEATURED, Preset, names
 from theorylab.cli.errors import UsageError
 from theorylab.cli.options import flag, load_several, make, option, positional
-from theorylab.cli.output import console, judge
+from theorylab.cli.output import console, is_terminal, judge
 from theorylab.cli.process import start
 
 
@@ -46,7 +46,7 @@ def run(options: Any) -> int:
     code = 0
     for setting in settings:
         rows, done = [], []
-        for case, data, part in check(setting, setting.presets[options.preset], progress=sys.stderr.isatty()):
+        for case, data, part in check(setting, setting.presets[options.preset], progress=is_terminal(sys.stderr)):
             rows += part
             finished += 1
             if not data:  # the row says what is missing

@@ -33,7 +33,7 @@ def options(setting: Setting) -> type:
         ("store_timeout", option(float, wait, "SECONDS", 600), 600.0),
     ]
     first = which(setting, "none, the field values below")
-    return make_for(setting, [*first, store(f"results/{setting.name}-CASE.zarr"), *processes, *simulation()])
+    return make_for(setting, [*first, *store(f"results/{setting.name}-CASE.zarr"), *processes, *simulation()])
 
 
 def run(setting: Setting, cases: list[Case], options: Any) -> int:
@@ -42,7 +42,13 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
     from theorylab.runtime import start_processes
 
     index, count = processes = _processes(options)
-    start_processes(options.coordinator, processes)
+    try:
+        start_processes(options.coordinator, processes)
+    except Exception as error:
+        if options.coordinator is None:
+            raise
+        why = " ".join(str(error).split())[:300]
+        raise UsageError(f"--coordinator {options.coordinator}: jax.distributed cannot be joined: {why}") from error
     start()
     shared = sweep_options(options)
     lacking = {case.name: setting.lacks(case) for case in cases}
@@ -58,6 +64,7 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
         for case, store in todo:
             create_store(setting, case.config, case.grid, seeds=case.seeds, store=store, **limits)
     shared |= {"processes": processes, "store_timeout": options.store_timeout}
+    code = 0
     for case, store in todo:
         began = time.perf_counter()
         data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **shared)
@@ -66,9 +73,8 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
         finished = data["finished"].values
         missing = "" if finished.all() else f", {finished.sum()} of {finished.size} cells finished so far"
         print(f"{store}: {who}{cells} in {time.perf_counter() - began:.1f} s{missing}")
-        if finished.all():
-            report_divergence(data)
-    return 0
+        code = max(code, report_divergence(data))
+    return code
 
 
 def stores_of(setting: Setting, cases: list[Case], options: Any) -> list[str]:

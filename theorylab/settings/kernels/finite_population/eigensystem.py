@@ -14,7 +14,7 @@ import contextlib
 import functools
 import hashlib
 import math
-import zipfile
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -125,13 +125,19 @@ def _decompose(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
 
 
 def _read(path: Path, size: int) -> Spectrum | None:
+    """Read what is kept; what cannot be read, for whatever reason, is computed again."""
     try:
         with np.load(path, allow_pickle=False) as file:
             result = _spectrum_of(*(file[name] for name in Spectrum._fields))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # absent, or cut short: compute it again
-    usable = all(array.shape == (size,) and np.isfinite(array).all() for array in result)
-    return result if usable else None
+        if all(array.shape == (size,) and array.dtype == np.float64 and np.isfinite(array).all() for array in result):
+            return result
+        why = "it holds something else"
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    warnings.warn(f"the spectrum kept in {path} is computed again: {why}", stacklevel=2)
+    return None
 
 
 def _write(path: Path, result: Spectrum) -> None:

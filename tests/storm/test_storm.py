@@ -220,4 +220,4 @@ def test_command_lines(tmp_path, monkeypatch, capsys):
         codes[code] = codes.get(code, 0) + 1
     with capsys.disabled():
         print("command lines", codes)
-    assert set(codes) == {0, 1, 2} or not FULL
+    assert codes[0] > 0 < codes[2]

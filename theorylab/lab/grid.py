@@ -52,9 +52,14 @@ class Plan:
 
     def cells(self) -> Iterator[tuple[tuple[int, ...], Any]]:
         """Yield ``(index, config)`` for every cell, in C order of ``shape``."""
-        for index in np.ndindex(*self.shape):
-            changes = {name: self.grid[name][i] for name, i in zip(self.dims, index, strict=True)}
-            yield index, dataclasses.replace(self.config, **changes)
+        # The grid's values are of their fields' types already: nothing is converted a second time for each cell.
+        kind, base = type(self.config), vars(self.config)
+        places = itertools.product(*map(range, self.shape))
+        for index, values in zip(places, itertools.product(*self.grid.values()), strict=True):
+            cell = object.__new__(kind)
+            cell.__dict__.update(base)
+            cell.__dict__.update(zip(self.dims, values, strict=True))
+            yield index, cell
 
 
 def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:

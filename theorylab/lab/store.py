@@ -276,8 +276,10 @@ def _select(group: zarr.Group, name: str, index: Mapping[str, slice]) -> np.ndar
 
 def _assign(group: zarr.Group, name: str, index: Mapping[str, slice], value: Any) -> None:
     """Write a part of an array, one chunk after the other: of several at once, one may fail while others go on."""
-    array: Any = group[name]
-    array = array.with_config({"write_empty_chunks": True})
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):  # read when an array is opened
+        array: Any = group[name]
     bounds = [s.indices(n)[:2] for s, n in zip(_selection(array, index), array.shape, strict=True)]
     cuts = [
         [(max(first, c), min(last, c + length)) for c in range(first // length * length, last, length)]

@@ -6,6 +6,7 @@ finite-size error times the size of the prediction; nothing else enters it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ import numpy as np
 from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.grid import Grid, make_plan
 from theorylab.lab.job import check_base_seed, check_seeds
-from theorylab.lab.predict import predictions, reasons
+from theorylab.lab.predict import Reasons, predictions, reasons
 from theorylab.lab.sweep import sweep
+from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
 from theorylab.verdict.judge import NUMBERS, Runs, judge, not_compared
 from theorylab.verdict.rows import Row, Status, Verdict
@@ -103,9 +105,15 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
         observable = setting.observable(name)
         values = carried.values(name)
         inner = {dim: carried.inner(dim) for dim in observable.dims}
+        together = _judged_together(carried, theory, name, values, predicted.get(name), finished, why, z_max)
         for index, cell in plan.cells():
             swept = {field: plan.grid[field][i] for field, i in zip(plan.dims, index, strict=True)}
             identity: dict[str, Any] = {"observable": name, "theory": theory.name, "case": case, "cell": swept}
+            if index in together:
+                row = together[index]
+                at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
+                rows.append(Row(**identity, at=at, **row))
+                continue
             runs = Runs(values[index], carried.seeds, bad[index], observable.allow_nan).only(finished[index])
             target = predicted[name][index] if name in predicted else None
             reason = why[index]
@@ -123,6 +131,39 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
             at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
             rows.append(Row(**identity, at=at, **row))
     return rows
+
+
+def _judged_together(
+    carried: Carried,
+    theory: Theory,
+    name: str,
+    values: np.ndarray,
+    predicted: np.ndarray | None,
+    finished: np.ndarray,
+    why: Reasons,
+    z_max: float,
+) -> dict[tuple[int, ...], dict[str, Any]]:
+    """Judge all cells at once in which nothing is missing; the others stay to be judged one by one."""
+    if predicted is None:
+        return {}
+    shape = carried.plan.shape
+    count = math.prod(shape)
+    values, predicted = (array.reshape(count, *array.shape[len(shape) :]) for array in (values, predicted))
+    chosen = plain(values, predicted, theory.kind) & finished.reshape(count, -1).all(1)
+    chosen &= np.array([reason is None for reason in why.values()])
+    (numbers,) = np.nonzero(chosen)
+    if not len(numbers):
+        return {}
+    indices = [tuple(index) for index in np.stack(np.unravel_index(numbers, shape), 1).tolist()] if shape else [()]
+    if callable(theory.error):
+        wanted = dict.fromkeys(indices)
+        declared = [theory.relative_error(cell, name) for index, cell in carried.plan.cells() if index in wanted]
+    else:
+        declared = [theory.relative_error(carried.plan.config, name)] * len(numbers)
+    rows = judge_many(
+        values[numbers], predicted[numbers], kind=theory.kind, declared=np.array(declared, float), z_max=z_max
+    )
+    return dict(zip(indices, rows, strict=True))
 
 
 def check(

@@ -47,8 +47,8 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
     except Exception as error:
         if options.coordinator is None:
             raise
-        why = " ".join(str(error).split())[:300]
-        raise UsageError(f"--coordinator {options.coordinator}: jax.distributed cannot be joined: {why}") from error
+        said = " ".join(str(error).split())[:300]
+        raise UsageError(f"--coordinator {options.coordinator}: jax.distributed cannot be joined: {said}") from error
     start()
     shared = sweep_options(options)
     lacking = {case.name: setting.lacks(case) for case in cases}

@@ -41,11 +41,3 @@ def _settings_end_with_the_test():
     for name, value in before.items():
         if getattr(jax.config, name) != value:
             jax.config.update(name, value)
-
-
-def pytest_collection_modifyitems(items):
-    """One worker runs all of a file, whose fixtures are then made once; of the contract test, all of a setting."""
-    for item in items:
-        of_setting = item.callspec.params.get("name") if hasattr(item, "callspec") else None
-        group = f"contract of {of_setting}" if item.path.parent.name == "contract" and of_setting else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))

@@ -10,11 +10,11 @@ import re
 import subprocess
 import sys
 import types
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import spawned
 import toy
 
 import theorylab as tl
@@ -160,21 +160,13 @@ def test_cores_are_counted_where_processes_have_no_affinity(monkeypatch):
     assert own_cores({"SLURM_LOCALID": "1", "SLURM_STEP_TASKS_PER_NODE": "3"}) == 2
 
 
-def _share(store, index):
-    """What a process that was spawned computes; at the top of a module, where the new process finds it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the other one may be writing
-        data = sweep(toy.SETTING, grid={"mean": (0.0, 1.0)}, seeds=8, store=store, processes=(index, 2))
-    return int(data["finished"].sum())
-
-
 def test_spawned_processes_share_a_sweep(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     store = str(tmp_path / "store")
     whole = sweep(toy.SETTING, grid={"mean": (0.0, 1.0)}, seeds=8)
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
-        finished = list(pool.map(_share, [store, store], range(2)))
+        finished = list(pool.map(spawned.share, [store, store], range(2)))
     assert max(finished) == 16
     data = tl.open_results(store)
     np.testing.assert_allclose(data["sample_mean"], whole["sample_mean"], rtol=1e-6)

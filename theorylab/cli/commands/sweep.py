@@ -54,9 +54,9 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
     lacking = {case.name: setting.lacks(case) for case in cases}
     if all(lacking.values()):
         raise ImportError(next(iter(lacking.values())))
-    for name, why in lacking.items():
-        if why:
-            print(f"{name}: not run, {why}", file=sys.stderr)
+    for name, reason in lacking.items():
+        if reason:
+            print(f"{name}: not run, {reason}", file=sys.stderr)
     stores = stores_of(setting, cases, options)
     todo = [(case, store) for case, store in zip(cases, stores, strict=True) if not lacking[case.name]]
     if index == 0 and count > 1 and len(cases) > 1:  # before the first sweep, since the others wait for them

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab.numerics import xla
 from theorylab.settings.factorisation.arrays import Numbers
 
 
@@ -61,5 +61,4 @@ def normal_map(rows: Float[Array, "m entries"], *, gram: bool) -> NormalMap:
     if gram:
         return NormalMap(rows.T @ rows / m, None, None)
     scaled = rows / np.sqrt(m)
-    # A copy, not a view: the barrier keeps XLA from folding the transpose back into the product.
-    return NormalMap(None, scaled, jax.lax.optimization_barrier(scaled.T))
+    return NormalMap(None, scaled, xla.stored_transpose(scaled))

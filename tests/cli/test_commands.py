@@ -143,6 +143,14 @@ def test_a_sweep_that_diverged_has_exit_code_1(run, toy, tmp_path):
     assert run("run", toy, "--blow-up", "1e-9", "--seeds", "1")[0] in (0, 1)
 
 
+def test_a_check_in_which_runs_diverged_fails_whatever_its_theories_say(run, toy):
+    """This theory knows nothing of the observable that diverges."""
+    arguments = ["check", toy, "--theory", "ensemble", "--seeds", "40", "--mean", "1", "--blow-up", "1e-9"]
+    code, _, err = run(*arguments)
+    assert code == 1
+    assert "diverged: seed " in err
+
+
 def test_every_seed_diverged(run, toy):
     """Nothing is left to average: no number is shown that is none, and nothing crashes."""
     code, out, err = run("run", toy, "--blow-up", "1e-9", "--seeds", "1", "--base-seed", "1")

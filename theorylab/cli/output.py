@@ -33,7 +33,9 @@ def sweep_options(options: Any) -> dict[str, Any]:
 
 
 def report_divergence(data: Any) -> int:
-    """Name the runs that diverged; returns the exit code."""
+    """Name the runs that diverged; returns the exit code. A case that was not run has no runs."""
+    if "first_bad_step" not in data:
+        return 0
     bad = data["first_bad_step"].where(data["first_bad_step"] >= 0, drop=True)
     for cell in bad.stack(cell=bad.dims).dropna("cell") if bad.size else ():
         place = ", ".join(f"{d} {cell[d].item()}" for d in bad.dims)

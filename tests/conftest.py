@@ -17,7 +17,6 @@ from jaxtyping import install_import_hook
 install_import_hook(checked.ROOMS, "checked.annotations")
 
 import jax  # noqa: E402
-import optax  # noqa: E402, F401 - what it imports keeps the output of that moment, which must not be a test's
 import pytest  # noqa: E402
 
 from theorylab.runtime import application_settings  # noqa: E402

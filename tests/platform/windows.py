@@ -12,6 +12,8 @@ for name in ("fcntl", "resource", "grp", "pwd"):
 for name in ("sched_getaffinity", "fork", "getuid", "geteuid"):
     if hasattr(os, name):
         delattr(os, name)
+if hasattr(os, "process_cpu_count"):  # Python 3.13's calls what is not there on Windows
+    os.process_cpu_count = os.cpu_count
 for stream in (sys.stdout, sys.stderr):
     stream.reconfigure(encoding="cp1252", errors="strict")
 

@@ -28,7 +28,6 @@ import numpy as np
 import theorylab as tl
 from theorylab.contract import PRESETS, Case, ConfigError, Setting, Theory, scalar_fields, static_fields
 from theorylab.jax_version import double_precision
-from theorylab.verdict.rows import Row, Status
 
 PLATFORMS = ("cuda", "tpu")
 Complaints = Iterator[str]
@@ -321,9 +320,9 @@ def _double() -> bool:
     return bool(jax.dtypes.canonicalize_dtype(float) == np.float64)
 
 
-def _rounded(row: Row) -> bool:
+def _rounded(row: Any) -> bool:
     """Whether a row disagrees by what a run in single precision may lose, which exact theories do not declare."""
-    return not _double() and row.status is Status.DISAGREES and abs(row.relative_error) < 1e-3
+    return not _double() and row.status.name == "DISAGREES" and abs(row.relative_error) < 1e-3
 
 
 @functools.lru_cache(maxsize=2)

@@ -153,6 +153,10 @@ class Theory:
     estimates
         For a theory that estimates an observable from the same instance's data: ``{observable: the observable
         of simulate that estimates it}``. A comparison then uses the simulated values and runs nothing again.
+    residual
+        For a theory of the instance, ``{observable: number}``: the standard deviation over seeds of simulation minus
+        prediction, relative to that of the prediction. Where it is declared, a prediction that does not follow the
+        instance is rejected even if its mean is right. For predictions without heavy tails over seeds.
     """
 
     name: str
@@ -165,12 +169,17 @@ class Theory:
     controls: Mapping[str, Predictor | Control] = dataclasses.field(default_factory=dict)
     traceable: bool = True
     estimates: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    residual: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ContractError(f"theory {self.name}: kind = {self.kind!r}, choose one of {', '.join(get_args(Kind))}")
         if isinstance(self.predicts, str) or not self.predicts:
             raise ContractError(f"theory {self.name}: predicts = {self.predicts!r}, name its observables in a tuple")
+        if self.residual and self.kind != "instance":
+            raise ContractError(f"theory {self.name}: residual is for kind = 'instance', not {self.kind!r}")
+        if unknown := [name for name in self.residual if name not in self.predicts]:
+            raise ContractError(f"theory {self.name}: residual of {unknown[0]!r}, which it does not predict")
         object.__setattr__(self, "__doc__", self.predict.__doc__)
         object.__setattr__(self, "predict", precise(self.predict))
 
@@ -215,6 +224,7 @@ def theory(
     controls: Mapping[str, Predictor | Control] | None = None,
     traceable: bool = True,
     estimates: Mapping[str, str] | None = None,
+    residual: Mapping[str, float] | None = None,
     name: str = "",
 ) -> Callable[[Predictor], Theory]:
     """Declare a predictor to be a :class:`Theory`, whose attributes these are; its name is the function's.
@@ -241,6 +251,7 @@ def theory(
             controls=dict(controls or {}),
             traceable=traceable,
             estimates=dict(estimates or {}),
+            residual=dict(residual or {}),
         )
 
     return declare

@@ -1,7 +1,8 @@
 """Empirical against theory: one row per observable, theory and cell, with a verdict that can be wrong.
 
 The tolerance of a comparison is ``z_max`` standard errors over seeds plus the theory's declared
-finite-size error times the size of the prediction; nothing else enters it.
+finite-size error times the size of the prediction; nothing else enters it. A theory of the instance is judged by its
+slope over seeds too (:mod:`theorylab.verdict.slope`).
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
             if theory.kind != "ensemble" and not finished[index].all():
                 target = target[finished[index]]  # type: ignore[index]
             declared = theory.relative_error(cell, name)
-            row = judge(runs, target, kind=theory.kind, declared=declared, z_max=z_max)  # type: ignore[arg-type]
+            residual = theory.residual.get(name)
+            row = judge(runs, target, kind=theory.kind, declared=declared, z_max=z_max, residual=residual)  # type: ignore[arg-type]
             at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
             rows.append(Row(**identity, at=at, **row))
     return rows
@@ -161,7 +163,12 @@ def _judged_together(
     else:
         declared = [theory.relative_error(carried.plan.config, name)] * len(numbers)
     rows = judge_many(
-        values[numbers], predicted[numbers], kind=theory.kind, declared=np.array(declared, float), z_max=z_max
+        values[numbers],
+        predicted[numbers],
+        kind=theory.kind,
+        declared=np.array(declared, float),
+        z_max=z_max,
+        residual=theory.residual.get(name),
     )
     return dict(zip(indices, rows, strict=True))
 

@@ -38,7 +38,9 @@ class Slopes(NamedTuple):
 
     def said(self, position: tuple[int, ...]) -> str:
         """Say in words what is wrong at a position."""
-        slope = f"over seeds the slope of simulation on theory is {self.slope[position]:.3g} ± {self.error[position]:.2g}"
+        slope = (
+            f"over seeds the slope of simulation on theory is {self.slope[position]:.3g} ± {self.error[position]:.2g}"
+        )
         reverse = f"over seeds the slope of theory on simulation is {self.reverse[position]:.3g} ± "
         texts = (
             f"{slope}, above 1",
@@ -83,7 +85,9 @@ def slopes(
         # Seeds are chosen by the variable on which is regressed, never by the other one: that leaves a slope as it is.
         forth, back = _near_the_median(predicted, both), _near_the_median(values, both)
         slope, error, allowed, spread, left = _regression(values, predicted, forth, epsilon * size, level, stdtrit)
-        reverse, reverse_error, reverse_allowed, *_ = _regression(predicted, values, back, epsilon * size, level, stdtrit)
+        reverse, reverse_error, reverse_allowed, *_ = _regression(
+            predicted, values, back, epsilon * size, level, stdtrit
+        )
         varies = (forth.sum(1) >= FEWEST) & (spread > CONSTANT * size.max(1)) & (spread > left)
         departures = [(slope - 1) / allowed, -slope / allowed, (reverse - 1) / reverse_allowed]
         departures = [np.where(varies, departure, np.nan) for departure in departures]

@@ -74,7 +74,7 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
     for (case, observable, theory), members in groups.items():
         judged = [row for row in members if row.status.judged]
         scale = max((row.scale for row in judged if not math.isnan(row.scale)), default=math.nan)
-        worst = max(judged or members, key=lambda row: _severity(row, scale))  # noqa: B023
+        worst = max(judged or members, key=lambda row: _severity(row, scale))
         agreeing = sum(row.status is Status.AGREES for row in judged)
         summaries.append(Summary(case, observable, theory, agreeing, len(judged), len(members) - len(judged), worst))
     return summaries

@@ -1,6 +1,7 @@
 """The slope over seeds: right theories of random sign agree at the level of four sigma, wrong ones do not."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ RESIDUAL = 0.2
 def failing(values, predicted, declared=0.0, residual=None):
     """How many of many groups of seeds are rejected by their slope."""
     declared = np.full(len(values), declared)
+    residual = None if residual is None else np.full(len(values), residual)
     return int((slopes(values, predicted, declared=declared, z_max=4.0, residual=residual).ratio > 1).sum())
 
 
@@ -98,7 +100,7 @@ def test_what_does_not_vary_is_not_judged():
     assert (few.ratio == -1).all()
     # Rounding is no scatter, not even of a prediction that is the same for all seeds.
     assert (slopes(np.ones((1, 9)) + 1e-15 * y[:1, :9, 0], np.ones((1, 9)), declared=np.zeros(1), z_max=4.0,
-                   residual=0.1).ratio <= 1).all()  # fmt: skip
+                   residual=np.array([0.1])).ratio <= 1).all()  # fmt: skip
 
 
 def test_missing_values_are_left_out():
@@ -141,10 +143,12 @@ def test_a_setting_whose_theory_follows_the_wrong_way():
     data = sweep(toy.SETTING, toy.Config(), seeds=20)
     right = dataclasses.replace(toy.exact, kind="instance", predicts=("sample_mean",), error=0.0)
     for predict, residual, fails in (
-        (right.predict, {}, False),
-        (mirrored, {}, True),
-        (expectation, {}, False),
+        (right.predict, None, False),
+        (mirrored, None, True),
+        (expectation, None, False),
+        (mirrored, math.inf, False),
         (expectation, {"sample_mean": 0.1}, True),
+        (expectation, lambda config, observable: 0.1, True),
     ):
         (row,) = compare(toy.SETTING, data, theories=[dataclasses.replace(right, predict=predict, residual=residual)])
         assert row.failed == fails, row
@@ -155,3 +159,8 @@ def test_a_residual_is_declared_by_theories_of_the_instance():
         dataclasses.replace(toy.ensemble, residual={"sample_mean": 0.1})
     with pytest.raises(ContractError, match="residual of 'path', which it does not predict"):
         dataclasses.replace(toy.exact, kind="instance", predicts=("sample_mean",), residual={"path": 0.1})
+    some = dataclasses.replace(toy.exact, kind="instance", residual={"path": 0.1})
+    assert some.relative_residual(toy.Config(), "path") == 0.1
+    assert math.isnan(some.relative_residual(toy.Config(), "sample_mean"))
+    with pytest.raises(ContractError, match="must be above 0"):
+        dataclasses.replace(some, residual=0.0).relative_residual(toy.Config(), "path")

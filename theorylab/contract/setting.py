@@ -154,9 +154,11 @@ class Theory:
         For a theory that estimates an observable from the same instance's data: ``{observable: the observable
         of simulate that estimates it}``. A comparison then uses the simulated values and runs nothing again.
     residual
-        For a theory of the instance, ``{observable: number}``: the standard deviation over seeds of simulation minus
-        prediction, relative to that of the prediction. Where it is declared, a prediction that does not follow the
-        instance is rejected even if its mean is right. For predictions without heavy tails over seeds.
+        For a theory of the instance: the standard deviation over seeds of simulation minus prediction, relative to
+        that of the prediction; in the forms of ``error``, of which a mapping may name some observables only. Where it
+        is declared, a prediction that does not follow the instance is rejected even if its mean is right. Infinity says
+        that the two are not tied seed by seed, as an estimate is not to what it estimates: the slope is not judged.
+        For predictions without heavy tails over seeds.
     """
 
     name: str
@@ -169,16 +171,17 @@ class Theory:
     controls: Mapping[str, Predictor | Control] = dataclasses.field(default_factory=dict)
     traceable: bool = True
     estimates: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    residual: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    residual: DeclaredError | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ContractError(f"theory {self.name}: kind = {self.kind!r}, choose one of {', '.join(get_args(Kind))}")
         if isinstance(self.predicts, str) or not self.predicts:
             raise ContractError(f"theory {self.name}: predicts = {self.predicts!r}, name its observables in a tuple")
-        if self.residual and self.kind != "instance":
+        if self.residual is not None and self.kind != "instance":
             raise ContractError(f"theory {self.name}: residual is for kind = 'instance', not {self.kind!r}")
-        if unknown := [name for name in self.residual if name not in self.predicts]:
+        named = self.residual if isinstance(self.residual, Mapping) else {}
+        if unknown := [name for name in named if name not in self.predicts]:
             raise ContractError(f"theory {self.name}: residual of {unknown[0]!r}, which it does not predict")
         object.__setattr__(self, "__doc__", self.predict.__doc__)
         object.__setattr__(self, "predict", precise(self.predict))
@@ -205,6 +208,24 @@ class Theory:
             raise ContractError(f"theory {self.name}: the error of {observable} is {value}, must be finite and >= 0")
         return value
 
+    def relative_residual(self, config: Any, observable: str) -> float:
+        """Return the declared relative residual of one observable; NaN where none is declared.
+
+        Raises
+        ------
+        ContractError
+            If it is not above 0.
+        """
+        declared = self.residual
+        if isinstance(declared, Mapping):
+            declared = declared.get(observable)
+        if declared is None:
+            return math.nan
+        value = float(declared(config, observable) if callable(declared) else declared)
+        if not value > 0:
+            raise ContractError(f"theory {self.name}: the residual of {observable} is {value}, must be above 0")
+        return value
+
     def control(self, name: str) -> Theory:
         """Return a control as a theory of its own, to be compared like any other; raises ``KeyError``."""
         if name not in self.controls:
@@ -224,7 +245,7 @@ def theory(
     controls: Mapping[str, Predictor | Control] | None = None,
     traceable: bool = True,
     estimates: Mapping[str, str] | None = None,
-    residual: Mapping[str, float] | None = None,
+    residual: DeclaredError | None = None,
     name: str = "",
 ) -> Callable[[Predictor], Theory]:
     """Declare a predictor to be a :class:`Theory`, whose attributes these are; its name is the function's.
@@ -251,7 +272,7 @@ def theory(
             controls=dict(controls or {}),
             traceable=traceable,
             estimates=dict(estimates or {}),
-            residual=dict(residual or {}),
+            residual=residual,
         )
 
     return declare

@@ -36,7 +36,7 @@ def judge_many(
     kind: Kind,
     declared: np.ndarray,
     z_max: float,
-    residual: float | None = None,
+    residual: np.ndarray | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Compare cells that are :func:`plain`; yields for each what :func:`theorylab.verdict.judge.judge` returns.
 
@@ -49,7 +49,7 @@ def judge_many(
     z_max
         Standard errors in the tolerance.
     residual
-        The theory's declared residual, see :func:`theorylab.verdict.slope.slopes`.
+        The theory's declared residual at each cell, see :func:`theorylab.verdict.slope.slopes`.
     """
     cells, seeds = values.shape[:2]
     inner = values.shape[2:]

@@ -56,7 +56,7 @@ def not_compared(runs: Runs, reason: str, identity: dict[str, Any]) -> Row:
 
 
 def judge(
-    runs: Runs, predicted: np.ndarray, *, kind: Kind, declared: float, z_max: float, residual: float | None = None
+    runs: Runs, predicted: np.ndarray, *, kind: Kind, declared: float, z_max: float, residual: float = np.nan
 ) -> dict[str, Any]:
     """Compare runs of one cell with their prediction, at that entry of the observable which is nearest to failing.
 
@@ -98,7 +98,9 @@ def judge(
             scale = largest(np.abs(used) if kind == "ensemble" else root_mean_square(used))
             nearness = nearest(np.abs(means - targets), tolerance, targets, scale)
             if kind == "instance":
-                fitted = slopes(kept[None], used[None], declared=np.array([declared]), z_max=z_max, residual=residual)
+                fitted = slopes(
+                    kept[None], used[None], declared=np.array([declared]), z_max=z_max, residual=np.array([residual])
+                )
                 nearness = failing_first(nearness, fitted.ratio[0])
             position = _index(nearness)
             mean, target, error = means[position], targets[position], errors[position]

@@ -45,7 +45,7 @@ class Slopes(NamedTuple):
         texts = (
             f"{slope}, above 1",
             f"{slope}, below 0",
-            f"{reverse}{self.reverse_error[position]:.2g}, above 1",
+            f"{reverse}, above 1",
             f"{slope}, below 1",
             f"over seeds simulation scatters about theory by {self.residual[position]:.3g} of what theory varies",
         )
@@ -53,7 +53,7 @@ class Slopes(NamedTuple):
 
 
 def slopes(
-    values: np.ndarray, predicted: np.ndarray, *, declared: np.ndarray, z_max: float, residual: float | None = None
+    values: np.ndarray, predicted: np.ndarray, *, declared: np.ndarray, z_max: float, residual: np.ndarray | None = None
 ) -> Slopes:
     """Regress simulation on theory, and theory on simulation, over seeds.
 
@@ -68,15 +68,18 @@ def slopes(
         Standard errors in the tolerance, as the normal distribution counts them: Student's quantile of the same level
         multiplies the standard error (HC3, which allows for a seed of great weight and for a residual that grows).
     residual
-        The declared residual, if any: the standard deviation over seeds of y − p relative to that of p. With it the
-        slope of y on p must be 1 (but for residual², which the theory's own noise may take), and the residual itself is
-        judged, by the quantile of F.
+        The declared residual at each cell, NaN where there is none: the standard deviation over seeds of y − p relative
+        to that of p. With it the slope of y on p must be 1 (but for residual², which the theory's own noise may take),
+        and the residual itself is judged, by the quantile of F. Infinity says that p does not follow y: nothing is
+        judged.
 
     Where the predictions are constant, or vary by less than the residual of the regression, no slope is judged.
     """
     from scipy.special import fdtri, ndtr, stdtrit
 
     epsilon = np.asarray(declared, float).reshape(-1, *(1,) * (values.ndim - 1))
+    width = np.full(len(values), np.nan) if residual is None else np.asarray(residual, float)
+    width = width.reshape(-1, *(1,) * (values.ndim - 2))
     with np.errstate(all="ignore"):
         both = np.isfinite(values) & np.isfinite(predicted)
         count = both.sum(1)
@@ -95,11 +98,12 @@ def slopes(
         scatter, whole = (_deviation(array, both) for array in (values - predicted, predicted))
         scatter = np.where(scatter > CONSTANT * size.max(1), scatter, 0.0)
         relative = np.where(scatter > 0, scatter / whole, 0.0)
-        if residual is not None:
-            departures.append(np.where(varies, (1 - residual**2 - slope) / allowed, np.nan))
-            freedom = np.maximum(count - 1, 1)
-            bound = residual * np.sqrt(fdtri(freedom, freedom, level))
-            departures.append(np.where(count >= FEWEST, np.where(relative > 0, relative / bound, 0.0), np.nan))
+        departures.append(np.where(varies, (1 - width**2 - slope) / allowed, np.nan))
+        freedom = np.maximum(count - 1, 1)
+        bound = width * np.sqrt(fdtri(freedom, freedom, level))
+        scattered = np.where(relative > 0, relative / bound, 0.0)
+        departures.append(np.where((count >= FEWEST) & np.isfinite(width), scattered, np.nan))
+        departures = [np.where(np.isinf(width), np.nan, departure) for departure in departures]
         stacked = np.stack([np.where(np.isnan(departure), -1.0, departure) for departure in departures])
     judged = np.isfinite(np.stack(departures)).any(0) | (stacked > 1).any(0)
     return Slopes(

@@ -100,7 +100,7 @@ def not_judged(rows: Iterable[Row]) -> list[tuple[str, int, str]]:
 
 
 def _severity(row: Row, scale: float) -> tuple[bool, bool, float]:
-    """Failing rows first, then those whose prediction is not negligible among its group, then the nearest to failing."""
+    """Failing rows first, then those whose prediction is not negligible in its group, then the nearest to failing."""
     gap = abs(row.empirical - row.predicted)
     ratio = gap / row.tolerance if row.tolerance else (0.0 if gap == 0 else math.inf)
     return row.failed, not abs(row.predicted) <= NEGLIGIBLE * scale, -1.0 if math.isnan(ratio) else ratio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,7 @@ def cross_validation(
         holds=holds,
         error=error,
         estimates={"test_error": gcv},
+        residual=math.inf,  # unbiased; from one training set to the next it varies the other way, if at all
         controls={"the training error itself": train_error, "fraction of spare samples not squared": factor_once},
     )
     def estimate(key: jax.Array, config: Any) -> Observables:

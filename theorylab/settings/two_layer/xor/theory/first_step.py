@@ -63,6 +63,23 @@ def alignment_law(
     return jnp.concatenate([drift, -drift]), jnp.concatenate([variance, variance])
 
 
+def linear_part(
+    pair: Samples, side: Samples, observed: Samples, *, mean_norm: ArrayLike, input_dim: int, width: int
+) -> tuple[Array, Array]:
+    """Cosine and ratio of sizes of the change of β = Σ_j a_j w_j and its mean (α/4n) Σ_i y_i x_i, at finite width.
+
+    A sample moves β by the share of active neurons, 1/2 ± 1/√(4m): that adds a vector R with
+    E |R|² / |mean|² = r = (4/m) (n p/4 + |μ|² Σ_k V_k)/(n p + |μ|² Σ_k N_k²), V_k of :func:`alignment_law`, so that the
+    ratio is √(1 + r) and the cosine 1/√(1 + r): 1 ± 1/2m for orthogonal samples.
+    """
+    size = mean_norm**2
+    _, variance = alignment_law(pair, side, observed, mean_norm=mean_norm, input_dim=input_dim)
+    imbalance = pair_sums(pair, side * observed)
+    noise = pair.shape[0] * input_dim
+    share = (4 / width) * (noise / 4 + size * jnp.sum(variance[:2])) / (noise + size * jnp.sum(imbalance**2))
+    return 1 / jnp.sqrt(1 + share), jnp.sqrt(1 + share)
+
+
 def mean_alignment(*, num_train: int, input_dim: int, mean_norm: float, label_noise: float) -> float:
     """Mean |<w_j, μ_k>| after one step in units of α|μ|²/(n√m): ½ √(2/π) √(E V_k + E e_k²), over data and neurons.
 

@@ -222,7 +222,7 @@ class Theory:
         if declared is None:
             return math.nan
         value = float(declared(config, observable) if callable(declared) else declared)
-        if not value > 0:
+        if value <= 0:
             raise ContractError(f"theory {self.name}: the residual of {observable} is {value}, must be above 0")
         return value
 

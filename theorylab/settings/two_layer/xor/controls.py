@@ -45,7 +45,9 @@ def _first_accuracy(key: jax.Array, config: Config, factor: float) -> Observable
     labels = sample_labels(key, config)
     given = (labels.pair, labels.side, labels.observed)
     scales: dict[str, Any] = {"mean_norm": config.mean_norm, "input_dim": config.input_dim}
-    accuracy = first_step.cluster_accuracy(*given, **scales)
+    accuracy = first_step.cluster_accuracy(
+        *given, **scales, width=config.width, step_init_ratio=step_init_ratio(config)
+    )
     drift, _ = first_step.alignment_law(*given, **scales)
     return {"first_cluster_accuracy": ndtr(factor * ndtri(accuracy)), "alignment_drift": factor * drift}
 

@@ -152,6 +152,6 @@ def _run_on_setting(command: str, rest: Sequence[str]) -> int:
     if getattr(options, "slurm", None) is not None:
         from theorylab.cli.slurm import submit
 
-        return submit(setting, cases, options, rest)
+        return submit(setting, cases, options, rest, main)
     code: int = module.run(setting, cases, options)
     return code

@@ -28,7 +28,16 @@ import numpy as np
 from theorylab.contract import ConfigError
 from theorylab.contract.fields import shown
 from theorylab.lab import metadata
-from theorylab.lab.metadata import SCHEMA, StoreError, damaged
+from theorylab.lab.metadata import (
+    BASE_SEED,
+    FINISHED,
+    FIRST_BAD_STEP,
+    PROGRAM_OF,
+    SCHEMA,
+    StoreError,
+    damaged,
+    open_group,
+)
 from theorylab.numerics.files import finish, local_path, written_whole
 
 if TYPE_CHECKING:
@@ -37,16 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "StoreError"]
 
-FINISHED = "finished"
-FIRST_BAD_STEP = "first_bad_step"
-#: Coordinate along ``seed``: what joins sweeps of several base seeds keeps each run's own.
-BASE_SEED = "base_seed"
 #: Coordinates that are not named as their dimension.
 COORD_DIMS = {BASE_SEED: "seed"}
-#: Attribute of a variable in which NaN is a result.
-ALLOW_NAN = "allow_nan"
-#: Which program computed a cell, where several did: an index into the attribute ``changes``, 0 for the first.
-PROGRAM_OF = "program_of"
 
 
 def store_path(store: Any) -> Path:
@@ -255,14 +256,6 @@ def write_block(
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def open_group(path: str | os.PathLike[str], mode: Any = "r") -> zarr.Group:
-    """Open a store with Zarr; what it is has been asked before."""
-    import zarr
-
-    store = zarr.storage.LocalStore(Path(path), read_only=mode == "r")
-    return zarr.open_group(store, mode=mode, zarr_format=3)
 
 
 def _selection(array: Any, index: Mapping[str, slice]) -> tuple[slice, ...]:

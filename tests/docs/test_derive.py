@@ -24,6 +24,21 @@ def test_tables_of_theories_are_up_to_date(name):
     assert text == new, "run: python -m theorylab.docs.derive"
 
 
+@pytest.mark.parametrize("name", SETTINGS)
+def test_tables_of_parameters_are_up_to_date_and_name_sources(name):
+    page = ROOT / "theorylab" / "docs" / "pages" / "settings" / f"{name}.md"
+    text, found = page.read_text(encoding="utf-8"), derive.parameters_table(get(name))
+    assert text == derive.insert(text, "parameters", found, path=page), "run: python -m theorylab.docs.derive"
+    assert all(row.split(" | ")[-1].strip(" |") for row in found.splitlines())
+
+
+def test_a_default_of_a_paper_names_its_place():
+    table = derive.parameters_table(get("xor"))
+    assert "| `num_train` | $n$ | training samples | 200 | Xu et al. 2024, App. A.7 |" in table
+    assert "| `width` | $m$ | hidden neurons | 300 | 1000: Xu et al. 2024, App. A.7 |" in table
+    assert "| `num_steps` | $T$ | gradient steps | 15 | our choice |" in table
+
+
 def test_tables_of_settings_and_the_gallery_are_up_to_date():
     pages = ROOT / "theorylab" / "docs" / "pages"
     for path in (ROOT / "README.md", pages / "index.md"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +29,12 @@ REMEDY = 'pip install "theorylab[slurm]"'
 class Share:
     """One job: the command line of one process. Where its time runs out, submitit queues it again."""
 
-    def __init__(self, arguments: Sequence[str]):
-        self.arguments = list(arguments)
+    def __init__(self, run: Callable[[Sequence[str]], int], arguments: Sequence[str]):
+        self.run, self.arguments = run, list(arguments)
 
     def __call__(self) -> int:
         """Run the command in the job; raises where it fails, so that the job counts as lost."""
-        from theorylab.cli.main import main
-
-        code = main(self.arguments)
+        code = self.run(self.arguments)
         if code:
             raise RuntimeError(f"exit code {code}: theorylab {' '.join(self.arguments)}")
         return code
@@ -74,10 +72,12 @@ def parameters(text: str) -> tuple[int, str | None, dict[str, Any]]:
     return int(jobs), cluster, {"name": "theorylab", **named}
 
 
-def submit(setting: Setting, cases: Sequence[Case], options: Any, words: Sequence[str]) -> int:
+def submit(
+    setting: Setting, cases: Sequence[Case], options: Any, words: Sequence[str], run: Callable[[Sequence[str]], int]
+) -> int:
     """Submit the shares, follow them, submit again what is lost; 1 if some cells stay unfinished.
 
-    ``words`` are the command's: a setting, and options.
+    ``words`` are the command's: a setting, and options. ``run`` is the command line, which each job calls.
     """
     from theorylab.cli.commands.sweep import stores_of
 
@@ -101,7 +101,7 @@ def submit(setting: Setting, cases: Sequence[Case], options: Any, words: Sequenc
     command = ["sweep", *_without(words, "--slurm"), "--num-processes", str(count)]
     if "--store-timeout" not in command:
         command += ["--store-timeout", str(STORE_TIMEOUT)]
-    shares = [Share([*command, "--process-id", str(index)]) for index in range(count)]
+    shares = [Share(run, [*command, "--process-id", str(index)]) for index in range(count)]
     with executor.batch():
         jobs = [executor.submit(share) for share in shares]
     print(f"{count} jobs: {jobs[0].job_id} to {jobs[-1].job_id}, logs in {logs}", flush=True)

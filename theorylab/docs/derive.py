@@ -1,8 +1,9 @@
 """What the documents say twice is written from the catalogue: ``python -m theorylab.docs.derive``.
 
-Writes, between their markers, the table of settings (README.md and the first page), the table of theories of each
-setting's page, and the index of the gallery (paper_figures/README.md). A setting without a page gets a first one, from
-the docstring of its module. ``--check`` writes nothing, and ends with exit code 1 where a document is not up to date.
+Writes, between their markers, the table of settings (README.md and the first page), the tables of theories and of
+parameters of each setting's page, and the index of the gallery (paper_figures/README.md). A setting without a page gets
+a first one, from the docstring of its module. ``--check`` writes nothing, and ends with exit code 1 where a document is
+not up to date.
 
 The navigation and the first page of a setting come from the catalogue and from the source alone: MkDocs builds the site
 without JAX (see hooks.py).
@@ -11,6 +12,7 @@ without JAX (see hooks.py).
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
 import itertools
 import os
@@ -29,19 +31,24 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("exact", "instance", "ensemble")
 NO_FIGURES = "no figures yet"
+OUR_CHOICE = "our choice"
 
 
 def documents(root: Path = ROOT) -> dict[Path, str]:
     """Return what every derived document of a checkout should read."""
     pages = root / "theorylab" / "docs" / "pages"
-    parts = {path: ("settings", settings_table(path, pages)) for path in (root / "README.md", pages / "index.md")}
-    parts[root / "paper_figures" / "README.md"] = ("figures", gallery_index(root))
+    parts = {path: {"settings": settings_table(path, pages)} for path in (root / "README.md", pages / "index.md")}
+    parts[root / "paper_figures" / "README.md"] = {"figures": gallery_index(root)}
     for name in own_settings():
-        parts[pages / "settings" / f"{name}.md"] = ("theories", theories_table(get(name)))
+        setting = get(name)
+        tables = {"theories": theories_table(setting), "parameters": parameters_table(setting)}
+        parts[pages / "settings" / f"{name}.md"] = tables
     found = {}
-    for path, part in parts.items():
+    for path, tables in parts.items():
         text = path.read_text(encoding="utf-8") if path.exists() else first_page(path.stem, papers_of(get(path.stem)))
-        found[path] = insert(text, *part, path=path)
+        for part, content in tables.items():
+            text = insert(text, part, content, path=path)
+        found[path] = text
     return found
 
 
@@ -91,6 +98,23 @@ def theories_table(setting: Setting) -> str:
         observables = ", ".join(f"`{name}`" for name in theory.predicts)
         source = source_of(theory)
         rows.append([f"`{theory.name}`", cell(*doc), observables, theory.kind, error_of(setting, theory), source])
+    return table(rows)
+
+
+def parameters_table(setting: Setting) -> str:
+    """Table of a setting's fields: symbol, meaning, default, and where the default comes from.
+
+    A source that begins with a value, ``1000: Xu et al. 2024``, has another default.
+    """
+    rows = [["parameter", "symbol", "what", "default", "source (its value, where it is another)"]]
+    for field in dataclasses.fields(setting.config):
+        about = field.metadata
+        symbol = f"${about['symbol']}$" if about["symbol"] else ""
+        default = f"{field.default:.6g}" if isinstance(field.default, float) else str(field.default)
+        kind = f"`{field.name}`" + ("" if about["static"] else " (scalar)")
+        rows.append(
+            [kind, symbol.replace(r"\|", r"\Vert "), cell(about["help"]), default, cell(about["source"] or OUR_CHOICE)]
+        )
     return table(rows)
 
 
@@ -209,6 +233,8 @@ def first_page(name: str, papers: str = "") -> str:
         papers,
         "## Theories",
         "<!-- begin: theories -->\n<!-- end: theories -->",
+        "## Parameters",
+        "<!-- begin: parameters -->\n<!-- end: parameters -->",
         "## API",
         f"::: {module}\n    options: {{members: [Config, simulate], show_root_heading: false}}",
     ]

@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theorylab.lab.metadata import StoreError, arrays_of, damaged
-from theorylab.lab.store import ALLOW_NAN, BASE_SEED, FINISHED, FIRST_BAD_STEP, PROGRAM_OF
+from theorylab.lab.metadata import (
+    ALLOW_NAN,
+    BASE_SEED,
+    FINISHED,
+    FIRST_BAD_STEP,
+    PROGRAM_OF,
+    StoreError,
+    arrays_of,
+    damaged,
+    open_group,
+)
 
 if TYPE_CHECKING:
     import xarray
@@ -96,8 +105,6 @@ def _keys(array: Mapping[str, Any], flags: np.ndarray | None) -> Iterator[tuple[
 
 def read_array(path: Path, name: str) -> np.ndarray:
     """Return a whole array of a store; raises ``StoreError`` where a chunk is damaged."""
-    from theorylab.lab.store import open_group
-
     array: Any = open_group(path)[name]
     try:
         return np.asarray(array[...])
@@ -107,8 +114,6 @@ def read_array(path: Path, name: str) -> np.ndarray:
 
 def which_chunk(path: Path, content: Mapping[str, Any], names: Sequence[str] | None = None) -> str | None:
     """Say which chunk cannot be read, after one could not."""
-    from theorylab.lab.store import open_group
-
     for name in names or arrays_of(content):
         try:
             array: Any = open_group(path)[name]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from theorylab.lab import metadata, store
-from theorylab.lab.metadata import StoreError
-from theorylab.lab.store import FINISHED, PROGRAM_OF, attributes_of
+from theorylab.lab.metadata import FINISHED, PROGRAM_OF, StoreError
+from theorylab.lab.store import attributes_of
 from theorylab.numerics.files import finish
 
 #: Attribute that lists the programs that went on with a store, after the first.
@@ -86,7 +86,7 @@ def add_program(path: Path, attributes: Mapping[str, Any]) -> int:
         arrays = metadata.arrays_of(content)
         if PROGRAM_OF not in arrays:
             flags = arrays[FINISHED]
-            store.open_group(path, "r+").create_array(
+            metadata.open_group(path, "r+").create_array(
                 PROGRAM_OF,
                 shape=tuple(flags["shape"]),
                 chunks=tuple(flags["chunk_grid"]["configuration"]["chunk_shape"]),

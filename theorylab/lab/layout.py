@@ -13,6 +13,7 @@ from theorylab.lab import memory
 from theorylab.lab import store as results
 from theorylab.lab.grid import Plan
 from theorylab.lab.job import Job
+from theorylab.lab.metadata import ALLOW_NAN
 
 
 def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]) -> tuple[dict, dict]:
@@ -51,7 +52,7 @@ def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]
             join_coords(plan, coords, {dim: inner[dim] for dim in observable.dims}, name)
             attrs: dict[str, Any] = {"long_name": observable.description, "symbol": observable.symbol}
             if observable.allow_nan:
-                attrs[results.ALLOW_NAN] = 1
+                attrs[ALLOW_NAN] = 1
             dtype = np.result_type(array.dtype, np.float32) if array.dtype != bool else np.float64
             variables[name] = ((*lead, *observable.dims), dtype, attrs)
     bad = {"long_name": "first non-finite step; -1 where finite"}

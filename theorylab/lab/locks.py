@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from theorylab.lab.store import FINISHED, cannot_write
+from theorylab.lab.metadata import FINISHED
+from theorylab.lab.store import cannot_write
 
 #: Locks the bytes of a file that chunks have, if no other process has any of them; does not wait.
 Lock = Callable[[int, range], bool]

@@ -11,15 +11,28 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from theorylab.numerics.files import written_whole
+
+if TYPE_CHECKING:
+    import zarr
 
 #: Version of the layout. 1 had no checksums; such stores stay readable.
 SCHEMA = 2
 READABLE = (1, SCHEMA)
 CHECKSUM = "theorylab_checksum"
 FILE = "zarr.json"
+
+# Names of the arrays and attributes that every store has.
+FINISHED = "finished"
+FIRST_BAD_STEP = "first_bad_step"
+#: Coordinate along ``seed``: what joins sweeps of several base seeds keeps each run's own.
+BASE_SEED = "base_seed"
+#: Attribute of a variable in which NaN is a result.
+ALLOW_NAN = "allow_nan"
+#: Which program computed a cell, where several did: an index into the attribute ``changes``, 0 for the first.
+PROGRAM_OF = "program_of"
 # A folder from elsewhere must not choose the code that decodes it: these only transform bytes.
 _CODECS = {"bytes", "zstd", "crc32c", "vlen-utf8", "gzip", "blosc", "transpose"}
 
@@ -88,6 +101,14 @@ def _check_codecs(path: Path, content: Mapping[str, Any]) -> None:
         raise not_readable(path, f"its {FILE} does not describe its arrays")
     if other := names - _CODECS:
         raise not_readable(path, f"its arrays need the codec {min(other)!r}, which this library never writes")
+
+
+def open_group(path: str | os.PathLike[str], mode: Any = "r") -> zarr.Group:
+    """Open a store with Zarr; what it is has been asked before."""
+    import zarr
+
+    store = zarr.storage.LocalStore(Path(path), read_only=mode == "r")
+    return zarr.open_group(store, mode=mode, zarr_format=3)
 
 
 def update(path: str | os.PathLike[str], **attributes: Any) -> None:

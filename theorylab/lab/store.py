@@ -28,8 +28,18 @@ import numpy as np
 from theorylab.contract import ConfigError
 from theorylab.contract.fields import shown
 from theorylab.lab import metadata
-from theorylab.lab.metadata import SCHEMA, StoreError, damaged
+from theorylab.lab.metadata import (
+    BASE_SEED,
+    FINISHED,
+    FIRST_BAD_STEP,
+    PROGRAM_OF,
+    SCHEMA,
+    StoreError,
+    damaged,
+    open_group,
+)
 from theorylab.numerics.files import finish, local_path, written_whole
+from theorylab.version import __version__
 
 if TYPE_CHECKING:
     import xarray
@@ -37,16 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "StoreError"]
 
-FINISHED = "finished"
-FIRST_BAD_STEP = "first_bad_step"
-#: Coordinate along ``seed``: what joins sweeps of several base seeds keeps each run's own.
-BASE_SEED = "base_seed"
 #: Coordinates that are not named as their dimension.
 COORD_DIMS = {BASE_SEED: "seed"}
-#: Attribute of a variable in which NaN is a result.
-ALLOW_NAN = "allow_nan"
-#: Which program computed a cell, where several did: an index into the attribute ``changes``, 0 for the first.
-PROGRAM_OF = "program_of"
 
 
 def store_path(store: Any) -> Path:
@@ -64,18 +66,16 @@ def provenance() -> dict[str, str]:
     """Versions, device, git revision and start time of this process."""
     import jax
 
-    import theorylab
-
     try:
         revision = subprocess.run(
-            ["git", "-C", str(Path(theorylab.__file__).parent), "rev-parse", "HEAD"],
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
             capture_output=True, text=True, timeout=5, check=True,
         ).stdout.strip()  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         revision = "unknown"
     devices = jax.local_devices()
     return {
-        "theorylab_version": theorylab.__version__,
+        "theorylab_version": __version__,
         "jax_version": jax.__version__,
         "python_version": platform.python_version(),
         "device": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
@@ -255,14 +255,6 @@ def write_block(
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def open_group(path: str | os.PathLike[str], mode: Any = "r") -> zarr.Group:
-    """Open a store with Zarr; what it is has been asked before."""
-    import zarr
-
-    store = zarr.storage.LocalStore(Path(path), read_only=mode == "r")
-    return zarr.open_group(store, mode=mode, zarr_format=3)
 
 
 def _selection(array: Any, index: Mapping[str, slice]) -> tuple[slice, ...]:

@@ -6,11 +6,14 @@ Names are imported where they are used, so that ``import theorylab`` costs next 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from theorylab.version import __version__
 
+# Not typing's own, which takes some milliseconds to import: Ctrl-C in them would not yet meet the command line.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     # The rooms, for ``theorylab.lab`` and so on without an import of their own.
     from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict  # noqa: F401
     from theorylab.catalogue import SETTINGS, cite, get

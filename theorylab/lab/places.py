@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from zarr.storage import LocalStore
 
 from theorylab.lab.metadata import FILE, IDENTITY
@@ -87,10 +88,15 @@ class PlacedStore(LocalStore):
     def _placed(self, key: str, value: Any) -> Any:
         if not _CHUNK.fullmatch(key):
             return value
-        content = value.to_bytes()
+        content = value.as_numpy_array()
         frame = self._frame(key)
-        checksum = continued(int.from_bytes(content[-_SUM:], "little"), frame)
-        return type(value).from_bytes(content[:-_SUM] + frame + checksum.to_bytes(_SUM, "little"))
+        checksum = continued(int.from_bytes(content[-_SUM:].tobytes(), "little"), frame)
+        if not (content.flags.owndata and content.flags.writeable):
+            content = content.copy()
+        # It was made for this write, and grows where it stands: one more copy would cost as much as the checksum.
+        content.resize(len(content) + _TAIL, refcheck=False)
+        content[-_TAIL - _SUM :] = np.frombuffer(frame + checksum.to_bytes(_SUM, "little"), content.dtype)
+        return type(value).from_array_like(content)
 
     def _checked(self, key: str, value: Any, byte_range: Any) -> Any:
         if value is None or byte_range is not None or not _CHUNK.fullmatch(key):

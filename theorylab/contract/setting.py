@@ -14,7 +14,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jax
 
@@ -30,6 +30,8 @@ DeclaredError = float | Mapping[str, float] | Callable[[Any, str], float]
 
 #: Presets that every setting has: seconds, minutes (the committed pictures), published sizes (wants a GPU).
 PRESETS = ("tiny", "default", "paper")
+#: Names that results have for themselves, beside fields, observables and dimensions.
+RESERVED = ("seed", "base_seed", "finished", "first_bad_step", "program_of")
 #: Declared error of an exact theory: what float64 rounding leaves, relative.
 ROUNDING = 1e-8
 
@@ -440,15 +442,35 @@ def refuse(setting: Setting) -> None:
     for kind, names in (("observable", observables), ("theory", [t.name for t in setting.theories])):
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise broken(f"two of {kind} {twice[0]!r}: names must be distinct")
-    # Results hold both: swept fields as coordinates, observables as variables.
-    if shared := sorted(set(observables) & set(fields)):
-        raise broken(f"{shared} are names of observables and of configuration fields: rename one")
+    _refuse_types(setting.config, broken)
+    # Results hold all of them: swept fields and dimensions as coordinates, observables as variables.
+    dims = {dim for observable in setting.observables for dim in observable.dims}
+    kinds = {"configuration field": set(fields), "observable": set(observables), "dimension": dims}
+    for kind, called in kinds.items():
+        if taken := sorted(called & set(RESERVED)):
+            raise broken(f"{taken[0]!r}, a {kind}, is a name that results have for themselves: choose another")
+    for (one, first), (other, second) in itertools.combinations(kinds.items(), 2):
+        if shared := sorted(first & second):
+            raise broken(f"{shared} are names of one {one} and one {other}: rename one")
     for theory in setting.theories:
         named = [*theory.predicts, *theory.estimates, *theory.estimates.values()]
         named += theory.error if isinstance(theory.error, Mapping) else []
         if unknown := [name for name in named if name not in observables]:
             raise broken(f"theory {theory.name} names {unknown[0]!r}, which is no observable: {', '.join(observables)}")
     _refuse_presets(setting, broken)
+
+
+def _refuse_types(config: type, broken: Callable[[str], ContractError]) -> None:
+    """Refuse a field of which JSON, or a coordinate, would give back something else than was put in."""
+    hints = get_type_hints(config)
+    for name in config.__dataclass_fields__:  # type: ignore[attr-defined]
+        choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
+        kinds = {type(choice) for choice in choices} if choices else {hints[name]}
+        if len(kinds) > 1 or not kinds <= {int, float, bool, str}:
+            raise broken(
+                f"the field {name} has the type {hints[name]}, which stored results would lose: "
+                "choose int, float, bool, str, or a Literal of one of them"
+            )
 
 
 def _refuse_presets(setting: Setting, broken: Callable[[str], ContractError]) -> None:

@@ -62,23 +62,23 @@ def chosen_sides(
     size = mean_norm**2
     correlation = jnp.arcsin(size / (input_dim + size)) / (2 * math.pi)
     noise = math.sqrt(pair.shape[0] / (2 * input_dim))
-    kicks = (np.arange(KICKS) + 0.5) / KICKS
+    kicks = ((np.arange(KICKS) + 0.5) / KICKS)[None, None]
     starts = ndtri(1 - (np.arange(STARTS) + 0.5) / (2 * STARTS)) / step_init_ratio
     # b of neurons whose own pair it is
     own, label = jnp.stack([1 - pair, pair]), jnp.stack([observed, -observed])
-    sides = own[:, None] * jnp.stack([jnp.where(side > 0, 1.0, 0.0), jnp.where(side > 0, 0.0, 1.0)])
+    sides = own[:, None] * jnp.stack([jnp.where(side > 0, 1.0, 0.0), jnp.where(side > 0, 0.0, 1.0)])[None]
     clean = jnp.sum(sides * jnp.where(label > 0, 1.0, 0.0)[:, None], axis=-1)
     flipped = jnp.sum(sides, axis=-1) - clean
     members, tilt = jnp.sum(own, axis=1), jnp.sum(own * label, axis=1)[:, None]
     deviation = jnp.sqrt(members[:, None] / 4 + correlation * (tilt**2 - members[:, None]))
-    drift = jnp.sum(own * side * label, axis=1)[:, None] / 2 * jnp.array([1.0, -1.0])
+    drift = jnp.sum(own * side[None] * label, axis=1)[:, None] / 2 * jnp.array([[1.0, -1.0]])
     x = drift / deviation
     chosen, density = ndtr(x), jnp.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
     opposite = clean[:, ::-1]
     active = opposite / 2 - opposite * (0.25 + correlation * (tilt - 1)) * density / (deviation * chosen)
     # |D| of neurons that chose the side: quantiles of a normal above 0.
     kick = drift[..., None] - deviation[..., None] * ndtri(chosen[..., None] * (1 - kicks))
-    height = (size / input_dim) * kick[..., None] + starts
+    height = (size / input_dim) * kick[..., None] + starts[None, None, None]
     lifted = jnp.mean(ndtr(-height / noise), axis=(-2, -1))
     return Sides(chosen, clean, flipped, opposite, active + lifted * (opposite - active))
 

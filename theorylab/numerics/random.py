@@ -35,13 +35,13 @@ def _words(key: jax.Array, count: int, dtype: Any = np.uint32) -> UInt32[Array, 
 
 
 @functools.partial(jax.jit, static_argnums=1, inline=True)
-def _threefry(key_data: UInt32[Array, 2], count: int) -> UInt32[Array, " count"]:
+def _threefry(key_data: UInt32[Array, " 2"], count: int) -> UInt32[Array, " count"]:
     """Hash the counters 0, 1, ..., count - 1; the two words of each are joined by exclusive or, as JAX does."""
     x, y = _hash(key_data, jnp.arange(count, dtype=jnp.uint32))
     return x ^ y
 
 
-def _hash(key_data: UInt32[Array, 2], counters: UInt32[Array, ...]) -> tuple[Array, Array]:
+def _hash(key_data: UInt32[Array, " 2"], counters: UInt32[Array, " ..."]) -> tuple[Array, Array]:
     """Encipher the pairs (0, counter); returns their two words."""
     first, second = key_data
     schedule = (first, second, first ^ second ^ PARITY)
@@ -57,7 +57,7 @@ def _hash(key_data: UInt32[Array, 2], counters: UInt32[Array, ...]) -> tuple[Arr
 
 
 @functools.partial(jax.jit, inline=True)
-def _keys_of(key: jax.Array, counters: UInt32[Array, ...]) -> jax.Array:
+def _keys_of(key: jax.Array, counters: UInt32[Array, " ..."]) -> jax.Array:
     """One new key per counter: the two words of its hash."""
     # Both words of each, one of them used: the rounds then stand once in the program.
     x, y = _hash(jax.random.key_data(key), jnp.stack([counters, counters], axis=-1))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab.contract.setting import Kind
+from theorylab.contract.theory import Kind
 from theorylab.numerics.statistics import standard_error
 from theorylab.verdict.judge import failing_first, nearest, relative, root_mean_square
 from theorylab.verdict.rows import Status, Verdict

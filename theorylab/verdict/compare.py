@@ -94,9 +94,8 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
     setting, plan = carried.setting, carried.plan
     why = reasons(plan, theory)
     if theory.estimates:
-        estimates = {name: other for name, other in theory.estimates.items() if {name, other} <= set(carried.data)}
-        names = list(estimates)
-        predicted = {name: carried.values(other) for name, other in estimates.items()}
+        predicted = carried.estimated(theory)
+        names = list(predicted)
     else:
         names = [name for name in theory.predicts if name in carried.data]
         predicted = carried.predicted(theory, names, why) if names else {}

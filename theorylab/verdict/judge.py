@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab.contract.setting import Kind
+from theorylab.contract.theory import Kind
 from theorylab.numerics.statistics import mean_of_finite, standard_error
 from theorylab.verdict.rows import Row, Status, Verdict
 from theorylab.verdict.slope import Slopes, slopes
@@ -105,9 +105,10 @@ def judge(
             position = _index(nearness)
             mean, target, error = means[position], targets[position], errors[position]
             allowed, gap = tolerance[position], abs(mean - target)
-        judged = np.isfinite(kept[(slice(None), *position)])
+        every: tuple[Any, ...] = (slice(None), *position)
+        judged = np.isfinite(kept[every])
         if kind != "ensemble":
-            judged &= np.isfinite(used[(slice(None), *position)])
+            judged &= np.isfinite(used[every])
         row: dict[str, Any] = {
             **runs.counts,
             "judged_seeds": int(judged.sum()),

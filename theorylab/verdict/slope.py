@@ -106,8 +106,14 @@ def slopes(
         departures = [np.where(np.isinf(width), np.nan, departure) for departure in departures]
         stacked = np.stack([np.where(np.isnan(departure), -1.0, departure) for departure in departures])
     judged = np.isfinite(np.stack(departures)).any(0) | (stacked > 1).any(0)
+    slope, error, reverse, reverse_error = (
+        np.where(varies, array, np.nan) for array in (slope, error, reverse, reverse_error)
+    )
     return Slopes(
-        *(np.where(varies, array, np.nan) for array in (slope, error, reverse, reverse_error)),
+        slope,
+        error,
+        reverse,
+        reverse_error,
         relative,
         np.where(judged, stacked.max(0), -1.0),
         stacked.argmax(0),

@@ -128,10 +128,11 @@ def first_step(key: jax.Array, config: Config) -> Observables:
     given = (labels.pair, labels.side, labels.observed)
     scales: dict[str, Any] = {"mean_norm": config.mean_norm, "input_dim": config.input_dim}
     drift, variance = alignment_law(*given, **scales)
-    sizes = {"width": config.width, "step_init_ratio": step_init_ratio(config)}
     cosine, ratio = linear_part(*given, **scales, width=config.width)
     return {
-        "first_cluster_accuracy": cluster_accuracy(*given, **scales, **sizes),
+        "first_cluster_accuracy": cluster_accuracy(
+            *given, **scales, width=config.width, step_init_ratio=step_init_ratio(config)
+        ),
         "linear_cosine": cosine,
         "linear_ratio": ratio,
         "alignment_drift": drift,

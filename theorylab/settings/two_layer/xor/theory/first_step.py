@@ -36,8 +36,8 @@ def cluster_accuracy(
 ) -> Float[Array, " 4"]:
     """Clean accuracy of each cluster (k, σ) after one step, from the labels alone.
 
-    f_1(x) ≈ (α/8n) <Σ_i y_i x_i, x> gives acc_{k,σ} = Φ(y_k σ g N_k), g = |μ|²/√(n (p + |μ|²)), with the label imbalance
-    N_k = Σ_{i in pair k} σ_i y_i. The two clusters of a pair average to exactly 1/2.
+    f_1(x) ≈ (α/8n) <Σ_i y_i x_i, x> gives acc_{k,σ} = Φ(y_k σ g N_k), g = |μ|²/√(n (p + |μ|²)), with the label
+    imbalance N_k = Σ_{i in pair k} σ_i y_i. The two clusters of a pair average to exactly 1/2.
 
     With m neurons the odd part of f at a centre is not N_k but (2/m) Σ_j sgn(a_j) D_kj, and there is an even part,
     (2/m) Σ_j sgn(a_j) |D_kj|: with D of :func:`alignment_law` both vary over initial weights, without correlation, by

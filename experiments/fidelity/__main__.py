@@ -149,6 +149,15 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def beyond(row: dict[str, Any]) -> bool:
+    """Whether a worst row is beyond what is declared, by more than its standard error.
+
+    Where nothing is declared, statistics alone decide: four standard errors, as in a check.
+    """
+    allowed = row["standard_error"] if row["declared"] else 4 * row["standard_error"]
+    return bool(row["deviation"] - row["declared"] > allowed)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -173,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scratch.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         for theory, found in results[name]["theories"].items():
             row = found["worst"]
-            over = row["deviation"] - row["declared"] > row["standard_error"]
+            over = beyond(row)
             print(
                 f"{name} {theory}: declared {row['declared']:.3g}, worst {row['deviation']:.3g} ± "
                 f"{row['standard_error']:.2g} ({row['observable']}), {found['rows']} rows"

@@ -110,6 +110,8 @@ def try_out(setting, config, grid, path, seen):
         seen["tracebacks"] += 1
         print(f"{what}\n{traceback.format_exc()}")
         return
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
     bad = data["first_bad_step"].values >= 0
     seen["runs"] += bad.size // 2
     seen["diverged"] += int(bad.any(-1).sum())
@@ -127,7 +129,6 @@ def try_out(setting, config, grid, path, seen):
             seen["disagree"] += 1
             numbers = f"{row.empirical:.10g} against {row.predicted:.10g}"
             print(f"{row.theory} disagrees: {row.observable} {numbers} {row.cell}: {what}")
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def bases(setting, draw):

@@ -110,12 +110,12 @@ def bits(key: jax.Array, count: int) -> UInt32[Array, " count"]:
     return _draw_words(key, count, np.uint32)
 
 
-def uniform(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, ...]:
+def uniform(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, " ..."]:
     """Numbers uniform on the open interval (0, 1), on a grid of 2⁻³² (2⁻²³ in float32); default dtype: JAX's float."""
     return _draw_uniforms(key, math.prod(shape), jax.dtypes.canonicalize_dtype(dtype or float)).reshape(shape)
 
 
-def normal(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, ...]:
+def normal(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, " ..."]:
     """Standard normal numbers by inversion, one word each; default dtype: JAX's float.
 
     The largest magnitude is 6.4 standard deviations (5.3 in float32, as in ``jax.random.normal``). With one key the
@@ -143,7 +143,7 @@ def normal_of(words: UInt32[Array, " count"], dtype: Any) -> Float[Array, " coun
 
 
 def chi_square_proposal(
-    z: Float[Array, "*shape"], u: Float[Array, "*shape"], degrees: Float[Array, ...]
+    z: Float[Array, "*shape"], u: Float[Array, "*shape"], degrees: Float[Array, " ..."]
 ) -> tuple[Float[Array, "*shape"], Bool[Array, "*shape"]]:
     """Proposed chi-square numbers with ``degrees`` >= 2 of freedom, and whether each is accepted.
 

@@ -62,7 +62,7 @@ def chosen_sides(
     size = mean_norm**2
     correlation = jnp.arcsin(size / (input_dim + size)) / (2 * math.pi)
     noise = math.sqrt(pair.shape[0] / (2 * input_dim))
-    kicks = ((np.arange(KICKS) + 0.5) / KICKS)[None, None]
+    kicks = (np.arange(KICKS) + 0.5) / KICKS
     starts = ndtri(1 - (np.arange(STARTS) + 0.5) / (2 * STARTS)) / step_init_ratio
     # b of neurons whose own pair it is
     own, label = jnp.stack([1 - pair, pair]), jnp.stack([observed, -observed])
@@ -77,7 +77,7 @@ def chosen_sides(
     opposite = clean[:, ::-1]
     active = opposite / 2 - opposite * (0.25 + correlation * (tilt - 1)) * density / (deviation * chosen)
     # |D| of neurons that chose the side: quantiles of a normal above 0.
-    kick = drift[..., None] - deviation[..., None] * ndtri(chosen[..., None] * (1 - kicks))
+    kick = drift[..., None] - deviation[..., None] * ndtri(chosen[..., None] * (1 - kicks)[None, None])
     height = (size / input_dim) * kick[..., None] + starts[None, None, None]
     lifted = jnp.mean(ndtr(-height / noise), axis=(-2, -1))
     return Sides(chosen, clean, flipped, opposite, active + lifted * (opposite - active))

@@ -15,6 +15,7 @@ import ast
 import dataclasses
 import importlib.util
 import itertools
+import json
 import os
 import re
 import sys
@@ -41,7 +42,8 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     parts[root / "paper_figures" / "README.md"] = {"figures": gallery_index(root)}
     for name in own_settings():
         setting = get(name)
-        tables = {"theories": theories_table(setting), "parameters": parameters_table(setting)}
+        theories = "\n\n".join(filter(None, (theories_table(setting), fidelity_table(setting, root))))
+        tables = {"theories": theories, "parameters": parameters_table(setting)}
         parts[pages / "settings" / f"{name}.md"] = tables
     found = {}
     for path, tables in parts.items():
@@ -99,6 +101,36 @@ def theories_table(setting: Setting) -> str:
         source = source_of(theory)
         rows.append([f"`{theory.name}`", cell(*doc), observables, theory.kind, error_of(setting, theory), source])
     return table(rows)
+
+
+def fidelity_table(setting: Setting, root: Path = ROOT) -> str:
+    """Table of the worst deviation of each theory over its range, as ``python -m experiments.fidelity`` measured it.
+
+    Empty where that was not measured yet.
+    """
+    path = root / "experiments" / "fidelity" / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if setting.name not in results:
+        return ""
+    rows = [["theory", "comparisons", "declared", "worst seen", "of", "where"]]
+    for theory in setting.theories:
+        found = results[setting.name]["theories"].get(theory.name)
+        if found is None:
+            continue
+        row = found["worst"]
+        where = ", ".join(f"{name} = {shown(value)}" for name, value in (row["config"] | row["at"]).items())
+        seen = percent(row["deviation"]) + (f" ± {percent(row['standard_error'])}" if row["standard_error"] else "")
+        declared = percent(row["declared"]) if row["declared"] else "statistics alone"
+        name = f"`{theory.name}`"
+        rows.append([name, str(found["rows"]), declared, seen, f"`{row['observable']}`", cell(where)])
+    points = results[setting.name]["points"]
+    text = f"The worst of each over {points} configurations of a Latin hypercube (`experiments/fidelity`):"
+    return f"{text}\n\n{table(rows)}"
+
+
+def shown(value: Any) -> str:
+    """Write a field's value, numbers to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def parameters_table(setting: Setting) -> str:

@@ -345,7 +345,8 @@ def _double() -> bool:
 
 def _rounded(row: Any) -> bool:
     """Whether a row disagrees by what a run in single precision may lose, which exact theories do not declare."""
-    return not _double() and row.status.name == "DISAGREES" and abs(row.relative_error) < 1e-3
+    gap = abs(row.empirical - row.predicted)
+    return not _double() and row.status.name == "DISAGREES" and gap < 1e-3 * abs(row.predicted)
 
 
 @functools.lru_cache(maxsize=2)

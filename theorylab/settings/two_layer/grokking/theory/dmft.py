@@ -55,6 +55,8 @@ class Dynamics(NamedTuple):
         |W|²/(ND) = C_d + C_b + ρ₀(G² + C_v).
     seed_noise
         V_d(t): variance, over neurons, of the component along β that data noise gives the bulk (frozen residual).
+    mean_overlap
+        V_b(t): the mean of (β·w̄)²/D, which vanishes in the overlap like V_b/D.
     """
 
     train_loss: Array
@@ -69,6 +71,7 @@ class Dynamics(NamedTuple):
     teacher_growth: Array
     weight_norm: Array
     seed_noise: Array
+    mean_overlap: Array
 
 
 def dmft(key: jax.Array, model: Model, *, spike_overlap: ArrayLike, num_steps: int, num_particles: int) -> Dynamics:
@@ -141,4 +144,5 @@ def losses(kernels: Kernels, model: Model, spikes: Spikes) -> Dynamics:
         teacher_growth=growth[0],
         weight_norm=norm,
         seed_noise=jnp.diagonal(kernels.seed_covariance),
+        mean_overlap=jnp.diagonal(kernels.mean_seed_covariance),
     )

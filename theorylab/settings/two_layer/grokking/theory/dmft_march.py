@@ -79,6 +79,8 @@ class Kernels(NamedTuple):
         C_d, R_d and Rg_d, [step, step].
     seed_covariance, seed_kick
         V_d(t,s), and the covariance ε² <Δ(t) Δ(s) Q(t,s) h*²> of the noise that feeds it, [step, step].
+    mean_seed_covariance
+        V_b(t,s), the covariance over data of β·w̄/sqrt(D), [step, step].
     """
 
     residual_mean: Array
@@ -93,6 +95,7 @@ class Kernels(NamedTuple):
     bulk_field_response: Array
     seed_covariance: Array
     seed_kick: Array
+    mean_seed_covariance: Array
 
 
 class State(NamedTuple):
@@ -116,6 +119,7 @@ class State(NamedTuple):
     seed_response: Array  # R_beta, [n + 1, n]
     seed_field_response: Array  # [n, n]
     seed_kick: Array  # [n, n]
+    mean_seed_response: Array  # that of w̄ along beta, [n + 1, n]
 
 
 class Equations(NamedTuple):
@@ -202,6 +206,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
             seed_response=zeros(n + 1, n),
             seed_field_response=zeros(n, n),
             seed_kick=zeros(n, n),
+            mean_seed_response=zeros(n + 1, n),
         )
 
     def advance(t: Array, state: State) -> State:
@@ -237,6 +242,8 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
         # Averages over data.
         field_response = jnp.einsum("fgks,s->fgk", force_tangent, p.astype(TANGENT_DTYPE)).astype(dtype)
         field_response = state.field_response.at[:, :, t].set(field_response * same_parity[:, :, None])
+        # A mean weight along β is a field of its own along h*, whose force along β carries h* once more.
+        mean_seed = jnp.einsum("ks,s->k", force_tangent[0, 0], (p * nodes**2).astype(TANGENT_DTYPE)).astype(dtype)
         weighted = p * residual
         frozen = eps * (row.astype(dtype) @ jnp.stack([weighted, weighted * nodes**2], axis=1))
         residuals = state.residual.at[t].set(residual)
@@ -254,6 +261,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
         later = memory + rate * (jnp.eye(fields)[:, :, None] * now[None, None, :] + nu * reach)
         bulk_later = state.bulk_response[t] + rate * (now + nu * frozen[:, 0] @ state.bulk_response[:n])
         seed_later = state.seed_response[t] + rate * (now + nu * frozen[:, 1] @ state.seed_response[:n])
+        mean_seed_later = state.mean_seed_response[t] + rate * (now + nu * mean_seed @ state.mean_seed_response[:n])
         mean_later = state.bulk_mean[t] + rate * nu * frozen[:, 0] @ state.bulk_mean[:n]
         grown = state.growth[:, t] + rate * nu * drive + kicks[:, t]
 
@@ -280,13 +288,14 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
             seed_response=state.seed_response.at[t + 1].set(seed_later),
             seed_field_response=seed_field_response,
             seed_kick=seed_kick,
+            mean_seed_response=state.mean_seed_response.at[t + 1].set(mean_seed_later),
         )
 
     def read(state: State) -> Kernels:
         loadings = jnp.concatenate([state.noise.loadings[0, :1], state.noise.loadings[1]])
         mixing = jnp.einsum("fgts,gsk->ftk", state.response[:, :, :n], loadings)
         covariance = nu * jnp.einsum("ftk,gsk->fgts", mixing, mixing) * same_parity[:, :, None, None]
-        seed_response = state.seed_response[:n]
+        seed_response, mean_seed = state.seed_response[:n], state.mean_seed_response[:n] @ state.force[0]
         return Kernels(
             residual_mean=state.residual @ p,
             residual_power=state.residual**2 @ p,
@@ -300,6 +309,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
             bulk_field_response=state.bulk_field_response,
             seed_covariance=nu * seed_response @ state.seed_kick @ seed_response.T,
             seed_kick=state.seed_kick,
+            mean_seed_covariance=nu * (mean_seed * (p * nodes**2)) @ mean_seed.T,
         )
 
     return Equations(start(), advance, read)

@@ -7,9 +7,17 @@ to act on the residual,
     V_d = ν R_β Cg_β R_βᵀ,  Cg_β(t,s) = ε² <Δ(t) Δ(s) Q(t,s) h*²>,
     R_β(t+1,s) = R_β(t,s) + c [δ_ts + ν Σ_k ε <Δ(t) H(t,k) h*²> R_β(k,s)].
 
-Two theories follow. :func:`seeded_dmft` plants (1 + χ)σ²/D with χ = V_d/G², which has no free parameter but acts from
-the start, before the noise has. :func:`noise_driven_dmft` feeds the noise back as it comes. Both hold up to relative
-corrections of order 1/D.
+The mean weight gets a component along β of the same order: E (β·w̄)² = D V_b, with
+
+    V_b = ν R Cg Rᵀ,  Cg(t,s) = <g_b(t) g_b(s) h*²>,
+    R(t+1,s) = R(t,s) + c [δ_ts + ν Σ_k <h*² dg_b(t)/dξ_b(k)> R(k,s)].
+
+βᵀMβ/D² = (σ² G² + V_d + V_b)/D holds all three. V_b stays of order 1 and acts on nothing; it enters the overlap, and
+through it the misalignment.
+
+Two theories follow. :func:`seeded_dmft` plants (1 + χ)σ²/D with χ = V_d/(σ² G²), which has no free parameter but acts
+from the start, before the noise has. :func:`noise_driven_dmft` feeds the noise back as it comes. Both hold up to
+relative corrections of order 1/D.
 """
 
 from __future__ import annotations
@@ -28,13 +36,13 @@ EMERGENCE = 0.1  # spike overlap at which χ is read: before the spike reacts on
 
 
 def seed_ratio(curves: Dynamics, input_dim: ArrayLike, init_scale: ArrayLike = 1.0) -> Float[Array, ""]:
-    """χ = V_d/G² where σ²(G² + V_d)/D first reaches 0.1 (else the last), from curves without a spike.
+    """χ = V_d/(σ²G²) where (σ²G² + V_d)/D first reaches 0.1 (else the last), from curves without a spike.
 
     ``curves`` come from :func:`~theorylab.settings.two_layer.grokking.theory.dmft.dmft` at zero spike overlap.
     """
-    growth = curves.teacher_growth**2
+    growth = (jnp.asarray(init_scale) * curves.teacher_growth) ** 2
     ratio = curves.seed_noise / growth
-    overlap = jnp.log((1 + ratio) * growth * jnp.asarray(init_scale) ** 2 / input_dim)
+    overlap = jnp.log((1 + ratio) * growth / input_dim)
     # Interpolated in the logarithm; what is not yet reached, or has passed its peak, counts as the last.
     return jnp.interp(jnp.log(EMERGENCE), jax.lax.cummax(overlap), ratio)
 
@@ -53,7 +61,21 @@ def seeded_dmft(key: jax.Array, model: Model, *, input_dim: ArrayLike, num_steps
 
     # One compiled march for both runs.
     start = jnp.zeros((), jnp.result_type(float))
-    return jax.tree.map(lambda curve: curve[-1], jax.lax.scan(run, start, length=2)[1])
+    curves = jax.tree.map(lambda curve: curve[-1], jax.lax.scan(run, start, length=2)[1])
+    return with_mean_overlap(curves, model, input_dim)
+
+
+def with_mean_overlap(curves: Dynamics, model: Model, input_dim: ArrayLike) -> Dynamics:
+    """Add the mean weight's part V_b/D to the overlap, and through it to misalignment and test loss."""
+    kappa = jnp.asarray(model.output_scale) * model.quadratic_coeff
+    part = curves.mean_overlap / input_dim
+    # 𝒜 = (1 + κ z σ²/D) ββᵀ − κ M: of |𝒜|²/(2D²), only the product with M holds (β·w̄)² at this order.
+    change = -kappa * (1 + kappa * jnp.asarray(model.centred) * jnp.asarray(model.init_scale) ** 2 / input_dim) * part
+    return curves._replace(
+        spike_overlap=curves.spike_overlap + part,
+        misalignment_error=curves.misalignment_error + change,
+        test_loss=curves.test_loss + change,
+    )
 
 
 def noise_driven_dmft(
@@ -84,7 +106,8 @@ def noise_driven_dmft(
         # Spikes carry the overlap σ²/D: kicks are in units of σ.
         return dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / sigma, curves
 
-    return jax.tree.map(lambda curve: curve[-1], jax.lax.scan(run, jnp.zeros(num_steps + 1, dtype), length=2)[1])
+    solved = jax.lax.scan(run, jnp.zeros(num_steps + 1, dtype), length=2)[1]
+    return with_mean_overlap(jax.tree.map(lambda curve: curve[-1], solved), model, input_dim)
 
 
 def dominant_mode(covariance: Float[Array, "n n"]) -> Float[Array, " n"]:

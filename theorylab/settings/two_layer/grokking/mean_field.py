@@ -7,8 +7,8 @@ import math
 import jax.numpy as jnp
 
 from theorylab.contract import Observables
-from theorylab.settings.two_layer.grokking.config import Config, learned_eigenvalue, sample_ratio
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics
+from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, learned_eigenvalue, sample_ratio
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, with_bulk_norm
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model
 from theorylab.settings.two_layer.grokking.train import recorded_steps
 
@@ -19,6 +19,9 @@ SOURCE = (
 #: :func:`learned_edge` above which the solutions of some keys leave, after so many steps: at 1.76 to 1.92 (α = ½ and 1)
 #: half of them from step 40 on, whatever the particles' number; below 1.7 none within 60 steps.
 LARGEST_EDGE, STABLE_STEPS = 1.6, 30
+#: Smallest planted overlap in units of that of chance, 1/D: what noise adds to the overlap is of the latter's size.
+SMALLEST_SPIKE = 5.0
+ROUNDING = 1e-6  # of a planted overlap: 1/D has no exact decimal fraction
 MOST_STEPS = 100  # memory and time of the theory grow like the square and the cube
 
 #: Relative finite-size error times D, measured at α = 1, ε = ½, ν = 4, γ = 0.12 (D = 40 to 800, to step 60).
@@ -76,12 +79,19 @@ def has_planted_spike(config: Config) -> str | None:
         return _reason(config) or "for a planted spike (planted = True): the overlap of chance vanishes as D → ∞"
     if not config.spike_overlap > 0:
         return "spike_overlap = 0 has no seed: without one the theory never leaves the saddle and learns no feature"
+    if config.spike_overlap * config.input_dim < SMALLEST_SPIKE * (1 - ROUNDING):
+        return (
+            f"spike_overlap = {config.spike_overlap:g} is below {SMALLEST_SPIKE:g}/D = "
+            f"{SMALLEST_SPIKE / config.input_dim:.3g}: data noise, of order 1/D, is no small part of the overlap"
+        )
     return _reason(config) or _instability(config)
 
 
 def starts_isotropic(config: Config) -> str | None:
     """Say why the theory of the isotropic start does not apply."""
-    return "for an isotropic start (planted = False)" if config.planted else _reason(config) or _instability(config)
+    if abs(initial_overlap(config) * config.input_dim - 1) > ROUNDING:
+        return "for an isotropic start (planted = False, or spike_overlap = 1/D)"
+    return _reason(config) or _instability(config)
 
 
 def model_of(config: Config) -> Model:
@@ -103,6 +113,7 @@ def size_of(config: Config) -> dict[str, int]:
 
 def curves_of(solution: Dynamics, config: Config) -> Observables:
     """Curves at the recorded steps. The variance part passes through zero and is left to the test loss."""
+    solution = with_bulk_norm(solution, model_of(config), config.input_dim)
     steps = jnp.asarray(recorded_steps(config))
     values = {
         "train_loss": solution.train_loss,

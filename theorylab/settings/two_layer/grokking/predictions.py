@@ -247,6 +247,7 @@ def population(key: jax.Array, config: Config) -> Observables:
     error=mean_field.planted_error,
     controls={
         "without the reaction of a datum's forces": controls.memoryless_mean_field,
+        "C_v left out of B": controls.without_spread,
         "the overlap of chance": at_config(lambda c: dataclasses.replace(c, spike_overlap=1 / c.input_dim)),
     },
     name="mean_field",
@@ -265,7 +266,11 @@ def planted_mean_field(key: jax.Array, config: Config) -> Observables:
     predicts=MEAN_FIELD,
     holds=mean_field.starts_isotropic,
     error=mean_field.isotropic_error,
-    controls=HALF_THE_RATE,
+    controls={
+        "without the noise of the data": controls.without_data_noise,
+        "the mean weight left out of the overlap": controls.without_mean_weight,
+        **HALF_THE_RATE,
+    },
 )
 def noise_driven_mean_field(key: jax.Array, config: Config) -> Observables:
     """Curves of large D with the spike driven by chance and by data noise, from one solution."""

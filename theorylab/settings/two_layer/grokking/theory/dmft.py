@@ -146,3 +146,17 @@ def losses(kernels: Kernels, model: Model, spikes: Spikes) -> Dynamics:
         seed_noise=jnp.diagonal(kernels.seed_covariance),
         mean_overlap=jnp.diagonal(kernels.mean_seed_covariance),
     )
+
+
+def with_bulk_norm(curves: Dynamics, model: Model, input_dim: ArrayLike) -> Dynamics:
+    """Add the bulk's part of order 1/D to misalignment and test loss, κ² (C_d − z σ²)²/(2D).
+
+    |𝒜|² holds the bulk's own Frobenius norm, κ² tr (bulk − z σ²)² = κ² D <(λ − z σ²)²> over its eigenvalues λ. Their
+    mean is C_d, and all there is at the start; what training spreads them by is left out.
+    """
+    kappa: Array = jnp.asarray(model.output_scale) * model.quadratic_coeff
+    change = kappa * (curves.bulk_power - model.centred * jnp.asarray(model.init_scale) ** 2)
+    part = change**2 / (2 * jnp.asarray(input_dim))
+    return curves._replace(
+        misalignment_error=curves.misalignment_error + part, test_loss=curves.test_loss + part
+    )

@@ -15,6 +15,7 @@ from theorylab.catalogue import SETTINGS, names, unknown
 from theorylab.cli.encoding import never_fail
 from theorylab.cli.errors import UsageError, message_of
 from theorylab.cli.output import by_family
+from theorylab.version import __version__
 
 #: Commands in the order of the help; each is a module of ``theorylab.cli.commands``.
 COMMANDS = {
@@ -89,9 +90,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(help_text(), flush=True)
         return 0
     if arguments[0] in ("-V", "--version"):
-        import theorylab
-
-        print(f"theorylab {theorylab.__version__}")
+        print(f"theorylab {__version__}")
         return 0
     command, rest = arguments[0], arguments[1:]
     if command not in COMMANDS:

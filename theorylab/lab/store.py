@@ -39,6 +39,7 @@ from theorylab.lab.metadata import (
     open_group,
 )
 from theorylab.numerics.files import finish, local_path, written_whole
+from theorylab.version import __version__
 
 if TYPE_CHECKING:
     import xarray
@@ -65,18 +66,16 @@ def provenance() -> dict[str, str]:
     """Versions, device, git revision and start time of this process."""
     import jax
 
-    import theorylab
-
     try:
         revision = subprocess.run(
-            ["git", "-C", str(Path(theorylab.__file__).parent), "rev-parse", "HEAD"],
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
             capture_output=True, text=True, timeout=5, check=True,
         ).stdout.strip()  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         revision = "unknown"
     devices = jax.local_devices()
     return {
-        "theorylab_version": theorylab.__version__,
+        "theorylab_version": __version__,
         "jax_version": jax.__version__,
         "python_version": platform.python_version(),
         "device": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})",

@@ -21,7 +21,8 @@ import pytest  # noqa: E402
 
 from theorylab.runtime import application_settings  # noqa: E402
 
-jax.config.update("jax_enable_x64", True)
+# One leg of .ci/run is in single precision.
+jax.config.update("jax_enable_x64", os.environ.get("JAX_ENABLE_X64", "1") not in ("0", "false"))
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Programs are compiled once per machine, not once per test and per worker process.

@@ -13,9 +13,9 @@ from theorylab.lab.grid import make_plan, nested_map, scalar_leaves
 PLATFORMS = ("cuda", "tpu")
 CASES = [
     # MNIST's eigenvalues would be computed while tracing.
-    pytest.param(name, case, marks=[] if number == 0 else pytest.mark.slow, id=f"{name}-{case.name}")
+    pytest.param(name, case, id=f"{name}-{case.name}")
     for name in SETTINGS
-    for number, case in enumerate(theorylab.get(name).presets["paper"])
+    for case in theorylab.get(name).presets["paper"]
     if case.name != "mnist"
 ]
 
@@ -31,6 +31,7 @@ def lower(function, config, names, lengths):
     return export.export(jax.jit(run), platforms=PLATFORMS)(*arguments)
 
 
+@pytest.mark.slow  # the contract test lowers the programs of tiny
 @pytest.mark.filterwarnings("ignore::UserWarning")  # on what a large configuration may do, as it should
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_paper_presets(name, case):

@@ -14,18 +14,20 @@ import theorylab
 PACKAGE = Path(theorylab.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "docs" not in path.relative_to(PACKAGE).parts)
 #: Which rooms each room may import, besides itself. ``theorylab`` is the public face, as its users see it.
-GROUND = ("numerics", "training", "runtime")
+GROUND = ("numerics", "training", "runtime", "jax_version", "version")
 BELOW = {
-    "runtime": (),
-    "numerics": (),
-    "training": ("numerics",),
-    "contract": (),
-    "catalogue": ("contract", "theorylab"),
+    "version": (),
+    "jax_version": (),
+    "runtime": ("numerics",),
+    "numerics": ("jax_version",),
+    "training": ("numerics", "jax_version"),
+    "contract": ("jax_version",),
+    "catalogue": ("contract", "version"),
     "settings": ("contract", *GROUND),
-    "lab": ("contract", "theorylab", *GROUND),  # theorylab for its version
+    "lab": ("contract", *GROUND),
     "verdict": ("contract", "catalogue", "lab", *GROUND),
     "gallery": ("contract", "catalogue", "lab", "verdict", *GROUND),
-    "cli": ("contract", "catalogue", "lab", "verdict", "gallery", "theorylab", *GROUND),
+    "cli": ("contract", "catalogue", "lab", "verdict", "gallery", *GROUND),
     "theorylab": None,  # everything
     "__main__": ("cli",),
 }
@@ -140,7 +142,7 @@ def test_the_version_is_written_once():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     assert "version" not in project["project"]
     assert project["project"]["dynamic"] == ["version"]
-    assert PACKAGE.parent / project["tool"]["hatch"]["version"]["path"] == PACKAGE / "__init__.py"
+    assert PACKAGE.parent / project["tool"]["hatch"]["version"]["path"] == PACKAGE / "version.py"
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", theorylab.__version__)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from theorylab.version import __version__
+
 if TYPE_CHECKING:
     # The rooms, for ``theorylab.lab`` and so on without an import of their own.
     from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict  # noqa: F401
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from theorylab.runtime import configure
     from theorylab.training import gradient_descent
     from theorylab.verdict.compare import check, compare
-
-__version__ = "0.1.0"
 
 # The public face: name -> module that defines it. The imports above say the same to type checkers; a test compares.
 _PUBLIC = {

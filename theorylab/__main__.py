@@ -1,7 +1,18 @@
-"""``python -m theorylab``."""
+"""``theorylab`` and ``python -m theorylab``: Ctrl-C is one line from the first moment on."""
 
 import sys
 
-from theorylab.cli import main
 
-sys.exit(main())
+def start() -> int:
+    """Run the command line; returns its exit code."""
+    try:
+        from theorylab.cli import main
+
+        return main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(start())

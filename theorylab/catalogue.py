@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from theorylab.version import __version__
+
 if TYPE_CHECKING:
     from theorylab.contract import Setting
 
@@ -261,10 +263,8 @@ def cite(setting: str | Setting | None = None) -> str:
     >>> [line for line in theorylab.cite("random_features").splitlines() if line.startswith("@")]
     ['@software{theorylab,', '@inproceedings{simon2024more,']
     """
-    import theorylab
-
     chosen = list(SETTINGS) if setting is None else [setting]
     settings = [get(item) if isinstance(item, str) else item for item in chosen]
-    entries = [SOFTWARE.format(version=theorylab.__version__)]
+    entries = [SOFTWARE.format(version=__version__)]
     entries += [paper.bibtex for item in settings for paper in item.references]
     return "\n\n".join(dict.fromkeys(entries)) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def start_processes(coordinator: str | None = None, processes: tuple[int, int] =
 def cache_directory() -> Path:
     """Folder of compiled programs: ``$THEORYLAB_CACHE``, else the user's cache folder.
 
-    JAX loads compiled programs from it, so only trusted users may be able to write there.
+    JAX loads compiled programs from it: :func:`configure` does not use one to which others may write.
     """
     root = os.environ.get("THEORYLAB_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "theorylab"
@@ -126,6 +127,23 @@ def application_settings(*, float64: bool = True, cache: bool = True) -> dict[st
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
     return settings | kept if cache else settings
+
+
+def _trusted_cache() -> bool:
+    """Make the folder of compiled programs, for this user alone; whether nobody else can put a program there."""
+    from theorylab.numerics.files import others_may_write
+
+    folder = cache_directory()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        why = others_may_write(folder)
+    except OSError as error:
+        why = str(error.strerror or error)
+    if why is not None:
+        warnings.warn(
+            f"compiled programs are not kept in {folder}: {why}; THEORYLAB_CACHE names another folder", stacklevel=3
+        )
+    return why is None
 
 
 def configure(*, float64: bool = True, cache: bool = True, devices: int | None = None) -> None:
@@ -153,6 +171,7 @@ def configure(*, float64: bool = True, cache: bool = True, devices: int | None =
 
     if devices is not None and (isinstance(devices, bool) or not isinstance(devices, int) or devices < 1):
         raise ValueError(f"devices = {devices!r} is not allowed: must be a whole number >= 1")
+    cache = cache and _trusted_cache()
     for name, value in application_settings(float64=float64, cache=cache).items():
         jax.config.update(name, value)
     chosen = getattr(jax.config, "jax_num_cpu_devices", 0) > 0 or "host_platform_device_count" in os.environ.get(

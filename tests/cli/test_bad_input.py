@@ -1,9 +1,17 @@
 """Bad input on the command line: exit code 2, one clear line, nothing written, no traceback."""
 
+import errno
+import importlib
+import os
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from theorylab import cli
+from theorylab.cli.commands import run as run_command
 from theorylab.numerics import datasets
 
 
@@ -23,7 +31,27 @@ from theorylab.numerics import datasets
         ("run {toy} --scale nan", "scale = nan is not allowed"),
         ("run {toy} --seeds 0", "seeds = 0 is not allowed"),
         ("run {toy} --memory-budget 0", "memory_budget"),
+        ("run {toy} --memory-budget nan", "memory_budget = nan is not allowed: must be > 0 bytes, and finite"),
+        ("check {toy} --memory-budget inf", "memory_budget = inf is not allowed"),
+        ("sweep {toy} --store-timeout nan", "store_timeout = nan is not allowed"),
         ("run {toy} --scale 0.1 0.2", "one value per field"),
+        ("run {toy} --scale", "error: --scale needs a value"),
+        ("run {toy} --scale --seeds 2", "error: --scale needs a value"),
+        ("run {toy} --scale= --seeds 2", "error: --scale needs a value"),
+        ("run {toy} --num_samples --seeds 2", "error: --num_samples needs a value"),
+        ("check {toy} --theory --json", "error: --theory needs a value"),
+        ("check {toy} --store", "error: --store needs a value"),
+        ("check {toy} --seeds --preset tiny", "error: --seeds needs a value"),
+        ("reproduce {toy} --output", "error: --output needs a value"),
+        ("run {toy} --scale 1e200", "scale = 1e+200 is not allowed: its square is beyond all floats"),
+        ("predict {toy} --seeds 0", "seeds = 0 is not allowed: must be a whole number from 1 to 2^32 - 1"),
+        ("predict {toy} --base-seed -1", "base_seed = -1 is not allowed: must be a whole number from 0 to"),
+        ("predict {toy} --base-seed 4294967296", "base_seed = 4294967296 is not allowed"),
+        ("run {toy} --num-steps 1000000000 --seeds 4294967295", "the results need 34.4 EB, more than this machine's"),
+        ("sweep {toy} --store s3://bucket/a.zarr", "must be a local path, not an address"),
+        ("check {toy} --store ~nobody_of_that_name/a", "there is no user 'nobody_of_that_name'"),
+        ("new mine --folder /proc", "/proc/"),
+        ("sweep {toy} --coordinator nonsense --process-id 0 --num-processes 1", "--coordinator nonsense"),
         ("run {toy} --sclae 0.1", "Unrecognized options"),
         ("check {toy} --preset huge", "unknown preset 'huge' of toy: choose one of tiny, default, paper"),
         ("check {toy} --theory magic", "toy has no theory 'magic': choose one of exact, ensemble, on_host"),
@@ -58,12 +86,12 @@ def test_bad_input_is_one_clear_error(run, toy, tmp_path, arguments, message):
 
 
 def test_a_missing_optional_package_is_one_clear_error(run, tmp_path, monkeypatch):
-    run("new", "digits_model", "--folder", tmp_path)
-    file = tmp_path / "digits_model.py"
-    text = file.read_text(encoding="utf-8").replace("noises = ", "datasets.load('digits', 50)\n    noises = ")
+    run("new", "mnist_model", "--folder", tmp_path)
+    file = tmp_path / "mnist_model.py"
+    text = file.read_text(encoding="utf-8").replace("noises = ", "datasets.load('mnist', 50)\n    noises = ")
     file.write_text(text.replace("import random", "import datasets, random"), encoding="utf-8")
     datasets.load.cache_clear()
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
     code, _, err = run("run", file)
     assert code == 2
     assert 'pip install "theorylab[data]"' in err
@@ -118,3 +146,92 @@ def test_a_broken_contract_is_named(run, tmp_path, old, new, message):
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert message in err
+
+
+# --- what the machine refuses ---------------------------------------------------------------------------------------
+
+
+class JaxRuntimeError(RuntimeError):
+    """As JAX calls its own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            MemoryError("Unable to allocate 8.00 TiB"),
+            "out of memory: Unable to allocate 8.00 TiB; choose",
+        ),
+        (MemoryError(), "out of memory; choose smaller sizes"),
+        (
+            JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\n  on device"),
+            "out of memory: RESOURCE_EXHAUSTED: ",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device"),
+        (OSError(errno.EMFILE, "Too many open files", "a.zarr/x"), "error: a.zarr/x: Too many open files"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/proc/mine.py"), "/proc/mine.py: No such file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "predict", "run", "sweep", "reproduce", "list", "new", "figures"])
+def test_what_the_machine_refuses_is_one_line_in_every_command(run, toy, monkeypatch, command, error, message):
+    def fail(*arguments, **options):
+        raise error
+
+    module = importlib.import_module(f"theorylab.cli.commands.{command}")
+    monkeypatch.setattr(module, "run", fail)
+    arguments = {"new": ["mine"], "figures": []}.get(command, [toy])
+    code, out, err = run(command, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_other_errors_keep_their_traceback(run, toy, monkeypatch):
+    for error in (
+        JaxRuntimeError("INTERNAL: a bug"),
+        KeyError("x"),
+        FileNotFoundError(2, "", cli.__file__),
+    ):
+        monkeypatch.setattr(run_command, "run", lambda *a, e=error: (_ for _ in ()).throw(e))
+        with pytest.raises(type(error)):
+            run("run", toy)
+
+
+def test_ctrl_c_that_an_import_hides_is_one_line(run, toy, monkeypatch):
+    def interrupted(*arguments):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise ImportError("cannot import name 'x'")  # noqa: B904 - as C extensions do
+
+    monkeypatch.setattr(run_command, "run", interrupted)
+    code, _, err = run("run", toy)
+    assert (code, err.count("\n")) == (130, 1)
+
+
+PROCESS = "import sys; from theorylab.__main__ import start; sys.exit(start())"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "nothing"], []])
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", ">/dev/full", "| true", "2>/dev/full"])
+def test_no_closed_or_full_stream_gives_a_traceback(tmp_path, arguments, redirection):
+    if "/dev/full" in redirection and not os.path.exists("/dev/full"):
+        pytest.skip("there is no such device")
+    words = shlex.join([sys.executable, "-c", PROCESS, *arguments])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(f"{words} {redirection}", shell=True, capture_output=True, text=True, env=environment)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.stderr.count("\n") <= 1 or arguments == []
+    assert done.returncode in (0, 2)
+
+
+def test_markup_in_a_name_is_text(run, toy, tmp_path):
+    file = tmp_path / "mine.py"
+    text = Path(toy).read_text(encoding="utf-8").replace('Case("toy"', 'Case("[/red] [bold]x"')
+    file.write_text(text.replace("The sample mean", "A [/b] mean [link]"), encoding="utf-8")
+    code, out, _ = run("check", file, "--preset", "tiny")
+    assert code == 0
+    assert "[/red] [bold]x" in out
+    assert "A [/b] mean [link]" in out

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import xarray
@@ -114,6 +115,60 @@ def test_run_names_what_diverged(run, toy):
     code, _, err = run("run", toy, "--blow-up", "1e-9", "--seeds", "8")
     assert code == 1
     assert "diverged: seed " in err
+
+
+def test_a_run_that_diverged_is_in_no_mean(run, toy):
+    """Here it is finite at the first step, and not from the second on; all of its observables are left out."""
+    from theorylab import catalogue, sweep
+
+    setting = catalogue.get(toy)
+    data = sweep(setting, setting.config(blow_up=1e-9), seeds=8)
+    fine = data["first_bad_step"].values < 0
+    assert 1 < fine.sum() < 8
+    code, out, err = run("run", toy, "--blow-up", "1e-9", "--seeds", "8")
+    assert (code, err.count("diverged: seed ")) == (1, 8 - fine.sum())
+    shown = {line.rsplit(maxsplit=3)[0].strip(): float(line.split()[-3]) for line in out.splitlines()}
+    for name in ("sample_mean", "second_moment"):
+        assert shown[name] == pytest.approx(float(data[name].values[fine].mean()), abs=0.02)
+        assert abs(float(data[name].values.mean()) - shown[name]) > 0.03
+    assert shown["path [step 0]"] == shown["sample_mean"]
+
+
+def test_a_sweep_that_diverged_has_exit_code_1(run, toy, tmp_path):
+    arguments = ["sweep", toy, "--blow-up", "0", "1e-9", "--seeds", "8", "--store", tmp_path / "r.zarr"]
+    for _ in range(2):  # computed, and read again
+        code, _, err = run(*arguments)
+        assert code == 1
+        assert "diverged: blow_up 1e-09, seed " in err
+    assert run("run", toy, "--blow-up", "1e-9", "--seeds", "1")[0] in (0, 1)
+
+
+def test_a_check_in_which_runs_diverged_fails_whatever_its_theories_say(run, toy):
+    """This theory knows nothing of the observable that diverges."""
+    arguments = ["check", toy, "--theory", "ensemble", "--seeds", "40", "--mean", "1", "--blow-up", "1e-9"]
+    code, _, err = run(*arguments)
+    assert code == 1
+    assert "diverged: seed " in err
+
+
+def test_every_seed_diverged(run, toy):
+    """Nothing is left to average: no number is shown that is none, and nothing crashes."""
+    code, out, err = run("run", toy, "--blow-up", "1e-9", "--seeds", "1", "--base-seed", "1")
+    assert (code, "nan" in out) in ((0, False), (1, True))
+    assert "Warning" not in err
+
+
+def test_a_change_of_the_simulator_is_accepted_on_request(run, toy, tmp_path):
+    file = tmp_path / "mine.py"
+    text = Path(toy).read_text(encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
+    arguments = ["sweep", file, "--num-samples", "10", "20", "--seeds", "2", "--store", tmp_path / "r.zarr"]
+    assert run(*arguments, "--process-id", "0", "--num-processes", "2")[0] == 0
+    file.write_text(text.replace("(x**2).mean()", "(x * x).mean()"), encoding="utf-8")
+    code, _, err = run(*arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "the source of its simulator has changed" in err
+    assert run(*arguments, "--accept-changes")[0] == 0
 
 
 def test_check_json(run, toy):

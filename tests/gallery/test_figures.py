@@ -36,7 +36,7 @@ def reference_of(setting, preset):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    pytest.importorskip("sklearn")
+    pytest.importorskip("mlxtend")
     return tmp_path_factory.mktemp("results")
 
 

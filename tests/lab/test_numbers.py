@@ -15,6 +15,7 @@ import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from theorylab import catalogue
 from theorylab.contract import ConfigError
 from theorylab.lab.grid import make_plan
 from theorylab.lab.job import check_seeds, make_job
@@ -138,6 +139,8 @@ def test_any_list_is_right_or_one_error_names_the_field(field, values):
         ({"mean": (10**400,)}, r"mean = 1000.*\.\.\. is not allowed: must be a finite number"),
         ({"mean": (10**5000,)}, "mean = a whole number of thousands of digits is not allowed"),
         ({"num_samples": (2.5,)}, r"num_samples = 2\.5 is not allowed: must be a whole number >= 1 and <= 10000"),
+        ({"mean": (0.0, 1e200)}, r"mean = 1e\+200 is not allowed: its square is beyond all floats"),
+        ({"mean": (-1.4e154,)}, r"mean = -1\.4e\+154 is not allowed: its square"),
         ({"num_steps": (2**31,)}, r"num_steps = 2147483648 is not allowed: .* and < 2\^31 - 1"),
         ({"num_samples": np.linspace(1, 10, 4) + 0.25}, r"num_samples = 1\.25 is not allowed"),
         ({"sclae": (1.0,)}, "there is no field 'sclae': choose one of num_samples"),
@@ -216,7 +219,8 @@ def test_what_single_precision_cannot_hold_is_refused():
     try:
         assert planned({"mean": (0.1, 0.2)}).grid["mean"] == (0.1, 0.2)
         for grid, message in (
-            ({"mean": (1e300,)}, r"mean = 1e\+300 is not allowed: float32 holds no such number"),
+            ({"mean": (1e100,)}, r"mean = 1e\+100 is not allowed: float32 holds no such number"),
+            ({"mean": (1e20,)}, r"mean = 1e\+20 is not allowed: float32 does not hold its square"),
             ({"mean": (1e-60,)}, "mean = 1e-60 is not allowed: float32 holds no such number"),
             ({"mean": (0.1, 0.1 + 1e-12)}, "mean = .* is not allowed: values must be distinct in float32"),
         ):
@@ -226,3 +230,16 @@ def test_what_single_precision_cannot_hold_is_refused():
             planned(scale=1e300)
     finally:
         jax.config.update("jax_enable_x64", True)
+
+
+def test_rules_that_leave_the_floats_are_one_line():
+    setting = dataclasses.replace(toy.SETTING, check_config=lambda config: config.scale**-2)
+    for scale, message in (
+        (1e-160, r"scale = 1e-160 is not allowed: a formula leaves the range"),
+        (0.0, "combination"),
+    ):
+        for grid in (None, {"mean": (0.0, 1.0)}):
+            with pytest.raises(ConfigError, match=message):
+                make_plan(setting, toy.Config(scale=scale), grid)
+    with pytest.raises(ConfigError, match=r"init_ratio = 1e-308 is not allowed"):
+        make_plan(catalogue.get("matrix_sensing"), catalogue.get("matrix_sensing").config(init_ratio=1e-308), None)

@@ -13,7 +13,7 @@ from theorylab.numerics.convolutional import convolutional, convolutional_memory
 from theorylab.numerics.kernels import fully_connected
 
 installed = pytest.mark.skipif(
-    importlib.util.find_spec("neural_tangents") is None, reason="the extra ntk is not installed"
+    importlib.util.find_spec("neural_tangents") is None, reason="neural-tangents is not installed"
 )
 
 
@@ -59,7 +59,7 @@ def test_names_are_restored_for_the_import_alone():
 
 def test_a_missing_package_names_the_remedy(monkeypatch, unloaded):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r'pip install "theorylab\[ntk\]"'):
+    with pytest.raises(ImportError, match=r"pip install --no-deps \"neural-tangents"):
         _neural_tangents.load()
 
 
@@ -70,7 +70,7 @@ def test_a_jax_that_cannot_work_names_the_versions(monkeypatch, unloaded):
         raise AttributeError("no such name")
 
     monkeypatch.setattr(_neural_tangents, "_replacements", broken)
-    with pytest.raises(ImportError, match=f"does not import on JAX {jax.__version__}.*theorylab\\[ntk\\]"):
+    with pytest.raises(ImportError, match=f"does not import on JAX {jax.__version__}.*pip install --no-deps"):
         _neural_tangents.load()
     assert not any(name.startswith("neural_tangents") for name in sys.modules)
 

@@ -5,13 +5,17 @@ The top level imports nothing heavy, so that ``theorylab --help`` is instant.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from theorylab.catalogue import SETTINGS, names, unknown
+from theorylab.cli.encoding import never_fail
 from theorylab.cli.errors import UsageError, message_of
 from theorylab.cli.output import by_family
+from theorylab.version import __version__
 
 #: Commands in the order of the help; each is a module of ``theorylab.cli.commands``.
 COMMANDS = {
@@ -58,31 +62,66 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    never_fail()
     try:
-        if not arguments or arguments[0] in ("-h", "--help", "help"):
-            print(help_text(), flush=True)
-            return 0
-        if arguments[0] in ("-V", "--version"):
-            import theorylab
-
-            print(f"theorylab {theorylab.__version__}")
-            return 0
-        command, rest = arguments[0], arguments[1:]
-        if command not in COMMANDS:
-            raise UsageError(unknown("command", command, COMMANDS))
-        return _run_on_setting(command, rest) if command in OF_A_SETTING else _run(command, rest)
+        code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where its errors are caught
+        return code
     except KeyboardInterrupt:
-        print("interrupted; what was finished is stored and the same command continues it", file=sys.stderr)
-        return 130
+        return _interrupted()
     except BrokenPipeError:
+        _discard_output()
         return 0
     except Exception as error:
+        if _was_interrupted(error):  # some imports turn Ctrl-C into an error of their own
+            return _interrupted()
         message = message_of(error)
         if message is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _discard_output()
+        _say(f"error: {message}")
         return 2
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(help_text(), flush=True)
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"theorylab {__version__}")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        raise UsageError(unknown("command", command, COMMANDS))
+    return _run_on_setting(command, rest) if command in OF_A_SETTING else _run(command, rest)
+
+
+def _say(line: str) -> None:
+    """Write a line to the terminal's errors, if there are any to write to."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr)
+
+
+def _interrupted() -> int:
+    _say("interrupted; what was finished is stored and the same command continues it")
+    return 130
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _discard_output() -> None:
+    """Let Python's own last words go nowhere, where the output cannot be written to any more."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(command: str, rest: Sequence[str]) -> int:
@@ -108,5 +147,10 @@ def _run_on_setting(command: str, rest: Sequence[str]) -> int:
     setting = load(name)
     module = importlib.import_module(f"theorylab.cli.commands.{command}")
     options = parse(module.options(setting), rest[1:], f"{command} {name}", COMMANDS[command])
-    code: int = module.run(setting, cases_of(setting, options, command), options)
+    cases = cases_of(setting, options, command)
+    if getattr(options, "slurm", None) is not None:
+        from theorylab.cli.slurm import submit
+
+        return submit(setting, cases, options, rest, main)
+    code: int = module.run(setting, cases, options)
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -45,9 +46,32 @@ def load_several(names: Sequence[str]) -> list[Setting]:
 
 
 def parse(options: type, arguments: Sequence[str], command: str, description: str) -> Any:
-    """Read a command's arguments into an instance of its class of options; exits as option parsers do."""
+    """Read a command's arguments into an instance of its class of options; exits as option parsers do.
+
+    Raises
+    ------
+    UsageError
+        If an option has no value: an empty variable of the shell must not choose the default.
+    """
+    _refuse_without_value(options, arguments)
     config = (tyro.conf.FlagCreatePairsOff,)
     return tyro.cli(options, prog=f"theorylab {command}", description=description, args=list(arguments), config=config)
+
+
+def _refuse_without_value(options: Any, arguments: Sequence[str]) -> None:
+    flags: set[str] = set()
+    names: set[str] = set()
+    for field in dataclasses.fields(options):
+        name = field.name.replace("_", "-")
+        kind = typing.get_args(field.type)[0] if hasattr(field.type, "__metadata__") else field.type
+        (flags if kind is bool else names).add(f"--{name}")
+    for argument, following in itertools.zip_longest(arguments, arguments[1:]):
+        name, equals, value = argument.partition("=")
+        if name.replace("_", "-") not in names:
+            continue
+        known = following is not None and following.partition("=")[0].replace("_", "-") in names | flags
+        if (equals and not value) or (not equals and (not following or known or following.startswith("--"))):
+            raise UsageError(f"{name} needs a value")
 
 
 # --- building blocks -----------------------------------------------------------------------------------------
@@ -98,10 +122,14 @@ def theories() -> list[Option]:
     ]
 
 
-def store(default: str) -> Option:
-    """Option of where results are kept."""
+def store(default: str) -> list[Option]:
+    """Options of where results are kept."""
     text = "folder of the results (Zarr); an existing one is continued"
-    return "store", option(str | None, text, "FOLDER", default), None
+    accept = "continue a store that another program began: a changed simulator, another JAX or device"
+    return [
+        ("store", option(str | None, text, "FOLDER", default), None),
+        ("accept_changes", flag(accept), False),
+    ]
 
 
 def simulation() -> list[Option]:

@@ -14,17 +14,28 @@ def console() -> Any:
     from rich.console import Console
 
     # A table in a file or a pipe must not be folded to 80 columns.
-    return Console(width=None if sys.stdout.isatty() else 200)
+    return Console(width=None if is_terminal(sys.stdout) else 200)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether somebody reads a stream; one that is closed is none."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
 
 
 def sweep_options(options: Any) -> dict[str, Any]:
     """Arguments of :func:`theorylab.sweep` among the options."""
-    show = options.progress and sys.stderr.isatty()
-    return {"base_seed": options.base_seed, "memory_budget": int(options.memory_budget * 2**30), "progress": show}
+    show = options.progress and is_terminal(sys.stderr)
+    found = {"base_seed": options.base_seed, "memory_budget": options.memory_budget * 2**30, "progress": show}
+    return found | ({"accept_changes": True} if getattr(options, "accept_changes", False) else {})
 
 
 def report_divergence(data: Any) -> int:
-    """Name the runs that diverged; returns the exit code."""
+    """Name the runs that diverged; returns the exit code. A case that was not run has no runs."""
+    if "first_bad_step" not in data:
+        return 0
     bad = data["first_bad_step"].where(data["first_bad_step"] >= 0, drop=True)
     for cell in bad.stack(cell=bad.dims).dropna("cell") if bad.size else ():
         place = ", ".join(f"{d} {cell[d].item()}" for d in bad.dims)

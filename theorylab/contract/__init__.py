@@ -31,6 +31,7 @@ from theorylab.contract.setting import (
     theory,
     times,
 )
+from theorylab.jax_version import require  # noqa: F401 - another JAX is refused here, in one sentence
 
 __all__ = [
     "PRESETS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import sys
 import typing
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -272,6 +273,9 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
     if not isinstance(number, (int, float)) or isinstance(number, bool) or not _within(metadata, number):
         limit = " and < 2^31 - 1" if metadata["whole"] and _is_large(number) else ""
         raise _refused(field, given, f"must be {_range_text(metadata)}{limit}")
+    # Formulas square what they are given: an infinity deep inside would be a worse answer.
+    if math.isfinite(number) and abs(number) > LARGEST:
+        raise _refused(field, given, f"its square is beyond all floats (the largest is {LARGEST:.2g})")
     return number
 
 
@@ -281,6 +285,10 @@ def _refused(field: dataclasses.Field[Any], value: Any, why: str) -> ConfigError
 
 #: Whole numbers count things that are stored or done; steps are counted in 32 bits, whatever the precision.
 SIZES_BELOW = 2**31 - 1
+
+
+#: The largest number whose square is a float.
+LARGEST = math.sqrt(sys.float_info.max)
 
 
 def _is_large(number: Any) -> bool:

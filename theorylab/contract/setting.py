@@ -8,6 +8,8 @@ it computes nothing.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import math
 import sys
 from collections import Counter
@@ -16,7 +18,7 @@ from typing import Any, Literal, get_args
 
 import jax
 
-from theorylab.contract.fields import ConfigError, check_values, validate
+from theorylab.contract.fields import ConfigError, check_values, static_fields, validate
 from theorylab.contract.papers import Paper, Source
 
 Observables = dict[str, jax.Array]
@@ -30,6 +32,24 @@ DeclaredError = float | Mapping[str, float] | Callable[[Any, str], float]
 PRESETS = ("tiny", "default", "paper")
 #: Declared error of an exact theory: what float64 rounding leaves, relative.
 ROUNDING = 1e-8
+
+
+def precise(function: Simulator) -> Simulator:
+    """Give every product of a function the full precision of its numbers, unless the user chose one.
+
+    A GPU's default for float32 is TF32, a TPU's bfloat16: errors of one part in a thousand, which would pose as a gap
+    between theory and experiment. What ``jax_default_matmul_precision`` says stays.
+    """
+
+    @functools.wraps(function)
+    def run(key: jax.Array, config: Any) -> Observables:
+        config_of_jax: Any = jax.config
+        if config_of_jax.jax_default_matmul_precision is not None:
+            return function(key, config)
+        with jax.default_matmul_precision("highest"):
+            return function(key, config)
+
+    return run
 
 
 class ContractError(ValueError):
@@ -152,6 +172,7 @@ class Theory:
         if isinstance(self.predicts, str) or not self.predicts:
             raise ContractError(f"theory {self.name}: predicts = {self.predicts!r}, name its observables in a tuple")
         object.__setattr__(self, "__doc__", self.predict.__doc__)
+        object.__setattr__(self, "predict", precise(self.predict))
 
     def __call__(self, key: jax.Array, config: Any) -> Observables:
         """Evaluate the formula, whether or not the theory holds there."""
@@ -268,6 +289,9 @@ class Setting:
         ``config -> {inner dimension: coordinates}`` for observables with inner dimensions.
     check_config
         Cross-field validation of a concrete configuration; raises :class:`~theorylab.contract.ConfigError`.
+    needs
+        ``config -> None``, or what a configuration needs that this machine lacks, with the remedy ("needs pip install
+        ..."); by its static fields alone.
     name, title
         By default those of the module (or package) that holds the configuration class: its name, and the first line
         of its docstring.
@@ -287,10 +311,12 @@ class Setting:
     sweeps: Mapping[str, tuple[Case, ...]] = dataclasses.field(default_factory=dict)
     coords: Callable[[Any], Mapping[str, Sequence[Any]]] = no_coords
     check_config: Callable[[Any], None] = always
+    needs: Callable[[Any], str | None] = always
     name: str = ""
     title: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "simulate", precise(self.simulate))
         home = self.config.__module__.removesuffix(".config")
         if not self.name:
             object.__setattr__(self, "name", home.rpartition(".")[2])
@@ -327,6 +353,15 @@ class Setting:
                 return case
         raise KeyError(f"{self.name} has no case {name!r} at {preset}; it has {[case.name for case in cases]}")
 
+    def lacks(self, case: Case) -> str | None:
+        """Say what a case needs that this machine lacks, or nothing; asked before anything runs."""
+        static = {name: values for name, values in case.grid.items() if name in static_fields(case.config)}
+        for values in itertools.product(*static.values()):
+            why = self.needs(dataclasses.replace(case.config, **dict(zip(static, values, strict=True))))
+            if why is not None:
+                return why
+        return None
+
     def validate(self, config: Any) -> Any:
         """Check a concrete configuration: types, ranges, and the setting's own cross-field rules.
 
@@ -335,8 +370,23 @@ class Setting:
         if not isinstance(config, self.config):
             raise ConfigError(f"{self.name} needs a {self.config.__qualname__}, not {type(config).__qualname__}")
         config = validate(config)
-        self.check_config(config)
+        self.check_rules(config)
         return config
+
+    def check_rules(self, config: Any) -> None:
+        """Check the setting's own cross-field rules of a configuration whose fields are each within their range.
+
+        Raises
+        ------
+        ConfigError
+            As the rules say; or where their arithmetic leaves the floats, naming the values that are far from 1.
+        """
+        try:
+            self.check_config(config)
+        except (OverflowError, ZeroDivisionError) as error:
+            numbers = {n: v for n, v in vars(config).items() if isinstance(v, float) and v and math.isfinite(v)}
+            extreme = [f"{n} = {v!r}" for n, v in numbers.items() if not 1e-30 < abs(v) < 1e30] or ["this combination"]
+            raise ConfigError(f"{', '.join(extreme)} is not allowed: a formula leaves the range of floats") from error
 
 
 # --- the clauses that a declaration alone can break -----------------------------------------------------------

@@ -53,6 +53,7 @@ def on_files(files: Files, config: Any) -> Files:
             continue
         text = readme.read_text(encoding="utf-8")
         text = re.sub(r"\]\((\w+\.png)\)", rf"](../figures/{name}/\1)", text)
+        text = re.sub(r"\]\(\.\./(\w+)/README\.md\)", r"](\1.md)", text)
         files.append(File.generated(config, f"gallery/{name}.md", content=text))
     for path in sorted(FIGURES.glob("*/*.png")):
         uri = f"figures/{path.parent.name}/{path.name}"

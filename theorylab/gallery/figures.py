@@ -146,9 +146,10 @@ def run(
         raise ConfigError("--check and --update exclude each other: compare with the reference, or rewrite it")
     if output is not None and (check or update):
         raise ConfigError("--output writes one picture: leave out --check and --update")
-    checkout, folder = find_checkout(), Path(folder)
+    checkout, folder = find_checkout(), Path(folder).expanduser()
     figures = find_figures(checkout, chosen)
     if output is not None:
+        output = Path(output).expanduser()
         plotting.check_format(output)
         if len(figures) != 1:
             raise ConfigError(f"--output writes one picture, not {len(figures)}: name one figure, such as {figures[0]}")
@@ -165,7 +166,14 @@ def run(
         setting, _, stem = name.partition("/")
         module = load_script(checkout, name)
         with plotting.style():
-            figure = module.draw(module.data(preset, folder))
+            try:
+                content = module.data(preset, folder)
+            except ImportError as error:
+                if "pip install" not in str(error):
+                    raise
+                print(f"{name}: not drawn, {error}", flush=True)
+                continue
+            figure = module.draw(content)
             data = reference.figure_data(figure, reference.KEPT[preset])
             if check:
                 found = reference.check_figure(stem, data, then[setting], module, preset)

@@ -48,5 +48,5 @@ def results(
     with warnings.catch_warnings():
         if ignore:
             warnings.filterwarnings("ignore", message=ignore)
-        show = sys.stderr.isatty()
+        show = sys.stderr is not None and sys.stderr.isatty()
         return sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, progress=show).load()

@@ -25,7 +25,8 @@ def new_setting(name: str, folder: str | os.PathLike[str] = ".") -> list[Path]:
         If the name cannot be a module's or is that of another one, or a file is there already. Nothing is written
         then.
     """
-    files = {Path(folder) / f"{name}.py": "setting.py", Path(folder) / f"test_{name}.py": "test_setting.py"}
+    folder = Path(folder).expanduser()
+    files = {folder / f"{name}.py": "setting.py", folder / f"test_{name}.py": "test_setting.py"}
     there = [path for path in files if path.exists()]
     if reason := f"{there[0]} is there already" if there else _refused(name):
         raise ConfigError(f"name = {name!r} is not allowed: {reason}")

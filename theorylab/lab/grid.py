@@ -52,9 +52,14 @@ class Plan:
 
     def cells(self) -> Iterator[tuple[tuple[int, ...], Any]]:
         """Yield ``(index, config)`` for every cell, in C order of ``shape``."""
-        for index in np.ndindex(*self.shape):
-            changes = {name: self.grid[name][i] for name, i in zip(self.dims, index, strict=True)}
-            yield index, dataclasses.replace(self.config, **changes)
+        # The grid's values are of their fields' types already: nothing is converted a second time for each cell.
+        kind, base = type(self.config), vars(self.config)
+        places = itertools.product(*map(range, self.shape))
+        for index, values in zip(places, itertools.product(*self.grid.values()), strict=True):
+            cell = object.__new__(kind)
+            cell.__dict__.update(base)
+            cell.__dict__.update(zip(self.dims, values, strict=True))
+            yield index, cell
 
 
 def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
@@ -83,7 +88,7 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     for name in scalar_fields(setting.config):
         _refuse_if_rounded(name, plan.grid.get(name, (getattr(config, name),)))
     for _, cell in plan.cells():
-        setting.check_config(cell)
+        setting.check_rules(cell)
     return plan
 
 
@@ -94,9 +99,12 @@ def _refuse_if_rounded(name: str, values: Sequence[float]) -> None:
         return
     with np.errstate(all="ignore"):
         rounded = np.asarray(values, float).astype(dtype)
-    for value, found in zip(values, rounded, strict=True):
+        squares = np.square(rounded)
+    for value, found, square in zip(values, rounded, squares, strict=True):
         if not np.isfinite(found) or (found == 0) != (value == 0):
             raise ConfigError(f"{name} = {value!r} is not allowed: {dtype} holds no such number; float64 may")
+        if not np.isfinite(square):
+            raise ConfigError(f"{name} = {value!r} is not allowed: {dtype} does not hold its square; float64 may")
     if len(set(rounded.tolist())) < len(values):
         raise ConfigError(f"{name} = {shown(list(values))} is not allowed: values must be distinct in {dtype}")
 

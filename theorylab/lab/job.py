@@ -12,6 +12,7 @@ import numpy as np
 from theorylab.contract import ConfigError, Setting
 from theorylab.contract.fields import shown, to_type, whole_number
 from theorylab.lab import store as results
+from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.grid import Grid, Plan, make_plan
 from theorylab.lab.program import Program
 
@@ -44,6 +45,7 @@ class Job:
             "grid": results.to_json(self.plan.grid),
             "seeds": self.seeds,
             "base_seed": self.base_seed,
+            "program": fingerprint(self.setting),
             **results.provenance(),
         }
 
@@ -55,11 +57,16 @@ def make_job(setting: Setting, config: Any, grid: Grid | None, seeds: int, base_
     ------
     ConfigError
         Naming the field or argument that is not allowed.
+    ImportError
+        Where the sweep needs a package that is not installed; the message names the remedy.
     """
     plan = make_plan(setting, setting.config() if config is None else config, grid)
+    for _, cell in plan.static_cells():
+        if why := setting.needs(cell):
+            raise ImportError(why)
     budget = to_type(memory_budget, float)
-    if not isinstance(budget, float) or not budget > 0:
-        raise ConfigError(f"memory_budget = {shown(memory_budget)} is not allowed: must be > 0 bytes")
+    if not isinstance(budget, float) or not 0 < budget < math.inf:
+        raise ConfigError(f"memory_budget = {shown(memory_budget)} is not allowed: must be > 0 bytes, and finite")
     return Job(
         setting,
         plan,

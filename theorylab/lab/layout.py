@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from theorylab.contract import ConfigError, ContractError, Setting
+from theorylab.lab import memory
 from theorylab.lab import store as results
 from theorylab.lab.grid import Plan
 from theorylab.lab.job import Job
+from theorylab.lab.metadata import ALLOW_NAN
 
 
 def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]) -> tuple[dict, dict]:
@@ -27,6 +30,10 @@ def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]
         If combinations of static fields have different inner coordinates.
     """
     setting, plan = job.setting, job.plan
+    for output in outputs:  # asked before coordinates are made, which may be as many
+        batch = 1 + len(plan.scalar)
+        one = {name: jax.ShapeDtypeStruct(array.shape[batch:], array.dtype) for name, array in output.items()}
+        memory.check_results(one, job.cells(job.seeds) // len(cells))
     coords: dict[str, Any] = {name: list(values) for name, values in plan.grid.items()}
     coords["seed"] = np.arange(job.seeds)
     coords[results.BASE_SEED] = np.full(job.seeds, job.base_seed)
@@ -43,7 +50,9 @@ def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]
                 if len(inner[dim]) != length:
                     raise ContractError(f"{name} has {length} entries along {dim}, its coordinate {len(inner[dim])}")
             join_coords(plan, coords, {dim: inner[dim] for dim in observable.dims}, name)
-            attrs = {"long_name": observable.description, "symbol": observable.symbol}
+            attrs: dict[str, Any] = {"long_name": observable.description, "symbol": observable.symbol}
+            if observable.allow_nan:
+                attrs[ALLOW_NAN] = 1
             dtype = np.result_type(array.dtype, np.float32) if array.dtype != bool else np.float64
             variables[name] = ((*lead, *observable.dims), dtype, attrs)
     bad = {"long_name": "first non-finite step; -1 where finite"}

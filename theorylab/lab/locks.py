@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from theorylab.lab.store import FINISHED, cannot_write
+from theorylab.lab.metadata import FINISHED
+from theorylab.lab.store import cannot_write
+
+#: Locks the bytes of a file that chunks have, if no other process has any of them; does not wait.
+Lock = Callable[[int, range], bool]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+#: Seconds between two questions for a lock.
+_PAUSE = 0.2
 
 
 @contextmanager
@@ -40,9 +49,9 @@ def chunks_locked(path: str | os.PathLike[str], chunks: range, *, wait: bool) ->
     StoreError
         If the store cannot be written.
     """
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system
+    lock = _fcntl() or _msvcrt()
+    if lock is None:
+        _warn(path, "this Python has no file locks")
         yield True
         return
     try:
@@ -52,12 +61,56 @@ def chunks_locked(path: str | os.PathLike[str], chunks: range, *, wait: bool) ->
     with handle:
         held = True
         try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), len(chunks), chunks.start)
+            while not (held := lock(handle.fileno(), chunks)) and wait:
+                time.sleep(_PAUSE)
         except OSError as error:
-            if error.errno in _NO_LOCKS:
-                warnings.warn(f"{path} is on a file system without locks: let no other run write to it", stacklevel=3)
-            elif error.errno in (errno.EACCES, errno.EAGAIN):
-                held = False
-            else:
+            if error.errno not in _NO_LOCKS:
                 raise cannot_write(path, error) from error
-        yield held
+            _warn(path, "it is on a file system without locks")
+            held = True
+        yield held  # closing the file gives the lock back
+
+
+def _warn(path: str | os.PathLike[str], why: str) -> None:
+    # The frames between are chunks_locked, contextlib's and the sweep's.
+    warnings.warn(f"{path}: {why}, so that no other run must write to it at the same time", stacklevel=4)
+
+
+def _fcntl() -> Lock | None:
+    """Locks of POSIX systems."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+
+    def lock(file: int, chunks: range) -> bool:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, len(chunks), chunks.start)
+        except OSError as error:
+            if error.errno in _HELD:
+                return False
+            raise
+        return True
+
+    return lock
+
+
+def _msvcrt() -> Lock | None:
+    """Locks of Windows, on the bytes from the file's position on; they may lie beyond its end."""
+    try:
+        import msvcrt
+    except ImportError:
+        return None
+    system: Any = msvcrt  # type checkers know the names on Windows alone
+
+    def lock(file: int, chunks: range) -> bool:
+        os.lseek(file, chunks.start, os.SEEK_SET)
+        try:
+            system.locking(file, system.LK_NBLCK, len(chunks))
+        except OSError as error:
+            if error.errno in _HELD:
+                return False
+            raise
+        return True
+
+    return lock

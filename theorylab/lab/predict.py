@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from theorylab.contract import Setting, Theory
+from theorylab.contract.setting import always
 from theorylab.lab.grid import Grid, Plan, make_plan, seed_keys
 from theorylab.lab.job import check_base_seed, check_seeds
 from theorylab.lab.layout import block_index, join_coords, ordered
@@ -60,6 +62,8 @@ def predict(
 
 def reasons(plan: Plan, theory: Theory) -> Reasons:
     """Ask a theory at every cell: ``{index: None where it holds, else the sentence that says why not}``."""
+    if theory.holds is always:
+        return dict.fromkeys(itertools.product(*map(range, plan.shape)))
     return {index: theory.holds(cell) for index, cell in plan.cells()}
 
 

@@ -9,11 +9,14 @@ import jax
 import jax.extend.core as core
 import numpy as np
 
+from theorylab.lab import memory
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
-from theorylab.numerics.xla import calls_host, map_first
+from theorylab.numerics.xla import calls_host, largest_array, map_first
 
 #: Bytes that one compiled batch may take, unless told otherwise.
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
+# The compiler may fuse an array away, but not one so many times as large as the memory: it would not even try.
+_FUSED_AWAY = 4
 
 
 def share_out(function: Callable[..., Any], devices: Sequence[jax.Device], shared: Sequence[bool]) -> Any:
@@ -98,12 +101,38 @@ class Program:
         """Shapes of the observables, with leading (seed, *scalars) axes of the block."""
         return self.traced().out_info
 
+    def refuse_if_too_large(self) -> None:
+        """Refuse a program of which one cell needs far more memory than there is, before anything is compiled.
+
+        Raises
+        ------
+        ConfigError
+            With the bytes needed.
+        """
+        cells = float(np.prod([float(n) for n in self.block]))
+        need = largest_array(self.traced().jaxpr) / cells
+        if need > _FUSED_AWAY * memory.of_device(self.devices[0]):
+            memory.check_program(need, self.devices[0])
+
     def fit(self, budget: float) -> None:
-        """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits."""
+        """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits.
+
+        Raises
+        ------
+        ConfigError
+            With the bytes needed, if a single cell needs more memory than there is.
+        """
+        self.refuse_if_too_large()
         while True:
+            # The compiler itself fails where the bytes of an array are beyond its own numbers.
+            if max(self.block) > 1 and largest_array(self.traced().jaxpr) > 2**62:
+                self.block = (1,) * len(self.block)
+                self._traced = None
             self.compiled = self.traced().lower().compile()
             # Devices of one processor have one memory.
             need = bytes_needed(self.compiled) * (len(self.devices) if self._on_processor else 1)
+            if max(self.block) == 1:
+                memory.check_program(need, self.devices[0])
             if need <= budget or max(self.block) == 1:
                 return
             block = list(self.block)

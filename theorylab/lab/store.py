@@ -3,7 +3,8 @@
 Every observable is an array over (swept fields, ``seed``, inner dimensions). The arrays are allocated when the
 sweep starts and filled block by block; ``finished`` is written after a block's data, so that a cell is either
 finished or absent, whenever the run is killed. A finished cell is never changed again. ``first_bad_step`` is -1 for a
-finite cell.
+finite cell. Every chunk carries a checksum, and one of a finished cell is there even where all of it is missing values,
+so that no damage looks like a result: see :mod:`theorylab.lab.damage`.
 
 Several processes may fill one store: see :mod:`theorylab.lab.locks`.
 """
@@ -11,56 +12,70 @@ Several processes may fill one store: see :mod:`theorylab.lab.locks`.
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import os
 import platform
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theorylab.numerics.files import written_whole
+from theorylab.contract import ConfigError
+from theorylab.contract.fields import shown
+from theorylab.lab import metadata
+from theorylab.lab.metadata import (
+    BASE_SEED,
+    FINISHED,
+    FIRST_BAD_STEP,
+    PROGRAM_OF,
+    SCHEMA,
+    StoreError,
+    damaged,
+    open_group,
+)
+from theorylab.numerics.files import finish, local_path, written_whole
+from theorylab.version import __version__
 
 if TYPE_CHECKING:
     import xarray
     import zarr
 
-SCHEMA = 1
-FINISHED = "finished"
-FIRST_BAD_STEP = "first_bad_step"
-#: Coordinate along ``seed``: what joins sweeps of several base seeds keeps each run's own.
-BASE_SEED = "base_seed"
+__all__ = ["SCHEMA", "StoreError"]
+
 #: Coordinates that are not named as their dimension.
 COORD_DIMS = {BASE_SEED: "seed"}
-# When one of Zarr's writes fails, its threads that write other chunks go on: seconds until they are surely done.
-_STRAGGLERS = 0.2
 
 
-class StoreError(RuntimeError):
-    """A results folder cannot be read, written or continued; nothing in it was touched."""
+def store_path(store: Any) -> Path:
+    """Return the folder that a user named, resolved once; raises ``ConfigError`` where it can be none."""
+    # A whole number would be a file that is open already.
+    if not isinstance(store, (str, os.PathLike)):
+        raise ConfigError(f"store = {shown(store)} is not allowed: must be the path of a folder")
+    try:
+        return local_path(store)
+    except ValueError as error:
+        raise ConfigError(f"store = {shown(os.fspath(store))} is not allowed: {error}") from None
 
 
 def provenance() -> dict[str, str]:
     """Versions, device, git revision and start time of this process."""
     import jax
 
-    import theorylab
-
     try:
         revision = subprocess.run(
-            ["git", "-C", str(Path(theorylab.__file__).parent), "rev-parse", "HEAD"],
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
             capture_output=True, text=True, timeout=5, check=True,
         ).stdout.strip()  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         revision = "unknown"
     devices = jax.local_devices()
     return {
-        "theorylab_version": theorylab.__version__,
+        "theorylab_version": __version__,
         "jax_version": jax.__version__,
         "python_version": platform.python_version(),
         "device": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
@@ -126,11 +141,14 @@ def create(
     attributes
         Attributes of the group.
     """
-    try:
+
+    def allocate() -> None:
         with written_whole(path) as scratch:
             _allocate(scratch, coords, variables, chunks, attributes)
+
+    try:
+        finish(allocate)
     except OSError as error:
-        time.sleep(_STRAGGLERS)
         if not os.path.isdir(path):
             raise cannot_write(path, error) from error
 
@@ -144,19 +162,23 @@ def _allocate(
 ) -> None:
     import zarr
 
+    coding = codecs()
     other = " ".join(name for name in coords if name in COORD_DIMS)
     # xarray's name for coordinates beside those of the dimensions.
-    group = zarr.create_group(path, attributes={**attributes, **({"coordinates": other} if other else {})})
+    attributes = {**attributes, "theorylab_schema": SCHEMA, **({"coordinates": other} if other else {})}
+    group = zarr.create_group(zarr.storage.LocalStore(path), zarr_format=3, attributes=attributes)
     for name, values in coords.items():
         data = np.asarray(values)
         if data.dtype.kind in "US":
             data = data.astype(np.dtypes.StringDType())
         dims = (COORD_DIMS.get(name, name),)
-        array = group.create_array(name, shape=data.shape, dtype=data.dtype, dimension_names=dims)
+        array = group.create_array(
+            name, shape=data.shape, chunks=(max(1, len(data)),), dtype=data.dtype, dimension_names=dims, **coding
+        )
         array[...] = data
     for name, (along, dtype, attrs) in variables.items():
         dtype = np.dtype(dtype)
-        group.create_array(
+        array = group.create_array(
             name,
             shape=tuple(len(coords[d]) for d in along),
             chunks=tuple(max(1, min(chunks.get(d, len(coords[d])), len(coords[d]))) for d in along),
@@ -164,8 +186,18 @@ def _allocate(
             fill_value=_fill(name, dtype),
             dimension_names=along,
             attributes=dict(attrs),
+            **coding,
         )
-    _consolidate(path)
+        if name == FINISHED:  # a flag that is not there is damage, rather than a cell to compute
+            _assign(group, name, {}, False)
+    consolidate(path)
+
+
+def codecs() -> dict[str, Any]:
+    """Compression, then the checksum of what lies on the disk; and no chunk is left out for being empty."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    return {"compressors": [ZstdCodec(), Crc32cCodec()], "config": {"write_empty_chunks": True}}
 
 
 def cannot_write(path: str | os.PathLike[str], error: OSError) -> StoreError:
@@ -173,40 +205,56 @@ def cannot_write(path: str | os.PathLike[str], error: OSError) -> StoreError:
     return StoreError(f"cannot write results to {path}: {error.strerror or error}")
 
 
-def _consolidate(path: str | os.PathLike[str]) -> None:
-    """Gather the metadata in one file, which ``xarray.open_zarr`` looks for first."""
+def consolidate(path: str | os.PathLike[str]) -> None:
+    """Gather the metadata in one file, which ``xarray.open_zarr`` looks for first, and seal it."""
     import zarr
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        zarr.consolidate_metadata(path)
+        zarr.consolidate_metadata(zarr.storage.LocalStore(Path(path)), zarr_format=3)
+    metadata.update(path)
 
 
-def write_block(path: str | os.PathLike[str], index: Mapping[str, slice], values: Mapping[str, np.ndarray]) -> None:
+def write_block(
+    path: str | os.PathLike[str], index: Mapping[str, slice], values: Mapping[str, np.ndarray], program: int = 0
+) -> None:
     """Write one block of every variable in ``values``, then mark it finished.
 
     ``index`` selects along the swept fields and ``seed``; dimensions that it does not name are whole. Cells of the
-    block that are finished already keep their values.
+    block that are finished already keep their values. Nothing is being written any more when this returns or raises,
+    so that the caller may give back its lock.
 
     Raises
     ------
     StoreError
         If the block cannot be written; its unfinished cells then stay unfinished.
     """
-    import zarr
 
-    try:
-        group = zarr.open_group(path, mode="r+")
+    def write() -> None:
+        group = open_group(path, "r+")
         finished = _select(group, FINISHED, index)
-        for name, value in values.items():
+        everything = dict(values)
+        if PROGRAM_OF in group:
+            everything[PROGRAM_OF] = np.full(finished.shape, program)
+        for name, value in everything.items():
             if finished.any():
                 done = finished.reshape(finished.shape + (1,) * (value.ndim - finished.ndim))
                 value = np.where(done, _select(group, name, index), value)
             _assign(group, name, index, value)
         _assign(group, FINISHED, index, True)
+
+    try:
+        finish(write)
     except OSError as error:
-        time.sleep(_STRAGGLERS)
         raise cannot_write(path, error) from error
+    except (ValueError, RuntimeError) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise damaged(path, f"a chunk cannot be read ({_one_line(error)})") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _selection(array: Any, index: Mapping[str, slice]) -> tuple[slice, ...]:
@@ -219,104 +267,125 @@ def _select(group: zarr.Group, name: str, index: Mapping[str, slice]) -> np.ndar
 
 
 def _assign(group: zarr.Group, name: str, index: Mapping[str, slice], value: Any) -> None:
-    array: Any = group[name]
-    array[_selection(array, index)] = value
+    """Write a part of an array, one chunk after the other: of several at once, one may fail while others go on."""
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):  # read when an array is opened
+        array: Any = group[name]
+    bounds = [s.indices(n)[:2] for s, n in zip(_selection(array, index), array.shape, strict=True)]
+    cuts = [
+        [(max(first, c), min(last, c + length)) for c in range(first // length * length, last, length)]
+        for (first, last), length in zip(bounds, array.chunks, strict=True)
+    ]
+    value = np.broadcast_to(value, [last - first for first, last in bounds])
+    for part in itertools.product(*cuts):
+        within = tuple(slice(a - first, b - first) for (a, b), (first, _) in zip(part, bounds, strict=True))
+        array[tuple(slice(a, b) for a, b in part)] = value[within]
 
 
 def set_attributes(path: str | os.PathLike[str], **attributes: Any) -> None:
     """Add attributes to a store (the end time, once every cell is finished)."""
-    import zarr
-
     try:
-        zarr.open_group(path, mode="r+").attrs.update(attributes)
+        finish(lambda: metadata.update(path, **attributes))
     except OSError as error:
         raise cannot_write(path, error) from error
 
 
-def open_results(path: str | os.PathLike[str]) -> xarray.Dataset:
+def attributes_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Attributes of a store; raises ``StoreError`` where there is none, or it is damaged."""
+    found: dict[str, Any] = metadata.read(path)["attributes"]
+    return found
+
+
+def open_results(path: str | os.PathLike[str], variables: Sequence[str] | None = None) -> xarray.Dataset:
     """Open a store as an ``xarray.Dataset``, loaded into memory.
 
+    Parameters
+    ----------
+    variables
+        Names of those that are wanted, ``finished`` and ``first_bad_step`` apart, which always come along; the others
+        are not read. Default: all.
+
     Raises
     ------
     StoreError
-        If there is nothing at ``path``, or it is not a results folder of this library.
+        If there is nothing at ``path``, it is not a results folder of this library, it is damaged, or it has no such
+        variable.
     """
-    with _opened(path) as lazy:
-        try:
-            return lazy.load()
-        except Exception as error:
-            raise _not_readable(path, error) from error
+    from theorylab.lab import damage
 
-
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[xarray.Dataset]:
-    """Open a store without loading its arrays; errors as for :func:`open_results`."""
-    import xarray
-
-    target = Path(path)
-    if not target.exists():
-        raise StoreError(f"no results at {target}")
-    try:
-        lazy = xarray.open_zarr(target)
-    except Exception as error:
-        raise _not_readable(path, error) from error
+    path = store_path(path)
+    content = metadata.read(path)
+    lazy = _lazy(path)
     with lazy:
-        if lazy.attrs.get("theorylab_schema") != SCHEMA:
-            raise StoreError(f"{target} was not written by this version of theorylab; nothing in it was touched")
-        yield lazy
+        if variables is not None:
+            always = [name for name in (FINISHED, FIRST_BAD_STEP) if name in lazy]
+            wanted = list(dict.fromkeys([*([variables] if isinstance(variables, str) else variables), *always]))
+            if missing := [name for name in wanted if name not in lazy]:
+                raise StoreError(f"{path} has no {missing[0]!r}: choose among {', '.join(map(str, lazy.data_vars))}")
+            lazy = lazy[wanted]
+        damage.check_chunks(path, content, [str(name) for name in lazy.data_vars])
+        try:
+            data = lazy.load()
+        except Exception as error:
+            raise damaged(path, damage.which_chunk(path, content) or _one_line(error)) from error
+    damage.check_content(path, content, data)
+    data.attrs.pop(metadata.CHECKSUM, None)
+    return data
 
 
-def _not_readable(path: str | os.PathLike[str], error: Exception) -> StoreError:
-    return StoreError(f"{path} is not a readable results folder: {type(error).__name__}: {error}")
+def _lazy(path: Path) -> xarray.Dataset:
+    import xarray
+    import zarr
 
+    try:
+        return xarray.open_zarr(
+            zarr.storage.LocalStore(path, read_only=True), zarr_format=3, consolidated=True, chunks=None
+        )
+    except Exception as error:
+        from theorylab.lab import damage
 
-def attributes_of(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Attributes of a store, without loading its arrays; errors as for :func:`open_results`."""
-    with _opened(path) as lazy:
-        return dict(lazy.attrs)
-
-
-def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]) -> None:
-    """Make sure that an existing store belongs to the sweep described by ``attributes``.
-
-    Raises
-    ------
-    StoreError
-        Naming the first attribute that differs, with both values; the store is left as it was.
-    """
-    stored = attributes_of(path)
-    for name in ("setting", "grid", "config", "seeds", "base_seed", "precision", "theorylab_version"):
-        then, now = (_comparable(kind, name) for kind in (stored, attributes))
-        if then != now:
-            raise StoreError(
-                f"{path} holds another sweep: its {name} is {stored.get(name)!r}, not {attributes[name]!r}; "
-                "choose another folder or remove that one"
-            )
-
-
-def _comparable(attributes: Mapping[str, Any], name: str) -> Any:
-    """Return an attribute so that equal sweeps are equal: numbers by value, and without what a grid replaces."""
-    value = attributes.get(name)
-    if name not in ("config", "grid") or value is None:
-        return value
-    swept = json.loads(attributes["grid"])
-    content = json.loads(value)
-    return content if name == "grid" else {field: v for field, v in content.items() if field not in swept}
+        raise damaged(path, damage.which_chunk(path, metadata.read(path)) or _one_line(error)) from error
 
 
 def finished_cells(path: str | os.PathLike[str], index: Mapping[str, slice] | None = None) -> np.ndarray:
     """Boolean array over (swept fields, seed) of the cells that are finished, or of those that ``index`` selects."""
-    import zarr
+    from theorylab.lab import damage
 
-    return _select(zarr.open_group(path, mode="r"), FINISHED, index or {})
+    content = metadata.read(path)
+    try:
+        damage.check_chunks(Path(path), content, [])
+        return _select(open_group(path), FINISHED, index or {})
+    except StoreError:
+        raise
+    except Exception as error:
+        raise damaged(path, damage.which_chunk(Path(path), content, [FINISHED]) or _one_line(error)) from error
 
 
 def seeds_per_chunk(path: str | os.PathLike[str]) -> int:
     """Number of seeds in one chunk of a store."""
-    import zarr
+    try:
+        array = metadata.arrays_of(metadata.read(path))[FINISHED]
+        return int(array["chunk_grid"]["configuration"]["chunk_shape"][-1])
+    except (KeyError, IndexError, TypeError) as error:
+        raise metadata.not_readable(path, f"it has no {FINISHED!r}") from error
 
-    array: Any = zarr.open_group(path, mode="r")[FINISHED]
-    return int(array.chunks[-1])
+
+def remove_litter(path: Path, chosen: Mapping[str, int], seeds: range) -> None:
+    """Remove what a process that died while it wrote has left of some chunks, for which the caller holds the lock."""
+    for name, array in metadata.arrays_of(metadata.read(path)).items():
+        dims, lengths = array.get("dimension_names") or (), array["chunk_grid"]["configuration"]["chunk_shape"]
+        if "seed" not in dims or name in COORD_DIMS or name in dims:
+            continue
+        axis = dims.index("seed")
+        lead = (str(chosen.get(dim, 0)) for dim in dims[:axis])
+        folder = path.joinpath(name, "c", *lead)
+        own = {str(seed // lengths[axis]) for seed in (seeds.start, *seeds)}
+        places = [folder] if axis == len(dims) - 1 else [folder / number for number in own]
+        for place in places:
+            for file in place.rglob("*.partial"):
+                if file.relative_to(folder).parts[0].partition(".")[0] in own:
+                    file.unlink(missing_ok=True)
 
 
 def wait_until_created(path: str | os.PathLike[str], timeout: float) -> None:

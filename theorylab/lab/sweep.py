@@ -11,12 +11,14 @@ import math
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from theorylab.contract import ConfigError, Setting
 from theorylab.contract.fields import shown, to_type
+from theorylab.lab import identity, metadata
 from theorylab.lab import store as results
 from theorylab.lab.grid import Grid
 from theorylab.lab.job import Job, Share, check_processes, make_job, pieces_of, shares_of
@@ -41,6 +43,7 @@ def sweep(
     progress: bool | Progress = False,
     processes: tuple[int, int] = (0, 1),
     store_timeout: float = 600.0,
+    accept_changes: bool = False,
 ) -> xarray.Dataset:
     """Simulate every cell of a grid for every seed.
 
@@ -74,6 +77,9 @@ def sweep(
         all end when one of them does.
     store_timeout
         Seconds that the other processes wait for process 0 to create the store.
+    accept_changes
+        Continue a store that another program began: a changed simulator, another JAX, another kind of device. Such
+        cells are then marked in the variable ``program_of``, and the attribute ``changes`` says what was changed.
 
     Returns
     -------
@@ -88,12 +94,14 @@ def sweep(
     ConfigError
         For bad input, before anything is compiled.
     StoreError
-        If the store cannot be written, belongs to another sweep, or is not created in time.
+        If the store cannot be written, is damaged, belongs to another sweep, was begun by another program, or is not
+        created in time.
 
     Warns
     -----
     UserWarning
-        Where another run is writing some of the same cells: this one waits for it, and computes what it leaves.
+        Where a finished store is of another program than today's. Where another run is writing some of the same cells:
+        this one waits for it, and computes what it leaves.
 
     Examples
     --------
@@ -114,8 +122,8 @@ def sweep(
         if processes[1] > 1:
             raise ConfigError("several processes share their results through a store: name one")
         return _run_in_memory(job, progress)
-    _check_store(store, store_timeout)
-    return _run_stored(job, store, progress, processes, store_timeout)
+    _check_timeout(store_timeout)
+    return _run_stored(job, results.store_path(store), progress, processes, store_timeout, accept_changes)
 
 
 def create_store(
@@ -136,15 +144,12 @@ def create_store(
     """
     job = make_job(setting, config, grid, seeds, base_seed, memory_budget)
     processes = check_processes(processes)
-    _check_store(store)
-    if not os.path.exists(store):
-        _create(job, store, processes[1], job.identity())
+    path = results.store_path(store)
+    if not path.exists():
+        _create(job, path, processes[1], job.identity())
 
 
-def _check_store(store: Any, timeout: Any = 0.0) -> None:
-    # A whole number would be a file that is open already.
-    if not isinstance(store, (str, os.PathLike)):
-        raise ConfigError(f"store = {shown(store)} is not allowed: must be the path of a folder")
+def _check_timeout(timeout: Any) -> None:
     seconds = to_type(timeout, float)
     if not isinstance(seconds, float) or not seconds >= 0:
         raise ConfigError(f"store_timeout = {shown(timeout)} is not allowed: must be a number of seconds >= 0")
@@ -156,6 +161,8 @@ def _run_in_memory(job: Job, progress: bool | Progress) -> xarray.Dataset:
     attributes = job.identity()
     programs = [(chosen, cell, job.program(cell, job.seeds)) for chosen, cell in job.plan.static_cells()]
     variables, coords = lay_out(job, [cell for _, cell, _ in programs], [each.outputs for _, _, each in programs])
+    for _, _, program in programs:
+        program.refuse_if_too_large()
     arrays = {name: results.blank(coords, dims, dtype, name) for name, (dims, dtype, _) in variables.items()}
     total, done = job.cells(job.seeds), 0
     with reporter(progress, total) as report:
@@ -176,7 +183,7 @@ def _run_in_memory(job: Job, progress: bool | Progress) -> xarray.Dataset:
     )
 
 
-def _create(job: Job, store: str | os.PathLike[str], count: int, attributes: dict[str, Any]) -> dict[int, Program]:
+def _create(job: Job, store: Path, count: int, attributes: dict[str, Any]) -> dict[int, Program]:
     """Create a store for ``count`` processes; returns the programs by their number, since they are traced already.
 
     All programs are traced before any runs: together they fix the layout of the results. The first one's block fixes
@@ -186,6 +193,8 @@ def _create(job: Job, store: str | os.PathLike[str], count: int, attributes: dic
     length = -(-job.seeds // min(job.seeds, pieces_of(len(cells), count)))
     programs = [job.program(cell, length) for cell in cells]
     variables, coords = lay_out(job, cells, [program.outputs for program in programs])
+    for program in programs:
+        program.refuse_if_too_large()
     programs[0].fit(job.memory_budget)
     chunks = dict.fromkeys(job.plan.static, 1) | {"seed": programs[0].block[0]}
     results.create(store, coords=coords, variables=variables, chunks=chunks, attributes=attributes)
@@ -194,19 +203,23 @@ def _create(job: Job, store: str | os.PathLike[str], count: int, attributes: dic
 
 def _run_stored(
     job: Job,
-    store: str | os.PathLike[str],
+    store: Path,
     progress: bool | Progress,
     processes: tuple[int, int],
     store_timeout: float,
+    accept_changes: bool,
 ) -> xarray.Dataset:
     attributes = job.identity()
     programs: dict[int, Program] = {}
-    if not os.path.exists(store):
+    number = 0
+    if not store.exists():
         if processes[0] == 0:
             programs = _create(job, store, processes[1], attributes)
         else:
             results.wait_until_created(store, store_timeout)
-    results.check_same_sweep(store, attributes)
+    identity.check_same_sweep(store, attributes)
+    if changed := identity.changes_since(store, attributes):
+        number = _continue_changed(store, attributes, changed, accept_changes)
     cells = list(job.plan.static_cells())
     pending, length = shares_of(len(cells), job.seeds, results.seeds_per_chunk(store), processes)
     total = sum(job.cells(share.seeds.stop - share.seeds.start) for share in pending) // len(cells)
@@ -227,7 +240,7 @@ def _run_stored(
                 program = programs.pop(share.number, None)  # popped, so that its memory is freed when it is done
                 if program is None or program.lengths[0] != length:
                     program = job.program(cell, length)
-                if not _fill(job, store, chosen, cell, share, program, wait, advance):
+                if not _fill(job, store, chosen, cell, share, program, wait, advance, number):
                     locked.append(share)
             pending = locked
     _stamp(store)
@@ -236,13 +249,14 @@ def _run_stored(
 
 def _fill(
     job: Job,
-    store: str | os.PathLike[str],
+    store: Path,
     chosen: dict[str, int],
     cell: Any,
     share: Share,
     program: Program,
     wait: bool,
     advance: Callable[[int], None],
+    number: int,
 ) -> bool:
     """Compute and store the unfinished cells of a share; returns whether it is done, rather than locked."""
     whole = block_index(job.plan, chosen, (share.seeds, *(slice(None) for _ in job.plan.scalar)))
@@ -257,6 +271,7 @@ def _fill(
         if finished.all():
             advance(finished.size)
             return True
+        results.remove_litter(store, chosen, range(share.seeds.start, share.seeds.stop))
         if program.compiled is None:
             program.fit(job.memory_budget)
         for block in program.blocks():
@@ -268,17 +283,43 @@ def _fill(
                 here["seed"] = slice(start - share.seeds.start, stop - share.seeds.start)
                 done = finished[tuple(here[d] for d in (*job.plan.dims, "seed"))]
                 if not done.all():
-                    results.write_block(store, index, _outputs(job, cell, program, block))
+                    results.write_block(store, index, _outputs(job, cell, program, block), number)
                 advance(done.size)
     return True
 
 
-def _stamp(store: str | os.PathLike[str]) -> None:
+def _continue_changed(store: Path, attributes: dict[str, Any], changed: str, accepted: bool) -> int:
+    """Return the number of this program among those that fill a store which another one began.
+
+    Raises
+    ------
+    StoreError
+        If cells are left to compute, and nobody asked for it.
+    """
+    if results.finished_cells(store).all():
+        if "source" in changed:
+            warnings.warn(f"the results in {store} are those of another program: {changed}", stacklevel=4)
+        return 0
+    if not accepted:
+        raise results.StoreError(
+            f"{store} was begun by another program: {changed}; choose another folder, or continue it with "
+            "--accept-changes (in Python: accept_changes=True), and each cell says which program computed it"
+        )
+    with chunks_locked(store, _beyond(store), wait=True):
+        return identity.add_program(store, attributes)
+
+
+def _beyond(store: Path) -> range:
+    """Return a number that no chunk has: the lock on what belongs to the whole store."""
+    size = math.prod(metadata.arrays_of(metadata.read(store))[results.FINISHED]["shape"])
+    return range(size, size + 1)
+
+
+def _stamp(store: Path) -> None:
     """Note the end time, once every cell is finished."""
     finished = results.finished_cells(store)
     if finished.all() and "finished_at" not in results.attributes_of(store):
-        beyond = range(finished.size, finished.size + 1)  # no chunk has this number
-        with chunks_locked(store, beyond, wait=True):
+        with chunks_locked(store, _beyond(store), wait=True):
             if "finished_at" not in results.attributes_of(store):
                 results.set_attributes(store, finished_at=results.now())
 

@@ -20,7 +20,10 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-REMEDY = 'pip install "theorylab[ntk]"'
+from theorylab.jax_version import NEWEST, OLDEST
+
+# Its declared requirements bring 3 GB of TensorFlow, which nothing that works here needs.
+REMEDY = 'pip install frozendict && pip install --no-deps "neural-tangents>=0.6.5,<0.7"'
 _EXPERIMENTAL = "neural_tangents.experimental"
 
 
@@ -114,6 +117,6 @@ def load() -> Any:
 
         raise ImportError(
             f"neural-tangents does not import on JAX {jax.__version__} ({type(error).__name__}: {error}); "
-            f'install versions that were tried together: {REMEDY} "jax>=0.6,<0.11"',
+            f'install versions that were tried together: {REMEDY} && pip install "jax>={OLDEST},<={NEWEST}"',
             name="neural_tangents",
         ) from error

@@ -17,6 +17,7 @@ Three habits are met where there is no function to call:
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -111,6 +112,24 @@ def calls_host(program: Any) -> bool:
     if isinstance(program, core.Jaxpr):
         return any(e.primitive.name in _HOST_CALLS or calls_host(tuple(e.params.values())) for e in program.eqns)
     return isinstance(program, (tuple, list)) and any(map(calls_host, program))
+
+
+def largest_array(program: Any) -> float:
+    """Bytes of the largest array in a traced program, or in any part of it; the compiler may fuse it away."""
+    if isinstance(program, core.ClosedJaxpr):
+        program = program.jaxpr
+    if isinstance(program, core.Jaxpr):
+        own = [_bytes_of(v.aval) for e in program.eqns for v in e.outvars]
+        return max([*own, *(largest_array(tuple(e.params.values())) for e in program.eqns)], default=0.0)
+    return max(map(largest_array, program), default=0.0) if isinstance(program, (tuple, list)) else 0.0
+
+
+def _bytes_of(value: Any) -> float:
+    """Size of an array from its type, as a float, since whole numbers of the machine may overflow."""
+    try:
+        return math.prod(map(float, value.shape)) * value.dtype.itemsize
+    except (AttributeError, TypeError):  # no array
+        return 0.0
 
 
 # --- routines that stay apart -----------------------------------------------------------------------------------------

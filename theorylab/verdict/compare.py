@@ -6,6 +6,7 @@ finite-size error times the size of the prediction; nothing else enters it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ import numpy as np
 from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.grid import Grid, make_plan
 from theorylab.lab.job import check_base_seed, check_seeds
-from theorylab.lab.predict import predictions, reasons
+from theorylab.lab.predict import Reasons, predictions, reasons
 from theorylab.lab.sweep import sweep
+from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
 from theorylab.verdict.judge import NUMBERS, Runs, judge, not_compared
 from theorylab.verdict.rows import Row, Status, Verdict
@@ -103,9 +105,15 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
         observable = setting.observable(name)
         values = carried.values(name)
         inner = {dim: carried.inner(dim) for dim in observable.dims}
+        together = _judged_together(carried, theory, name, values, predicted.get(name), finished, why, z_max)
         for index, cell in plan.cells():
             swept = {field: plan.grid[field][i] for field, i in zip(plan.dims, index, strict=True)}
             identity: dict[str, Any] = {"observable": name, "theory": theory.name, "case": case, "cell": swept}
+            if index in together:
+                row = together[index]
+                at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
+                rows.append(Row(**identity, at=at, **row))
+                continue
             runs = Runs(values[index], carried.seeds, bad[index], observable.allow_nan).only(finished[index])
             target = predicted[name][index] if name in predicted else None
             reason = why[index]
@@ -125,6 +133,39 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
     return rows
 
 
+def _judged_together(
+    carried: Carried,
+    theory: Theory,
+    name: str,
+    values: np.ndarray,
+    predicted: np.ndarray | None,
+    finished: np.ndarray,
+    why: Reasons,
+    z_max: float,
+) -> dict[tuple[int, ...], dict[str, Any]]:
+    """Judge all cells at once in which nothing is missing; the others stay to be judged one by one."""
+    if predicted is None:
+        return {}
+    shape = carried.plan.shape
+    count = math.prod(shape)
+    values, predicted = (array.reshape(count, *array.shape[len(shape) :]) for array in (values, predicted))
+    chosen = plain(values, predicted, theory.kind) & finished.reshape(count, -1).all(1)
+    chosen &= np.array([reason is None for reason in why.values()])
+    (numbers,) = np.nonzero(chosen)
+    if not len(numbers):
+        return {}
+    indices = [tuple(index) for index in np.stack(np.unravel_index(numbers, shape), 1).tolist()] if shape else [()]
+    if callable(theory.error):
+        wanted = dict.fromkeys(indices)
+        declared = [theory.relative_error(cell, name) for index, cell in carried.plan.cells() if index in wanted]
+    else:
+        declared = [theory.relative_error(carried.plan.config, name)] * len(numbers)
+    rows = judge_many(
+        values[numbers], predicted[numbers], kind=theory.kind, declared=np.array(declared, float), z_max=z_max
+    )
+    return dict(zip(indices, rows, strict=True))
+
+
 def check(
     setting: Setting,
     cases: Sequence[Case],
@@ -136,9 +177,16 @@ def check(
 ) -> Iterator[tuple[Case, xarray.Dataset, list[Row]]]:
     """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done.
 
-    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several.
+    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several. A case that needs
+    a package which is not installed is not run: its results are an empty dataset, and one row says what to install.
     """
-    for case in cases:
+    import xarray
+
+    lacking = [setting.lacks(case) for case in cases]
+    for case, lack in zip(cases, lacking, strict=True):
+        if lack is not None:
+            yield case, xarray.Dataset(), [not_run(case, lack)]
+            continue
         path = store
         if store is not None and len(cases) > 1:
             path = f"{store.removesuffix('.zarr')}-{case.name}.zarr"
@@ -146,6 +194,12 @@ def check(
             setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **sweep_options
         )
         yield case, data, compare(setting, data, theories=theories, case=case.name)
+
+
+def not_run(case: Case, why: str) -> Row:
+    """Return the one row of a case that this machine cannot run."""
+    numbers: dict[str, Any] = dict.fromkeys(NUMBERS, float("nan"))
+    return Row(observable="", theory="", case=case.name, **numbers, verdict=Verdict(Status.NOT_APPLICABLE, why))
 
 
 def predict_rows(
@@ -156,6 +210,8 @@ def predict_rows(
     Theories of the instance are averaged over the case's seeds. Where a theory does not hold there is one row for
     each observable, which says why.
     """
+    if (lack := setting.lacks(case)) is not None:
+        return [not_run(case, lack)]
     plan = make_plan(setting, case.config, case.grid)
     numbers: dict[str, Any] = dict.fromkeys(NUMBERS, float("nan"))
     rows = []

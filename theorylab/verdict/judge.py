@@ -117,10 +117,12 @@ def _verdict(row: dict[str, Any], gap: float, kind: Kind, runs: Runs) -> Verdict
     if not finite.all():
         first = int(np.argmin(finite))
         return Verdict(Status.DIVERGED, f"seed {runs.seeds[first]}, step {max(int(runs.first_bad[first]), 0)}")
+    values = runs.values[(slice(None), *row["position"])]
+    if kind != "exact" and not np.isfinite(values).any():
+        return Verdict(Status.NOT_APPLICABLE, f"none of {len(values)} runs has a value")
     if not np.isfinite(row["predicted"]):
         return Verdict(Status.NOT_APPLICABLE, f"the prediction is {row['predicted']}")
     if kind != "exact" and not np.isfinite(row["standard_error"]):
-        values = runs.values[(slice(None), *row["position"])]
         missing = int((~np.isfinite(values)).sum())
         why = f" ({missing} of {len(values)} have no value)" if missing else ""
         return Verdict(Status.NOT_APPLICABLE, f"a standard error needs at least two seeds{why}")

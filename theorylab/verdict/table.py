@@ -103,6 +103,7 @@ def number_with_error(value: float, error: float) -> str:
 
 def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = False) -> Table:
     """Draw a comparison for the terminal: one line per (case, observable, theory), or per row."""
+    from rich.markup import escape
     from rich.table import Table
 
     # A summary shows the cell nearest to failing; the verdict counts all.
@@ -111,7 +112,7 @@ def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = F
         shown = [(row, str(row.verdict)) for row in rows]
     else:
         shown = [(summary.worst, summary.verdict) for summary in summarise(rows)]
-    table = Table(title=setting.title, title_justify="left", header_style="bold", pad_edge=False)
+    table = Table(title=escape(setting.title), title_justify="left", header_style="bold", pad_edge=False)
     for column in ("case", "observable", "theory", "at" if every_row else "nearest to failing at"):
         table.add_column(column, overflow="fold")
     for column in ("empirical ± s.e.", "predicted", "z", "rel. error", "tolerance"):
@@ -120,15 +121,12 @@ def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = F
     for row, verdict in shown:
         word = row.status.value
         table.add_row(
-            row.case,
-            row.observable,
-            row.theory,
-            place(row),
+            *map(escape, (row.case, row.observable, row.theory, place(row))),
             number_with_error(row.empirical, row.standard_error),
             "" if math.isnan(row.predicted) else f"{row.predicted:.5g}",
             "" if math.isnan(row.z) else f"{row.z:+.1f}",
             "" if math.isnan(row.relative_error) else f"{row.relative_error:+.1%}",
             "" if math.isnan(row.tolerance) else f"{row.tolerance:.2g}",
-            f"[{COLOURS.get(row.status, 'yellow')}]{word}[/]" + verdict[len(word) :],
+            f"[{COLOURS.get(row.status, 'yellow')}]{word}[/]" + escape(verdict[len(word) :]),
         )
     return table

@@ -28,7 +28,6 @@ from theorylab.settings.kernels.theory import (
     predict_errors,
 )
 
-pytest.importorskip("sklearn")
 pytest.importorskip("mlxtend")
 
 KERNEL_RIDGES, FEATURE_RIDGES = (0.0, 0.1, 1.0), (1e-2, 0.1, 1.0)

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from theorylab.numerics import random
 from theorylab.settings.in_context import layer as model
 from theorylab.settings.in_context.prompts import (
     Law,
     Statistics,
-    chi_square,
     power_law,
     sample_pool,
     sample_prompts,
@@ -66,7 +66,7 @@ def test_chi_square_has_its_law():
     from scipy.stats import chi2, kstest
 
     degrees = jnp.array([1.0, 2.0, 3.0, 16.0])
-    values = np.asarray(jax.jit(lambda key: chi_square(key, degrees, 20_000))(jax.random.key(1)))
+    values = np.asarray(jax.jit(lambda key: random.chi_square(key, degrees, 20_000))(jax.random.key(1)))
     for column, k in zip(values.T, degrees, strict=True):
         assert kstest(column, chi2(float(k)).cdf).pvalue > 1e-3
         assert kstest(column, chi2(float(k) + 0.2).cdf).pvalue < 1e-3

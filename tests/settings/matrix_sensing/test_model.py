@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from theorylab.contract import ConfigError
+from theorylab.jax_version import double_precision
 from theorylab.settings.factorisation.factors import fit_slope
 from theorylab.settings.factorisation.matrix_sensing import SETTING, Config
 from theorylab.settings.factorisation.matrix_sensing.data import Instance, sample
@@ -238,5 +239,5 @@ def test_stability_bound_of_the_modified_step():
 def test_what_cannot_work_is_warned_of():
     with pytest.warns(UserWarning, match="degrees of freedom"):
         SETTING.validate(dataclasses.replace(TINY, operator="gaussian", num_measurements=30))
-    with jax.enable_x64(False), pytest.warns(UserWarning, match="float64"):
+    with double_precision(False), pytest.warns(UserWarning, match="float64"):
         jax.eval_shape(simulate, jax.random.key(0), TINY)

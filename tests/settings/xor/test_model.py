@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 from theorylab.contract import ConfigError
+from theorylab.numerics import random
 from theorylab.settings.two_layer.xor import SETTING, Config, at_ratio, check_assumptions
 from theorylab.settings.two_layer.xor import config as numbers
-from theorylab.settings.two_layer.xor.data import chi, cluster_order, project, sample
+from theorylab.settings.two_layer.xor.data import cluster_order, project, sample
 from theorylab.settings.two_layer.xor.model import output, split_centres
 from theorylab.settings.two_layer.xor.theory import first_step, late, memorisation
 from theorylab.settings.two_layer.xor.train import final_weights, train
@@ -127,7 +128,7 @@ def test_chi_numbers_have_their_law():
     degrees = np.array([2.0, 3.0, 5.0, 50.0, 39_998.0])
     many = np.repeat(degrees, 4000)
     z, u = RNG.standard_normal((8, many.size)), RNG.random((8, many.size))
-    values = np.asarray(jax.jit(chi)(z, many, u)).reshape(len(degrees), -1) ** 2
+    values = np.asarray(jax.jit(random.chi_square_of)(z, u, many)).reshape(len(degrees), -1)
     for df, column in zip(degrees, values, strict=True):
         assert stats.kstest(column, stats.chi2(df).cdf).pvalue > 1e-3
         assert stats.kstest(column, stats.chi2(df + max(1, df / 30)).cdf).pvalue < 1e-3

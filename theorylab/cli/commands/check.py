@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from theorylab.cli.options import flag, make_for, simulation, store, theories, which
-from theorylab.cli.output import console, judge, sweep_options
+from theorylab.cli.output import console, judge, report_divergence, sweep_options
 from theorylab.cli.process import start
 
 if TYPE_CHECKING:
@@ -15,22 +15,23 @@ if TYPE_CHECKING:
 def options(setting: Setting) -> type:
     """Build what ``check`` understands."""
     every = ("every_row", flag("print every cell, not one line per theory and observable"), False)
-    return make_for(setting, [*which(setting, "default"), *theories(), every, store("in memory"), *simulation()])
+    return make_for(setting, [*which(setting, "default"), *theories(), every, *store("in memory"), *simulation()])
 
 
 def run(setting: Setting, cases: list[Case], options: Any) -> int:
-    """Print the verdicts; 1 if a row disagrees or diverged, or nothing was judged."""
+    """Print the verdicts; 1 if a row disagrees, a run diverged, or nothing was judged."""
     from theorylab.verdict.compare import check
     from theorylab.verdict.table import document, terminal_table
 
     start()
-    rows = []
-    for _, _, part in check(
+    rows, diverged = [], 0
+    for _, data, part in check(
         setting, cases, theories=options.theory or None, store=options.store, **sweep_options(options)
     ):
         rows += part
+        diverged |= report_divergence(data)
     if options.json:
         print(document(setting, cases[0].config, cases[0].seeds, rows))
     else:
         console().print(terminal_table(setting, rows, every_row=options.every_row))
-    return judge(setting.name, rows)
+    return judge(setting.name, rows) or diverged

@@ -45,6 +45,9 @@ def silences(rows: Iterable[Row], *, name_case: bool) -> Iterator[str]:
 
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
+        if not row.theory:  # the whole case cannot run here
+            yield f"{row.case}: {row.verdict.reason}"
+            continue
         groups.setdefault((row.theory, row.case), []).append(row)
     for (theory, case), members in groups.items():
         at = f"{theory} ({case})" if name_case else theory

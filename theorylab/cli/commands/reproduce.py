@@ -10,7 +10,7 @@ from typing import Any
 from theorylab.catalogue import FEATURED, Preset, names
 from theorylab.cli.errors import UsageError
 from theorylab.cli.options import flag, load_several, make, option, positional
-from theorylab.cli.output import console, judge
+from theorylab.cli.output import console, is_terminal, judge
 from theorylab.cli.process import start
 
 
@@ -40,22 +40,28 @@ def run(options: Any) -> int:
     start()
     shown = console()
     began = time.perf_counter()
-    output = Path(options.output)
-    parts = []
+    output = Path(options.output).expanduser()
+    parts: list[Any] = []
     finished, total = 0, sum(len(setting.presets[options.preset]) for setting in settings)
     code = 0
     for setting in settings:
         rows, done = [], []
-        for case, data, part in check(setting, setting.presets[options.preset], progress=sys.stderr.isatty()):
+        for case, data, part in check(setting, setting.presets[options.preset], progress=is_terminal(sys.stderr)):
             rows += part
-            done.append((case, data))
             finished += 1
+            if not data:  # the row says what is missing
+                print(f"{setting.name}: {case.name} not run ({part[0].verdict.reason})", file=sys.stderr)
+                continue
+            done.append((case, data))
             elapsed = time.perf_counter() - began
             left = elapsed / finished * (total - finished)
             text = f"{finished} of {total}, {elapsed:.0f} s" + (f", about {left:.0f} s left" if left else "")
             print(f"{setting.name}: {case.name} done ({text})", file=sys.stderr)
         shown.print(terminal_table(setting, rows))
         code = max(code, judge(setting.name, rows))
+        if not done:
+            parts.append((setting, rows, None, {}))
+            continue
         with plotting.style():
             picture = plotting.save(overview(setting, done), output / f"{setting.name}.png")
             parts.append((setting, rows, picture, done[0][1].attrs))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from theorylab.cli.options import make_for, simulation, which
 from theorylab.cli.output import report_divergence, sweep_options
 from theorylab.cli.process import start
@@ -18,7 +20,7 @@ def options(setting: Setting) -> type:
 
 
 def run(setting: Setting, cases: list[Case], options: Any) -> int:
-    """Print the mean over seeds of every observable, with its standard error."""
+    """Print the mean of every observable over the seeds that did not diverge, with its standard error."""
     from theorylab.lab.sweep import sweep
     from theorylab.numerics.statistics import standard_error
     from theorylab.verdict.table import number_with_error
@@ -29,7 +31,8 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
     for observable in setting.observables:
         if observable.name not in data:
             continue
-        values = data[observable.name]
+        # A run that diverged is no part of a mean, not even where it is finite.
+        values = data[observable.name].isel(seed=np.flatnonzero(data["first_bad_step"].values < 0))
         error = standard_error(values, "seed", of_finite=True)
         mean = values.mean("seed")
         if not observable.dims:

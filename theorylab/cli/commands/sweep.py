@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from theorylab.contract import Case, Setting
 
 
+SLURM = (
+    "submit the sweep as one array job through submitit, show its progress, submit again what is lost: jobs=8 shares "
+    "it out, time= is obligatory, the others are sbatch's, as partition=gpu,time=2:00:00,gpus_per_node=1"
+)
+
+
 def options(setting: Setting) -> type:
     """Build what ``sweep`` understands."""
     join = "also join jax.distributed there (not needed: the processes share the store alone)"
@@ -22,10 +29,11 @@ def options(setting: Setting) -> type:
         ("process_id", option(int | None, "number of this process, from 0", "I", "Slurm's, MPI's, or 0"), None),
         ("num_processes", option(int | None, "processes that share the store", "N", "Slurm's, MPI's, or 1"), None),
         ("coordinator", option(str | None, join, "HOST:PORT", "none"), None),
+        ("slurm", option(str | None, SLURM, "KEY=VALUE,...", "no job: in this process"), None),
         ("store_timeout", option(float, wait, "SECONDS", 600), 600.0),
     ]
     first = which(setting, "none, the field values below")
-    return make_for(setting, [*first, store(f"results/{setting.name}-CASE.zarr"), *processes, *simulation()])
+    return make_for(setting, [*first, *store(f"results/{setting.name}-CASE.zarr"), *processes, *simulation()])
 
 
 def run(setting: Setting, cases: list[Case], options: Any) -> int:
@@ -34,21 +42,30 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
     from theorylab.runtime import start_processes
 
     index, count = processes = _processes(options)
-    start_processes(options.coordinator, processes)
+    try:
+        start_processes(options.coordinator, processes)
+    except Exception as error:
+        if options.coordinator is None:
+            raise
+        said = " ".join(str(error).split())[:300]
+        raise UsageError(f"--coordinator {options.coordinator}: jax.distributed cannot be joined: {said}") from error
     start()
     shared = sweep_options(options)
-    stores = []
-    for case in cases:
-        store = options.store or f"results/{setting.name}-{case.name}.zarr"
-        if options.store and len(cases) > 1:
-            store = f"{options.store.removesuffix('.zarr')}-{case.name}.zarr"
-        stores.append(store)
+    lacking = {case.name: setting.lacks(case) for case in cases}
+    if all(lacking.values()):
+        raise ImportError(next(iter(lacking.values())))
+    for name, reason in lacking.items():
+        if reason:
+            print(f"{name}: not run, {reason}", file=sys.stderr)
+    stores = stores_of(setting, cases, options)
+    todo = [(case, store) for case, store in zip(cases, stores, strict=True) if not lacking[case.name]]
     if index == 0 and count > 1 and len(cases) > 1:  # before the first sweep, since the others wait for them
         limits = {"base_seed": options.base_seed, "memory_budget": shared["memory_budget"], "processes": processes}
-        for case, store in zip(cases, stores, strict=True):
+        for case, store in todo:
             create_store(setting, case.config, case.grid, seeds=case.seeds, store=store, **limits)
     shared |= {"processes": processes, "store_timeout": options.store_timeout}
-    for case, store in zip(cases, stores, strict=True):
+    code = 0
+    for case, store in todo:
         began = time.perf_counter()
         data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **shared)
         cells = " x ".join(f"{name} {size}" for name, size in data["finished"].sizes.items())
@@ -56,9 +73,17 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
         finished = data["finished"].values
         missing = "" if finished.all() else f", {finished.sum()} of {finished.size} cells finished so far"
         print(f"{store}: {who}{cells} in {time.perf_counter() - began:.1f} s{missing}")
-        if finished.all():
-            report_divergence(data)
-    return 0
+        code = max(code, report_divergence(data))
+    return code
+
+
+def stores_of(setting: Setting, cases: list[Case], options: Any) -> list[str]:
+    """Return the store of each case."""
+    if not options.store:
+        return [f"results/{setting.name}-{case.name}.zarr" for case in cases]
+    if len(cases) == 1:
+        return [options.store]
+    return [f"{options.store.removesuffix('.zarr')}-{case.name}.zarr" for case in cases]
 
 
 def _processes(options: Any) -> tuple[int, int]:

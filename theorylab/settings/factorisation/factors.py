@@ -32,6 +32,14 @@ def spectrum(config: Target) -> list[float]:
     return [top] if r == 1 else [top + (low - top) * i / (r - 1) for i in range(r)]
 
 
+def last_value(config: Target) -> Any:
+    """Smallest singular value s_r of the target, the last of :func:`spectrum`; may be traced.
+
+    Not ``smallest_value``: at rank 1 the one singular value is ``largest_value``.
+    """
+    return config.smallest_value if config.target_rank > 1 else config.largest_value
+
+
 def target_spectrum(config: Target) -> Float[Array, " rank"]:
     """Singular values of the target, equally spaced from ``largest_value`` to ``smallest_value``; may be traced."""
     weight = jnp.arange(config.target_rank) / max(config.target_rank - 1, 1)

@@ -7,12 +7,12 @@ svec(A) are again independent N(0, 1): an m x n(n+1)/2 array of normal numbers *
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab.numerics import xla
 from theorylab.settings.factorisation.arrays import Numbers
 
 
@@ -22,8 +22,8 @@ def svec(matrix: Float[Array, "n n"]) -> Float[Array, " entries"]:
     return matrix[i, j] * np.where(i == j, 1.0, np.sqrt(2.0)).astype(matrix.dtype)
 
 
-def unsvec(vector: Float[Numbers, " entries"], n: int) -> Float[Numbers, "n n"]:
-    """Inverse of :func:`svec`."""
+def unsvec(vector: Float[Numbers, " entries"], n: int) -> Any:
+    """Inverse of :func:`svec`: an (n, n) array of the vector's own kind, JAX's or NumPy's."""
     i, j = np.triu_indices(n)
     position, weight = np.empty((n, n), int), np.empty((n, n))
     position[i, j] = position[j, i] = np.arange(len(i))
@@ -61,5 +61,4 @@ def normal_map(rows: Float[Array, "m entries"], *, gram: bool) -> NormalMap:
     if gram:
         return NormalMap(rows.T @ rows / m, None, None)
     scaled = rows / np.sqrt(m)
-    # A copy, not a view: the barrier keeps XLA from folding the transpose back into the product.
-    return NormalMap(None, scaled, jax.lax.optimization_barrier(scaled.T))
+    return NormalMap(None, scaled, xla.stored_transpose(scaled))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,38 +58,6 @@ class Statistics(NamedTuple):
 
     factor: Float[Array, "prompts token token"]
     tasks: Float[Array, "prompts dim"]
-
-
-def chi_square(
-    key: jax.Array, degrees: Float[Array, " entries"], count: int, dtype: Any = None, *, minimum_degrees: int = 1
-) -> Float[Array, "count entries"]:
-    """Chi-square numbers with the given degrees of freedom (each >= ``minimum_degrees`` >= 1), all draws at once.
-
-    Marsaglia and Tsang's (2000) rejection sampler of the gamma law, repeated until all are accepted (three rounds or
-    so); one degree of freedom is the square of a normal number.
-    """
-    dtype = jax.dtypes.canonicalize_dtype(dtype or float)
-    shape = degrees.astype(dtype) / 2
-    # The sampler wants a shape of at least 1: one degree of freedom (shape 1/2) gains two and loses them below.
-    small = shape < 1
-    enough = jnp.where(small, 2 * shape + 2, 2 * shape)
-    entries = degrees.shape[0]
-
-    def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        round_, value, done = state
-        normal_key, uniform_key = random.split(random.fold_in(key, round_))
-        z = random.normal(normal_key, count, entries, dtype=dtype)
-        u = random.uniform(uniform_key, count, entries, dtype=dtype)
-        proposed, accepted = random.chi_square_proposal(z, u, enough[None])
-        return round_ + 1, jnp.where(done | ~accepted, value, proposed), done | accepted
-
-    start = (jnp.int32(0), jnp.zeros((count, entries), dtype), jnp.zeros((count, entries), bool))
-    _, value, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), attempt, start)
-    if minimum_degrees > 1:
-        return value
-    # Gamma(a) = Gamma(a + 1) U^(1/a), here with a = 1/2.
-    u = random.uniform(random.fold_in(key, 1_000_000), count, dtype=dtype)
-    return jnp.where(small[None], value * u[:, None] ** 2, value)
 
 
 def power_law(dim: int, exponent: ArrayLike, mean: ArrayLike = 1.0) -> Float[Array, " dim"]:
@@ -189,7 +157,7 @@ def statistics_from(
     dtype = tasks.dtype
     below = normals.shape[1]
     degrees = context_length - jnp.arange(dim + 1, dtype=dtype)
-    diagonal = jnp.sqrt(chi_square(key, degrees, count, dtype, minimum_degrees=context_length - dim))
+    diagonal = jnp.sqrt(random.chi_square(key, degrees, count, dtype, minimum_degrees=context_length - dim))
     entries = jnp.concatenate([normals, diagonal, jnp.zeros((count, 1), dtype)], axis=1)
     # Position of every entry of T in this list; those above the diagonal are its last, zero, entry.
     where = np.full((dim + 1, dim + 1), below + dim + 1)

@@ -108,7 +108,7 @@ def check_config(config: Config) -> None:
         raise ConfigError(f"model_rank = {config.model_rank} is not allowed: must be >= target_rank")
     if config.model_rank > smallest or config.target_rank >= smallest:
         raise ConfigError(f"model_rank = {config.model_rank} is not allowed: must be <= {smallest}, target_rank below")
-    if config.smallest_value > config.largest_value:
+    if config.target_rank > 1 and config.smallest_value > config.largest_value:
         raise ConfigError(f"smallest_value = {config.smallest_value:g} is not allowed: must be <= largest_value")
     if config.trainer in ("modified", "boost") and config.model != "asymmetric":
         raise ConfigError(f"trainer = {config.trainer!r} is not allowed: it rebalances F and G (model = 'asymmetric')")

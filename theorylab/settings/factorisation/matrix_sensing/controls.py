@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import at_config
-from theorylab.settings.factorisation.factors import spectrum
+from theorylab.settings.factorisation.factors import last_value, spectrum
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate, num_columns
 from theorylab.settings.factorisation.matrix_sensing.data import drawn, sample
 from theorylab.settings.factorisation.matrix_sensing.model import tangent_gram
@@ -82,7 +82,7 @@ def tail_without_offset(key: jax.Array, config: Config) -> Predicted:
 
 def slope_of_the_flow(key: jax.Array, config: Config) -> Predicted:
     """−rate s_r: time is continuous."""
-    return {"error_slope": -effective_rate(config) * config.smallest_value}
+    return {"error_slope": -effective_rate(config) * last_value(config)}
 
 
 def slope_of_the_largest(key: jax.Array, config: Config) -> Predicted:
@@ -107,7 +107,7 @@ def first_factor(key: jax.Array, config: Config) -> Predicted:
 
 def slope_of_the_signal(key: jax.Array, config: Config) -> Predicted:
     """s_r, as if the factors were balanced and there were no modes off the signal."""
-    return {"error_slope": jnp.log1p(-effective_rate(config) * config.smallest_value)}
+    return {"error_slope": jnp.log1p(-effective_rate(config) * last_value(config))}
 
 
 def expected_imbalance(key: jax.Array, config: Config) -> Predicted:
@@ -129,14 +129,14 @@ def balanced_imbalance(key: jax.Array, config: Config) -> Predicted:
 def balanced_signal(key: jax.Array, config: Config) -> Predicted:
     """No modes off the signal, as at k = r."""
     d = config.init_scale**2 * (1 - config.init_ratio**-2.0)
-    return slope(config, asymmetric.balanced_rate(d, config.smallest_value, over_parameterised=False))
+    return slope(config, asymmetric.balanced_rate(d, last_value(config), over_parameterised=False))
 
 
 def larger_root(key: jax.Array, config: Config) -> Predicted:
     """a in place of b, where a b = s_r²."""
     instance = drawn(key, config)
     smaller = asymmetric.exact_rank_rate(instance.left, instance.right, instance.spectrum)
-    return slope(config, config.smallest_value**2 / smaller)
+    return slope(config, last_value(config) ** 2 / smaller)
 
 
 def rebalanced_signal(key: jax.Array, config: Config) -> Predicted:

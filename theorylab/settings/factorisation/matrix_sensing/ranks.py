@@ -12,6 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab.numerics import xla
 from theorylab.settings.factorisation.factors import recovery_error, residual
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate
 from theorylab.settings.factorisation.matrix_sensing.data import Instance
@@ -64,7 +65,7 @@ def columns_step(instance: Instance, config: Config) -> Callable[[Array, Any], A
         # The states are the columns of one contiguous matrix: A*A is read once for all runs. The barriers keep XLA
         # from folding the transposes into the product, which then takes three times as long on a CPU.
         errors = jax.vmap(lambda left: svec(residual(left, None, spectrum)), out_axes=1)(x)
-        gradients = jax.lax.optimization_barrier(gradient(jax.lax.optimization_barrier(errors)))
+        gradients = xla.stored(gradient(xla.stored(errors)))
         h = jax.vmap(lambda vector: unsvec(vector, n), in_axes=1)(gradients)
         return x - rate * jax.vmap(lambda h, left: h @ left)(h, x)
 

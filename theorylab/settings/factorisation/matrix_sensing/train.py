@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.contract import Observables
-from theorylab.settings.factorisation.factors import fit_slope, recovery_error, residual
+from theorylab.settings.factorisation.factors import fit_slope, last_value, recovery_error, residual
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate, num_entries
 from theorylab.settings.factorisation.matrix_sensing.data import Instance, sample
 from theorylab.settings.factorisation.matrix_sensing.model import (
@@ -104,7 +104,7 @@ def descent_step(instance: Instance, config: Config) -> StepFunction:
 def burn_in(instance: Instance, config: Config, step: StepFunction) -> tuple[Factors, Array]:
     """Train until :func:`ready_to_rebalance`, asked every 50 steps, 200 ln(1/α)/rate at most; then rebalance."""
     # Escape takes ln(1/α)/(rate s_r) steps, convergence of the signal a few times that.
-    limit = 40 * (2 + jnp.abs(jnp.log(config.init_scale))) / (effective_rate(config) * config.smallest_value)
+    limit = 40 * (2 + jnp.abs(jnp.log(config.init_scale))) / (effective_rate(config) * last_value(config))
 
     def waiting(carry: Any) -> Any:
         (f, g), t = carry

@@ -72,7 +72,7 @@ def check_config(config: Config) -> None:
         raise ConfigError(
             f"model_rank = {config.model_rank} is not allowed: must be <= dim = {config.dim}, target_rank below"
         )
-    if config.smallest_value > config.largest_value:
+    if config.target_rank > 1 and config.smallest_value > config.largest_value:
         raise ConfigError(f"smallest_value = {config.smallest_value:g} is not allowed: must be <= largest_value")
     if config.loss == "l2":
         _check_square_loss(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from theorylab.settings.factorisation.factors import last_value
 from theorylab.settings.factorisation.robust_recovery.config import Config
 from theorylab.settings.factorisation.robust_recovery.theory import subgradient
 
@@ -21,4 +22,4 @@ def plan_horizon(config: Config, *, init_scale: float | None = None) -> int:
         return math.ceil(math.log(max(1e-9, floor)) / math.log(config.step_decay))
     if config.step_schedule == "residual":
         return math.ceil((200 + 14 * math.log(1 / scale)) * 0.4 / config.learning_rate)
-    return math.ceil(max(20.0, 7 + 3 * math.log(1 / scale)) / (config.learning_rate * config.smallest_value))
+    return math.ceil(max(20.0, 7 + 3 * math.log(1 / scale)) / (config.learning_rate * last_value(config)))

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from theorylab.contract import theory, times
-from theorylab.settings.factorisation.factors import spectrum
+from theorylab.settings.factorisation.factors import last_value, spectrum
 from theorylab.settings.factorisation.papers import MA_FATTAHI
 from theorylab.settings.factorisation.regimes import requires
 from theorylab.settings.factorisation.robust_recovery import controls
@@ -73,7 +73,7 @@ def effective_descent(key: jax.Array, config: Config) -> dict[str, Any]:
 )
 def effective_rate(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − η (2/π) s_r)."""
-    return {"error_slope": math.log1p(-subgradient.effective_rate_l1(config.learning_rate) * config.smallest_value)}
+    return {"error_slope": math.log1p(-subgradient.effective_rate_l1(config.learning_rate) * last_value(config))}
 
 
 # --- the plateau of a small initialisation --------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.contract import Observables
+from theorylab.numerics import xla
 from theorylab.settings.factorisation.factors import fit_slope, recovery_error, residual, target_matrix
 from theorylab.settings.factorisation.operators import gram_is_cheaper, normal_map, svec, unsvec
 from theorylab.settings.factorisation.robust_recovery.config import Config, num_entries
@@ -41,7 +42,7 @@ def subgradient(instance: Instance, config: Config) -> Callable[[Array], tuple[A
         return population
     rows: Any = instance.rows
     corruption: Any = instance.corruption
-    backward = jax.lax.optimization_barrier(rows.T)
+    backward = xla.stored_transpose(rows)
 
     def measured(error: Array) -> tuple[Array, Array]:
         miss = rows @ svec(error) - corruption

@@ -3,13 +3,14 @@
 The kernel regression and random ReLU features of Simon, Karkada, Ghosh and Belkin (arXiv 2311.14646) on handwritten
 digits and MNIST. The theory knows the eigensystem of all points; what is predicted is the error on those held out.
 
-``SETTING`` is what the laboratory needs; ``Config`` and ``simulate`` serve notebooks. The data need the packages of
-``pip install "theorylab[data]"``, which are imported when they are read.
+``SETTING`` is what the laboratory needs; ``Config`` and ``simulate`` serve notebooks. The digits come with the library,
+MNIST needs the package of ``pip install "theorylab[data]"``, which is imported when the images are read.
 """
 
 from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
+from theorylab.numerics import datasets
 from theorylab.settings.kernels.finite_population.config import Config, check_config
 from theorylab.settings.kernels.finite_population.predictions import THEORIES
 from theorylab.settings.kernels.finite_population.presets import PRESETS, SWEEPS
@@ -30,6 +31,7 @@ SETTING = Setting(
         Observable("inverse_trace", "1 / tr(K̂ + δI)⁻¹, an estimate of κ", r"1/\mathrm{tr}\,\hat K^{-1}"),
     ),
     check_config=check_config,
+    needs=lambda config: datasets.missing(config.data_set),
 )
 
 __all__ = ["SETTING", "Config", "simulate"]

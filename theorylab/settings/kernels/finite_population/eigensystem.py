@@ -14,13 +14,14 @@ import contextlib
 import functools
 import hashlib
 import math
-import zipfile
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
 import jax
 import numpy as np
 
+from theorylab.jax_version import double_precision
 from theorylab.numerics import datasets
 from theorylab.numerics.files import written_whole
 from theorylab.numerics.kernels import blocked, fully_connected
@@ -51,18 +52,10 @@ def _kernel_matrix(name: str, population: int, kernel: str, depth: int) -> np.nd
         return fully_connected(half * x1, None if x2 is None else half * x2, depth=depth).nngp
 
     # The caller may be tracing, or in single precision; the population's kernel is a float64 constant.
-    with jax.ensure_compile_time_eval(), _float64():
+    with jax.ensure_compile_time_eval(), double_precision(True):
         matrix = blocked(rows, inputs, budget_bytes=2**31)
     matrix.setflags(write=False)
     return matrix
-
-
-def _float64() -> Any:
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax import experimental  # before JAX 0.8
-
-    return experimental.enable_x64(True)  # type: ignore[attr-defined]
 
 
 def spectrum(config: Config) -> Spectrum:
@@ -132,13 +125,19 @@ def _decompose(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
 
 
 def _read(path: Path, size: int) -> Spectrum | None:
+    """Read what is kept; what cannot be read, for whatever reason, is computed again."""
     try:
         with np.load(path, allow_pickle=False) as file:
             result = _spectrum_of(*(file[name] for name in Spectrum._fields))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # absent, or cut short: compute it again
-    usable = all(array.shape == (size,) and np.isfinite(array).all() for array in result)
-    return result if usable else None
+        if all(array.shape == (size,) and array.dtype == np.float64 and np.isfinite(array).all() for array in result):
+            return result
+        why = "it holds something else"
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    warnings.warn(f"the spectrum kept in {path} is computed again: {why}", stacklevel=2)
+    return None
 
 
 def _write(path: Path, result: Spectrum) -> None:

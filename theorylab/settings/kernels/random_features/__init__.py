@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
 from theorylab.settings.kernels.papers import MORE_IS_BETTER
-from theorylab.settings.kernels.random_features.config import Config
+from theorylab.settings.kernels.random_features.config import Config, check_config
 from theorylab.settings.kernels.random_features.kernel_spectra import measured_modes
 from theorylab.settings.kernels.random_features.predictions import THEORIES
 from theorylab.settings.kernels.random_features.presets import PRESETS, SWEEPS
@@ -35,6 +35,7 @@ SETTING = Setting(
             dims=("mode",),
         ),
     ),
+    check_config=check_config,
     coords=lambda config: {"mode": measured_modes(config)},
 )
 

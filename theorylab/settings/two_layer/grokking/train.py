@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.contract import Observables
+from theorylab.numerics import xla
 from theorylab.settings.two_layer.grokking.config import Config
 from theorylab.settings.two_layer.grokking.data import Instance, sample
 from theorylab.settings.two_layer.grokking.model import (
@@ -75,8 +76,7 @@ def moment_step(
     A step costs 4 P D² + 4 D³ operations, whatever the width.
     """
     rate = scaled_learning_rate / output_scale
-    # A stored transpose: on a CPU, XLA multiplies XᵀY from it 1.5 times faster, and sums over its rows 3 times faster.
-    columns = jax.lax.optimization_barrier(inputs.T)
+    columns = xla.stored_transpose(inputs)
     identity = jnp.eye(inputs.shape[1], dtype=inputs.dtype)
 
     def step(state: MomentState, t: Any) -> MomentState:

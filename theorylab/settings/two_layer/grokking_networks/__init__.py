@@ -10,6 +10,7 @@ Mediano and Birdal, arXiv 2501.04697).
 from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
+from theorylab.numerics import datasets
 from theorylab.settings.two_layer.grokking_networks.config import Config, check_config
 from theorylab.settings.two_layer.grokking_networks.papers import NANDA, PRIETO
 from theorylab.settings.two_layer.grokking_networks.predictions import THEORIES
@@ -39,6 +40,7 @@ SETTING = Setting(
     ),
     coords=lambda config: {"step": recorded_steps(config)},
     check_config=check_config,
+    needs=lambda config: datasets.missing("mnist") if config.task == "images" else None,
 )
 
 __all__ = ["PRESETS", "SETTING", "Config", "simulate"]

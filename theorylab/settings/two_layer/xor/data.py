@@ -71,17 +71,6 @@ def signal(pair: Array, side: Array, mean_norm: Array | float) -> Float[Array, "
     return (side * mean_norm)[:, None] * jnp.stack([1 - pair, pair], axis=1)
 
 
-def chi(z: Float[Array, "proposals entries"], degrees: Array, u: Array) -> Float[Array, " entries"]:
-    """Square roots of chi-square numbers with the given degrees of freedom (each >= 2).
-
-    Marsaglia and Tsang's (2000) rejection sampler, from normal numbers ``z`` and uniform numbers ``u``: the first
-    accepted proposal of each entry.
-    """
-    proposed, accepted = random.chi_square_proposal(z, u, degrees[None])
-    first = jnp.argmax(accepted, axis=0)
-    return jnp.sqrt(jnp.take_along_axis(proposed, first[None], axis=0)[0])
-
-
 def sample(key: jax.Array, config: Config) -> Instance:
     """Draw a data set and an initialisation.
 
@@ -108,7 +97,7 @@ def sample(key: jax.Array, config: Config) -> Instance:
         draws = parts[5].reshape(2, PROPOSALS, n)
         degrees = p - 2 - jnp.arange(n, dtype=flat.dtype)
         triangle = jnp.tril(parts[4].reshape(n, n), -1)
-        diagonal = chi(draws[0], degrees, jax.scipy.special.ndtr(draws[1]))
+        diagonal = jnp.sqrt(random.chi_square_of(draws[0], jax.scipy.special.ndtr(draws[1]), degrees))
         triangle = triangle + jnp.diag(diagonal)
         features = jnp.concatenate([parts[3].reshape(n, 2), triangle], axis=1)
         variance = ((p - n - 2) / p) * scale**2

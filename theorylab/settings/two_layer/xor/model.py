@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from theorylab.numerics import xla
 from theorylab.settings.two_layer.xor.config import Config, slope_of_loss
 from theorylab.settings.two_layer.xor.data import Instance
 
@@ -35,20 +35,14 @@ class State(NamedTuple):
     alignment: Float[Array, "width 2"]
 
 
-def inner_products(rows: Float[Array, "rows coords"], others: Float[Array, "others coords"]) -> Array:
-    """Inner products of all pairs of rows, A Bᵀ."""
-    # Written A @ B.T, XLA stores the transpose first where a device has one instance: half of the time.
-    return jax.lax.dot_general(rows, others, (((1,), (1,)), ((), ())))
-
-
 def products(instance: Instance, config: Config) -> Products:
     """Inner products of samples, test points, means and initial weights: X Xᵀ/p, W_0 Xᵀ/p and so on."""
     x, p = instance.features, config.input_dim
     return Products(
-        kernel=inner_products(x, x) / p,
-        initial=inner_products(instance.weights, x) / p,
-        test_kernel=inner_products(x, instance.test_features) / p,
-        test_initial=inner_products(instance.weights, instance.test_features) / p + instance.outside,
+        kernel=xla.inner_products(x, x) / p,
+        initial=xla.inner_products(instance.weights, x) / p,
+        test_kernel=xla.inner_products(x, instance.test_features) / p,
+        test_initial=xla.inner_products(instance.weights, instance.test_features) / p + instance.outside,
         mean_kernel=x[:, :2] / config.mean_norm,
         mean_initial=instance.weights[:, :2] / config.mean_norm,
     )
@@ -96,7 +90,7 @@ def step_weights(
     config: Config,
 ) -> Float[Array, "width coords"]:
     """One step of gradient descent on the weights themselves, whatever their number of coordinates."""
-    return weights + update(inner_products(weights, features) / config.input_dim, labels, signs, config) @ features
+    return weights + update(xla.inner_products(weights, features) / config.input_dim, labels, signs, config) @ features
 
 
 def read_coefficients(coefficients: Float[Array, "width samples"], parts: Products) -> State:
@@ -112,8 +106,8 @@ def read_weights(weights: Float[Array, "width coords"], instance: Instance, conf
     """Pre-activations and alignments from weights."""
     p = config.input_dim
     return State(
-        inner_products(weights, instance.features) / p,
-        inner_products(weights, instance.test_features) / p + instance.outside,
+        xla.inner_products(weights, instance.features) / p,
+        xla.inner_products(weights, instance.test_features) / p + instance.outside,
         weights[:, :2] / config.mean_norm,
     )
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from theorylab.contract import theory, times
-from theorylab.settings.factorisation.factors import spectrum
+from theorylab.settings.factorisation.factors import last_value, spectrum
 from theorylab.settings.factorisation.matrix_sensing import controls
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate
 from theorylab.settings.factorisation.matrix_sensing.data import drawn
@@ -93,7 +93,7 @@ def balanced_rate(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ(d)) for Δ_0 = d·1."""
     d = abs(config.init_scale**2 * (1 - config.init_ratio**-2.0))
     extra = config.model_rank > config.target_rank
-    rate = asymmetric.balanced_rate(d, config.smallest_value, over_parameterised=extra)
+    rate = asymmetric.balanced_rate(d, last_value(config), over_parameterised=extra)
     return {"error_slope": math.log1p(-effective_rate(config) * rate)}
 
 
@@ -104,7 +104,7 @@ def balanced_rate(key: jax.Array, config: Config) -> dict[str, Any]:
     holds=requires(
         rate_is_trusted, model="asymmetric", operator="population", trainer="gd", init="gaussian", extra_columns=False
     ),
-    error=lambda config, observable: 0.2 * config.init_scale**2 / config.smallest_value,
+    error=lambda config, observable: 0.2 * config.init_scale**2 / last_value(config),
     controls={"no imbalance": controls.slope_of_the_signal, "larger of the two roots": controls.larger_root},
     traceable=False,
 )

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from theorylab.contract import theory
+from theorylab.settings.factorisation.factors import last_value
 from theorylab.settings.factorisation.matrix_sensing import controls
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate, num_columns
 from theorylab.settings.factorisation.matrix_sensing.data import drawn
@@ -85,7 +86,7 @@ def away_from_threshold(config: Config) -> str | None:
         return f"init_scale = {config.init_scale:g} is not small"
     if 2.2 < ratio < 4.5:
         return f"m/(n r) = {ratio:.2g} is in the transition"
-    wait = symmetric.tail_start(config.smallest_value, config.init_scale, effective_rate(config))
+    wait = symmetric.tail_start(last_value(config), config.init_scale, effective_rate(config))
     if config.num_steps < wait or config.num_steps * effective_rate(config) * config.init_scale**2 > 0.1:
         return "the sample threshold is for early stopping: after the signal, before 0.1/(rate init_scale²)"
     return None

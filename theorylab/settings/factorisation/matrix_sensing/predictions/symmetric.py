@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import theory
-from theorylab.settings.factorisation.factors import spectrum
+from theorylab.settings.factorisation.factors import last_value, spectrum
 from theorylab.settings.factorisation.matrix_sensing import controls
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate
 from theorylab.settings.factorisation.matrix_sensing.data import drawn, sample
@@ -61,7 +61,7 @@ def riccati_flow(key: jax.Array, config: Config) -> dict[str, Any]:
 
 def tail_is_reached(config: Config) -> str | None:
     """Say why the tail is not all there is yet, or that it lies below rounding; None where it applies."""
-    start = float(symmetric.tail_start(config.smallest_value, config.init_scale, effective_rate(config)))
+    start = float(symmetric.tail_start(last_value(config), config.init_scale, effective_rate(config)))
     if config.num_steps < start:
         return f"num_steps = {config.num_steps} is before the tail, step {start:.0f}"
     if config.init_scale**2 < 1e-12:
@@ -99,4 +99,4 @@ def universal_tail(key: jax.Array, config: Config) -> dict[str, Any]:
 )
 def exact_rank(key: jax.Array, config: Config) -> dict[str, Any]:
     """ln(1 − rate s_r)."""
-    return {"error_slope": symmetric.exact_rank_slope(config.smallest_value, effective_rate(config))}
+    return {"error_slope": symmetric.exact_rank_slope(last_value(config), effective_rate(config))}

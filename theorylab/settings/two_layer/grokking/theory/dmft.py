@@ -33,6 +33,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from theorylab.numerics import random
+from theorylab.numerics.statistics import standard_error
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Kernels, Model, Spikes, march
 
 
@@ -105,7 +106,7 @@ def average(key: jax.Array, num_runs: int, solve: Callable[[jax.Array], Dynamics
     runs = jax.lax.map(solve, random.split(key, num_runs))
     return (
         jax.tree.map(lambda x: jnp.mean(x, axis=0), runs),
-        jax.tree.map(lambda x: jnp.std(x, axis=0, ddof=1) / num_runs**0.5, runs),
+        jax.tree.map(standard_error, runs),
     )
 
 

@@ -52,7 +52,7 @@ def network(
 ) -> Network:
     """Law of the pre-activations (in kicks) of weights in coordinates of which the first two are along μ_1, μ_2."""
     p, m = input_dim, signs.shape[0]
-    covariance = weights @ weights.T / p**2 + outside_variance * jnp.eye(m)
+    covariance = weights @ weights.T / float(p) ** 2 + outside_variance * jnp.eye(m)
     # Where fewer coordinates than neurons carry the weights, rounding alone could make it indefinite.
     covariance = covariance + 1e-13 * (jnp.trace(covariance) / m) * jnp.eye(m)
     centre = weights[:, :2].T * (mean_norm / p)

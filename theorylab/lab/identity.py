@@ -1,0 +1,106 @@
+"""Whose results a store holds: those of one sweep, by one program; or by several, where that was asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from theorylab.lab import metadata, store
+from theorylab.lab.metadata import FINISHED, PROGRAM_OF, StoreError
+from theorylab.lab.store import attributes_of
+from theorylab.numerics.files import finish
+
+#: Attribute that lists the programs that went on with a store, after the first.
+CHANGES = "changes"
+
+
+def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]) -> None:
+    """Make sure that an existing store belongs to the sweep described by ``attributes``.
+
+    Raises
+    ------
+    StoreError
+        Naming the first attribute that differs, with both values; the store is left as it was.
+    """
+    stored = attributes_of(path)
+    for name in ("setting", "grid", "config", "seeds", "base_seed", "precision", "theorylab_version"):
+        then, now = (_comparable(kind, name) for kind in (stored, attributes))
+        if then != now:
+            raise StoreError(
+                f"{path} holds another sweep: its {name} is {stored.get(name)!r}, not {attributes[name]!r}; "
+                "choose another folder or remove that one"
+            )
+
+
+def _comparable(attributes: Mapping[str, Any], name: str) -> Any:
+    """Return an attribute so that equal sweeps are equal: numbers by value, and without what a grid replaces."""
+    value = attributes.get(name)
+    if name not in ("config", "grid") or value is None:
+        return value
+    swept = json.loads(attributes["grid"])
+    content = json.loads(value)
+    return content if name == "grid" else {field: v for field, v in content.items() if field not in swept}
+
+
+def changes_since(path: Path, attributes: Mapping[str, Any]) -> str:
+    """Say in which respects a store was begun by another program than the one of ``attributes``; empty if in none."""
+    stored = attributes_of(path)
+    words = []
+    if stored.get("program") != attributes["program"]:
+        if "program" in stored:
+            revisions = (stored.get("git_revision"), attributes["git_revision"])
+            at = f" (git {revisions[0]!s:.8}, now {revisions[1]!s:.8})" if revisions[0] != revisions[1] else ""
+            words.append(f"the source of its simulator has changed{at}")
+        else:
+            words.append("the source of its simulator was not recorded")
+    if stored.get("jax_version") != attributes["jax_version"]:
+        words.append(f"JAX {stored.get('jax_version')}, now {attributes['jax_version']}")
+    then, now = (str(kind.get("device")).partition(" x ")[2] for kind in (stored, attributes))
+    if then != now:
+        words.append(f"on {then or 'an unknown device'}, now on {now}")
+    return "; ".join(words)
+
+
+def add_program(path: Path, attributes: Mapping[str, Any]) -> int:
+    """Note another program that goes on filling a store, and return its number; each cell then says which it is of.
+
+    The caller holds the lock on the whole store.
+    """
+    names = ("program", "theorylab_version", "jax_version", "python_version", "device", "git_revision", "started")
+    ours = {name: attributes[name] for name in names}
+
+    def identity(program: Mapping[str, Any]) -> list[Any]:
+        return [program["program"], program["jax_version"], program["device"].partition(" x ")[2]]
+
+    def add() -> int:
+        content = metadata.read(path)
+        known = content["attributes"].get(CHANGES, [])
+        for number, program in enumerate(known, start=1):
+            if identity(program) == identity(ours):
+                return number
+        arrays = metadata.arrays_of(content)
+        if PROGRAM_OF not in arrays:
+            flags = arrays[FINISHED]
+            metadata.open_group(path, "r+").create_array(
+                PROGRAM_OF,
+                shape=tuple(flags["shape"]),
+                chunks=tuple(flags["chunk_grid"]["configuration"]["chunk_shape"]),
+                dtype=np.int64,
+                fill_value=0,
+                dimension_names=flags["dimension_names"],
+                attributes={"long_name": "program that computed the cell: 0 the first, n the n-th of `changes`"},
+                **store.codecs(),
+            )
+            store.consolidate(path)
+        metadata.update(path, **{CHANGES: [*known, ours]})
+        return len(known) + 1
+
+    try:
+        return finish(add)
+    except OSError as error:
+        raise store.cannot_write(path, error) from error

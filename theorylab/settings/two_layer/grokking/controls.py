@@ -12,12 +12,11 @@ from jax.typing import ArrayLike
 from theorylab.contract import Observables
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
 from theorylab.settings.two_layer.grokking.data import sample
-from theorylab.settings.two_layer.grokking.mean_field import curves_of, model_of, size_of
+from theorylab.settings.two_layer.grokking.mean_field import curves_of, isotropic, model_of, planted, size_of
 from theorylab.settings.two_layer.grokking.model import alignment, labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, losses, planted_spike
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, losses, planted_spike
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, State, equations
-from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
 from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, recorded_steps, run
 from theorylab.training.iterate import iterate
@@ -139,10 +138,9 @@ def memoryless_mean_field(key: jax.Array, config: Config) -> Observables:
 
 def without_spread(key: jax.Array, config: Config) -> Observables:
     """Planted curves with B from the spike's gain and the mean weight, ½ (1 − κ ρ_0 G²)² + ½ (κ C_b)²: without C_v."""
-    model = model_of(config)
-    solved = dmft(jax.random.key(0), model, spike_overlap=config.spike_overlap, **size_of(config))
+    solved = planted(config, config.spike_overlap)
     kappa = jnp.asarray(config.output_scale) * config.quadratic_coeff
-    initial = model.centred * jnp.asarray(config.spike_overlap) * jnp.asarray(config.init_scale) ** 2
+    initial = config.centred * jnp.asarray(config.spike_overlap) * jnp.asarray(config.init_scale) ** 2
     along = 1 + kappa * initial - kappa * solved.spike_overlap
     narrow = 0.5 * (along**2 + (kappa * solved.mean_weight_power) ** 2)
     return {"misalignment_error": curves_of(solved._replace(misalignment_error=narrow), config)["misalignment_error"]}
@@ -150,13 +148,11 @@ def without_spread(key: jax.Array, config: Config) -> Observables:
 
 def without_data_noise(key: jax.Array, config: Config) -> Observables:
     """An isotropic start as a spike of the overlap of chance, 1/D, that no noise of the data drives."""
-    overlap = 1 / config.input_dim
-    return curves_of(dmft(jax.random.key(0), model_of(config), spike_overlap=overlap, **size_of(config)), config)
+    return curves_of(planted(config, 1 / config.input_dim), config)
 
 
 def without_mean_weight(key: jax.Array, config: Config) -> Observables:
     """The isotropic overlap (σ²G² + V_d)/D, without the mean weight's part V_b/D."""
-    dim, size = config.input_dim, size_of(config)
-    curves = noise_driven_dmft(jax.random.key(0), model_of(config), input_dim=dim, **size)
-    bare = curves._replace(spike_overlap=curves.spike_overlap - curves.mean_overlap / dim)
+    curves = isotropic(config)
+    bare = curves._replace(spike_overlap=curves.spike_overlap - curves.mean_overlap / config.input_dim)
     return {"target_overlap": curves_of(bare, config)["target_overlap"]}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from theorylab.contract import Observables
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, learned_eigenvalue, sample_ratio
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, with_bulk_norm
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, with_bulk_norm
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model
+from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.settings.two_layer.grokking.train import recorded_steps
 
 SOURCE = (
@@ -111,10 +115,25 @@ def size_of(config: Config) -> dict[str, int]:
     return {"num_steps": config.num_steps, "num_particles": num_particles(config.num_steps)}
 
 
+def planted(config: Config, overlap: ArrayLike) -> Dynamics:
+    """The solution for a planted overlap, in the program of the isotropic start."""
+    key, sizes = jax.random.key(0), size_of(config)
+    return dmft(key, model_of(config), spike_overlap=overlap, num_spikes=2, **sizes)
+
+
+def isotropic(config: Config) -> Dynamics:
+    """The solution for an isotropic start."""
+    return noise_driven_dmft(jax.random.key(0), model_of(config), input_dim=config.input_dim, **size_of(config))
+
+
 def curves_of(solution: Dynamics, config: Config) -> Observables:
     """Curves at the recorded steps. The variance part passes through zero and is left to the test loss."""
-    solution = with_bulk_norm(solution, model_of(config), config.input_dim)
-    steps = jnp.asarray(recorded_steps(config))
+    return _at_steps(solution, model_of(config), config.input_dim, recorded_steps(config))
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _at_steps(solution: Dynamics, model: Model, input_dim: ArrayLike, recorded: tuple[int, ...]) -> Observables:
+    solution = with_bulk_norm(solution, model, input_dim)
     values = {
         "train_loss": solution.train_loss,
         "test_loss": solution.test_loss,
@@ -123,14 +142,20 @@ def curves_of(solution: Dynamics, config: Config) -> Observables:
         "target_overlap": solution.spike_overlap,
         "weight_norm": jnp.sqrt(solution.weight_norm),
     }
-    return {name: value[steps] for name, value in values.items()}
+    chosen = jnp.stack(list(values.values()))[:, jnp.asarray(recorded)]
+    return dict(zip(values, chosen, strict=True))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _spike_at_steps(solution: Dynamics, recorded: tuple[int, ...]) -> Observables:
+    steps = jnp.asarray(recorded)
+    spread = jnp.where(steps > 0, solution.spike_noise[steps], jnp.nan)
+    return {"spike_gain": solution.teacher_growth[steps], "spike_spread": spread}
 
 
 def spike_of(solution: Dynamics, config: Config) -> Observables:
     """What a planted spike does at the recorded steps; its spread starts at 0, where a simulation has rounding: NaN."""
-    steps = jnp.asarray(recorded_steps(config))
-    spread = jnp.where(steps > 0, solution.spike_noise[steps], jnp.nan)
-    return {"spike_gain": solution.teacher_growth[steps], "spike_spread": spread}
+    return _spike_at_steps(solution, recorded_steps(config))
 
 
 def planted_error(config: Config, observable: str) -> float:

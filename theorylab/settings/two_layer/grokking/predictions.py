@@ -16,8 +16,6 @@ from theorylab.settings.two_layer.grokking.data import sample
 from theorylab.settings.two_layer.grokking.model import labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, population_risk, tangent_kernel
 from theorylab.settings.two_layer.grokking.theory import marchenko_pastur
-from theorylab.settings.two_layer.grokking.theory.dmft import dmft
-from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.settings.two_layer.grokking.theory.lazy import lazy_curves
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
 from theorylab.settings.two_layer.grokking.train import crossing_times, recorded_steps, run
@@ -250,13 +248,12 @@ def population(key: jax.Array, config: Config) -> Observables:
         "C_v left out of B": controls.without_spread,
         "the overlap of chance": at_config(lambda c: dataclasses.replace(c, spike_overlap=1 / c.input_dim)),
     },
+    traceable=False,  # so that it shares one compiled march with the theory below and with the controls
     name="mean_field",
 )
 def planted_mean_field(key: jax.Array, config: Config) -> Observables:
     """Curves of the limit D → ∞ with a planted spike, from one solution (the same for every ``key``)."""
-    curves = dmft(
-        jax.random.key(0), mean_field.model_of(config), spike_overlap=config.spike_overlap, **mean_field.size_of(config)
-    )
+    curves = mean_field.planted(config, config.spike_overlap)
     return mean_field.curves_of(curves, config) | mean_field.spike_of(curves, config)
 
 
@@ -271,13 +268,11 @@ def planted_mean_field(key: jax.Array, config: Config) -> Observables:
         "the mean weight left out of the overlap": controls.without_mean_weight,
         **HALF_THE_RATE,
     },
+    traceable=False,
 )
 def noise_driven_mean_field(key: jax.Array, config: Config) -> Observables:
     """Curves of large D with the spike driven by chance and by data noise, from one solution."""
-    curves = noise_driven_dmft(
-        jax.random.key(0), mean_field.model_of(config), input_dim=config.input_dim, **mean_field.size_of(config)
-    )
-    return mean_field.curves_of(curves, config)
+    return mean_field.curves_of(mean_field.isotropic(config), config)
 
 
 THEORIES: tuple[Theory, ...] = (

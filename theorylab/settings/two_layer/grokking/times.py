@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -48,8 +49,8 @@ def grokking_times(
     test_threshold: ArrayLike = 0.15,
 ) -> GrokkingTimes:
     """Measure grokking by the losses, not by accuracies, which would show it without any delay of the loss."""
-    train = first_crossing(times, train_loss, train_threshold)
-    test = first_crossing(times, test_loss, test_threshold)
+    losses, thresholds = jnp.stack([train_loss, test_loss]), jnp.stack([train_threshold, test_threshold])
+    train, test = jax.vmap(first_crossing, in_axes=(None, 0, 0))(times, losses, thresholds)
     positive = jnp.where(train > 0, train, jnp.nan)
     return GrokkingTimes(train, test, jnp.log10(test / positive))
 

@@ -24,6 +24,7 @@ loss and 4 % on test loss and overlap.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -75,22 +76,45 @@ class Dynamics(NamedTuple):
     mean_overlap: Array
 
 
-def dmft(key: jax.Array, model: Model, *, spike_overlap: ArrayLike, num_steps: int, num_particles: int) -> Dynamics:
+def dmft(
+    key: jax.Array, model: Model, *, spike_overlap: ArrayLike, num_steps: int, num_particles: int, num_spikes: int = 1
+) -> Dynamics:
     """Curves of the infinite network with a planted spike, M(0) = σ² [(I - ββᵀ/D) + ρ₀ ββᵀ], in the limit D -> ∞.
 
     See the module's docstring for the equations and :func:`.dmft_march.march` for the numerical parameters. At
     ``spike_overlap`` = 0 the teacher's direction is a saddle that is never left: the network memorises and never
-    learns.
+    learns. With ``num_spikes`` = 2 an idle second spike is carried along: it is then the program that
+    :func:`~theorylab.settings.two_layer.grokking.theory.dmft_seed.noise_driven_dmft` runs, compiled once for both.
     """
-    spikes = planted_spike(model, spike_overlap, num_steps)
+    spikes = planted_spike(model, spike_overlap, num_steps, num_spikes)
+    return solve(key, model, spikes, num_steps=num_steps, num_particles=num_particles)[1]
+
+
+def solve(
+    key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, num_particles: int
+) -> tuple[Kernels, Dynamics]:
+    """March, and read the curves off: one compiled routine for each combination of sizes.
+
+    The parameters are :func:`march`'s.
+    """
+    dtype = jnp.result_type(float)
+    model, spikes = (jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), part) for part in (model, spikes))
+    return _solve(key, model, spikes, num_steps, num_particles)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _solve(
+    key: jax.Array, model: Model, spikes: Spikes, num_steps: int, num_particles: int
+) -> tuple[Kernels, Dynamics]:
     kernels = march(key, model, spikes, num_steps=num_steps, num_particles=num_particles)
-    return losses(kernels, model, spikes)
+    return kernels, losses(kernels, model, spikes)
 
 
-def planted_spike(model: Model, spike_overlap: ArrayLike, num_steps: int) -> Spikes:
-    """One spike along the teacher, of overlap σ² ρ₀, that nothing kicks."""
-    overlap = jnp.reshape(jnp.asarray(spike_overlap, jnp.result_type(float)) * jnp.asarray(model.init_scale) ** 2, (1,))
-    return Spikes(overlap, jnp.ones_like(overlap), jnp.zeros((1, num_steps + 1), overlap.dtype))
+def planted_spike(model: Model, spike_overlap: ArrayLike, num_steps: int, num_spikes: int = 1) -> Spikes:
+    """One spike along the teacher, of overlap σ² ρ₀, that nothing kicks; any further ones have no overlap."""
+    first = (jnp.arange(num_spikes) == 0).astype(jnp.result_type(float))
+    overlap = jnp.asarray(spike_overlap, first.dtype) * jnp.asarray(model.init_scale) ** 2
+    return Spikes(overlap * first, first, jnp.zeros((num_spikes, num_steps + 1), first.dtype))
 
 
 def average(key: jax.Array, num_runs: int, solve: Callable[[jax.Array], Dynamics]) -> tuple[Dynamics, Dynamics]:
@@ -158,6 +182,4 @@ def with_bulk_norm(curves: Dynamics, model: Model, input_dim: ArrayLike) -> Dyna
     kappa: Array = jnp.asarray(model.output_scale) * model.quadratic_coeff
     change = kappa * (curves.bulk_power - model.centred * jnp.asarray(model.init_scale) ** 2)
     part = change**2 / (2 * jnp.asarray(input_dim))
-    return curves._replace(
-        misalignment_error=curves.misalignment_error + part, test_loss=curves.test_loss + part
-    )
+    return curves._replace(misalignment_error=curves.misalignment_error + part, test_loss=curves.test_loss + part)

@@ -29,8 +29,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, losses
-from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, Spikes, march
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, planted_spike, solve
+from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, Spikes
 
 EMERGENCE = 0.1  # spike overlap at which χ is read: before the spike reacts on the residual
 
@@ -54,17 +54,13 @@ def seeded_dmft(key: jax.Array, model: Model, *, input_dim: ArrayLike, num_steps
     (2 %), overlap 18 % (12 %) too high at step 4 and 8 % (13 %) too low at the end, train loss up to 10 % (14 %)
     too low.
     """
-
-    def run(overlap: Array, _: Any) -> tuple[Array, Dynamics]:
-        curves = dmft(key, model, spike_overlap=overlap, num_steps=num_steps, num_particles=num_particles)
-        return (1 + seed_ratio(curves, input_dim, model.init_scale)) / input_dim, curves
-
-    # One compiled march for both runs.
-    start = jnp.zeros((), jnp.result_type(float))
-    curves = jax.tree.map(lambda curve: curve[-1], jax.lax.scan(run, start, length=2)[1])
+    options = {"num_steps": num_steps, "num_particles": num_particles}
+    ratio = seed_ratio(dmft(key, model, spike_overlap=0.0, **options), input_dim, model.init_scale)
+    curves = dmft(key, model, spike_overlap=(1 + ratio) / input_dim, **options)
     return with_mean_overlap(curves, model, input_dim)
 
 
+@jax.jit
 def with_mean_overlap(curves: Dynamics, model: Model, input_dim: ArrayLike) -> Dynamics:
     """Add the mean weight's part V_b/D to the overlap, and through it to misalignment and test loss."""
     kappa = jnp.asarray(model.output_scale) * model.quadratic_coeff
@@ -91,25 +87,23 @@ def noise_driven_dmft(
     Measured there up to step 40 against simulations at D = 400 (200): overlap within 2 % (3 %), test loss up to
     3 % (4.5 %) and train loss up to 12 % (18 %) too low; the gaps shrink with D and grow with time.
     """
-    dtype = jnp.result_type(float)
-    sigma = jnp.asarray(model.init_scale, dtype)
-    rate = jnp.asarray(model.scaled_learning_rate, dtype) / model.output_scale
-
-    def run(kick: Array, _: Any) -> tuple[Array, Dynamics]:
-        spikes = Spikes(
-            overlaps=jnp.full(2, sigma**2 / input_dim, dtype),
-            starts=jnp.asarray([1.0, 0.0], dtype),
-            kicks=jnp.stack([jnp.zeros_like(kick), kick]),
-        )
-        kernels = march(key, model, spikes, num_steps=num_steps, num_particles=num_particles)
-        curves = losses(kernels, model, spikes)
-        # Spikes carry the overlap σ²/D: kicks are in units of σ.
-        return dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / sigma, curves
-
-    solved = jax.lax.scan(run, jnp.zeros(num_steps + 1, dtype), length=2)[1]
-    return with_mean_overlap(jax.tree.map(lambda curve: curve[-1], solved), model, input_dim)
+    options = {"num_steps": num_steps, "num_particles": num_particles}
+    spikes = chance_spikes(model, input_dim, num_steps)
+    kernels, _ = solve(key, model, spikes, **options)
+    rate: Array = jnp.asarray(model.scaled_learning_rate) / model.output_scale
+    # Spikes carry the overlap σ²/D: kicks are in units of σ.
+    kick = dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / model.init_scale
+    _, curves = solve(key, model, spikes._replace(kicks=spikes.kicks.at[1].set(kick)), **options)
+    return with_mean_overlap(curves, model, input_dim)
 
 
+def chance_spikes(model: Model, input_dim: ArrayLike, num_steps: int) -> Spikes:
+    """The spike of an isotropic start, of overlap σ²/D, and one of the same overlap that only kicks will grow."""
+    spikes = planted_spike(model, 1 / jnp.asarray(input_dim), num_steps, num_spikes=2)
+    return spikes._replace(overlaps=jnp.full_like(spikes.overlaps, spikes.overlaps[0]))
+
+
+@jax.jit
 def dominant_mode(covariance: Float[Array, "n n"]) -> Float[Array, " n"]:
     """sqrt(λ) φ for the largest eigenvalue of a covariance, by power iteration (a spectrum that falls off fast)."""
 

@@ -57,6 +57,23 @@ def frozen_kernel(key: jax.Array, config: Config) -> Observables:
     }
 
 
+def kernel_without_mean_weight(key: jax.Array, config: Config) -> Observables:
+    """The tangent kernel x·x' [1 + ε² xᵀMx'], without the mean weight's ε w̄·(x + x'), along the right dynamics."""
+    alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
+    inputs, target, start, *_ = sample(key, config)
+    y = labels(inputs, target)
+    goal = y + config.centred * moments_output(start, inputs, alpha, eps)
+
+    def record(state: MomentState) -> dict[str, Any]:
+        mean, second = state.moments
+        kernel = tangent_kernel(Moments(jnp.zeros_like(mean), second), inputs, eps)
+        return {"kernel_target_alignment": alignment(kernel, y), "kernel_trace": jnp.trace(kernel) / y.shape[0]}
+
+    options: Any = {"num_steps": config.num_steps, "record_at": recorded_steps(config)}
+    step = moment_step(inputs, goal, alpha, eps, gamma)
+    return iterate(step, MomentState(start, target), record=record, **options).observables
+
+
 def risk_with_whole_misalignment(key: jax.Array, config: Config) -> Observables:
     """The test loss with B = |𝒜|²/D², without its factor ½."""
     values = run(sample(key, config), config)

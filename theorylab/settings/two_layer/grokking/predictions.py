@@ -65,7 +65,7 @@ def is_network(config: Config) -> str | None:
 )
 def reduction(key: jax.Array, config: Config) -> Observables:
     """The closed recursion of (w̄, M) from the moments of the same initial weights."""
-    values = run(sample(key, config), dataclasses.replace(config, trainer="moments"))
+    values = run(sample(key, config), dataclasses.replace(config, trainer="moments"), summaries=False)
     # At the start a centred network has C = 0 up to rounding: nothing to compare relatively.
     values["linear_power"] = jnp.where(values["linear_power"] > 1e-20, values["linear_power"], jnp.nan)
     return {name: above_rounding(values[name], values["train_loss"]) for name in REDUCED}
@@ -78,7 +78,10 @@ def reduction(key: jax.Array, config: Config) -> Observables:
     holds=is_network,
     error=ROUNDING,
     estimates=CLOSED_KERNEL,
-    controls={"kernel frozen at the start": controls.frozen_kernel},
+    controls={
+        "kernel frozen at the start": controls.frozen_kernel,
+        "the mean weight left out": controls.kernel_without_mean_weight,
+    },
     name="tangent_kernel",
 )
 def tangent_kernel_of_moments(key: jax.Array, config: Config) -> Observables:

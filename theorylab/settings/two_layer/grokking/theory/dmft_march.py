@@ -15,7 +15,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
-from theorylab.settings.two_layer.grokking.theory.dmft_sampling import Noise, extend_noise, start_noise, teacher_nodes
+from theorylab.settings.two_layer.grokking.theory.dmft_sampling import (
+    Noise,
+    extend_noise,
+    put,
+    start_noise,
+    teacher_nodes,
+)
 
 TANGENT_DTYPE = jnp.float32  # derivatives of one datum, only ever averaged: their rounding is below the sampling error
 
@@ -221,7 +227,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
         echo = (eps * state.bulk_response[t][:, None] * state.residual).astype(TANGENT_DTYPE)
         kept = jnp.asarray(memory, TANGENT_DTYPE)
         row, tangent = _recall(t, echo, kept, state, now)
-        bulk = state.bulk.at[t].set(row)
+        bulk = put(state.bulk, row, t)
         mixed = _bulk_covariance(state, nu)[:n, :n].astype(TANGENT_DTYPE) @ row
         quadratic = _quadratic_form(t, bulk, mixed)  # Q(k, t) for all k <= t
         q = quadratic[t].astype(dtype)
@@ -241,19 +247,19 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
 
         # Averages over data.
         field_response = jnp.einsum("fgks,s->fgk", force_tangent, p.astype(TANGENT_DTYPE)).astype(dtype)
-        field_response = state.field_response.at[:, :, t].set(field_response * same_parity[:, :, None])
+        field_response = put(state.field_response, field_response * same_parity[:, :, None], t, axis=2)
         # A mean weight along β is a field of its own along h*, whose force along β carries h* once more.
         mean_seed = jnp.einsum("ks,s->k", force_tangent[0, 0], (p * nodes**2).astype(TANGENT_DTYPE)).astype(dtype)
         weighted = p * residual
         frozen = eps * (row.astype(dtype) @ jnp.stack([weighted, weighted * nodes**2], axis=1))
-        residuals = state.residual.at[t].set(residual)
+        residuals = put(state.residual, residual, t)
         pair = eps**2 * (
             (residuals * quadratic) @ jnp.stack([weighted, weighted * nodes**2], axis=1)
         )  # [n, 2]: ε² <Δ(k) Δ(t) Q(k, t)>, without and with h*²
-        bulk_field_response = state.bulk_field_response.at[t].set(frozen[:, 0])
-        seed_field_response = state.seed_field_response.at[t].set(frozen[:, 1])
-        bulk_force = state.bulk_force.at[t].set(pair[:, 0]).at[:, t].set(pair[:, 0])
-        seed_kick = state.seed_kick.at[t].set(pair[:, 1]).at[:, t].set(pair[:, 1])
+        bulk_field_response = put(state.bulk_field_response, frozen[:, 0], t)
+        seed_field_response = put(state.seed_field_response, frozen[:, 1], t)
+        bulk_force = put(put(state.bulk_force, pair[:, 0], t), pair[:, 0], t, axis=1)
+        seed_kick = put(put(state.seed_kick, pair[:, 1], t), pair[:, 1], t, axis=1)
         drive = force[1:] @ (p * nodes)
 
         # Weights at step t + 1.
@@ -271,24 +277,24 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
         source = jnp.sqrt(nu) * jnp.concatenate([source[0, :1], source[1]])
         return State(
             residual=residuals,
-            source=state.source.at[:, t].set(source),
+            source=put(state.source, source, t, axis=1),
             noise=noise_so_far,
-            force=state.force.at[:, t].set(force),
+            force=put(state.force, force, t, axis=1),
             bulk=bulk,
-            residual_tangent=state.residual_tangent.at[t].set(residual_tangent),
-            force_tangent=state.force_tangent.at[:, t].set(force_tangent),
-            response=state.response.at[:, :, t + 1].set(later),
+            residual_tangent=put(state.residual_tangent, residual_tangent, t),
+            force_tangent=put(state.force_tangent, force_tangent, t, axis=1),
+            response=put(state.response, later, t + 1, axis=2),
             field_response=field_response,
-            bulk_response=state.bulk_response.at[t + 1].set(bulk_later),
-            bulk_mean=state.bulk_mean.at[t + 1].set(mean_later),
+            bulk_response=put(state.bulk_response, bulk_later, t + 1),
+            bulk_mean=put(state.bulk_mean, mean_later, t + 1),
             bulk_field_response=bulk_field_response,
             bulk_force=bulk_force,
-            growth=state.growth.at[:, t + 1].set(grown),
-            drive=state.drive.at[:, t].set(drive),
-            seed_response=state.seed_response.at[t + 1].set(seed_later),
+            growth=put(state.growth, grown, t + 1, axis=1),
+            drive=put(state.drive, drive, t, axis=1),
+            seed_response=put(state.seed_response, seed_later, t + 1),
             seed_field_response=seed_field_response,
             seed_kick=seed_kick,
-            mean_seed_response=state.mean_seed_response.at[t + 1].set(mean_seed_later),
+            mean_seed_response=put(state.mean_seed_response, mean_seed_later, t + 1),
         )
 
     def read(state: State) -> Kernels:

@@ -15,7 +15,7 @@ from theorylab.settings.two_layer.grokking.data import sample
 from theorylab.settings.two_layer.grokking.mean_field import curves_of, isotropic, model_of, planted, size_of
 from theorylab.settings.two_layer.grokking.model import alignment, labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, losses, planted_spike
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, in_finite_dimension, losses, planted_spike
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, State, equations
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
 from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, recorded_steps, run
@@ -150,7 +150,7 @@ def memoryless_mean_field(key: jax.Array, config: Config) -> Observables:
     curves = wrong_dmft(
         jax.random.key(0), model_of(config), without_reaction, spike_overlap=config.spike_overlap, **size_of(config)
     )
-    return curves_of(curves, config)
+    return curves_of(in_finite_dimension(curves, model_of(config), config.input_dim), config)
 
 
 def without_spread(key: jax.Array, config: Config) -> Observables:

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from theorylab.contract import Observables
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, learned_eigenvalue, sample_ratio
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, with_bulk_norm
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, in_finite_dimension
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model
 from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.settings.two_layer.grokking.train import recorded_steps
@@ -117,8 +117,9 @@ def size_of(config: Config) -> dict[str, int]:
 
 def planted(config: Config, overlap: ArrayLike) -> Dynamics:
     """The solution for a planted overlap, in the program of the isotropic start."""
-    key, sizes = jax.random.key(0), size_of(config)
-    return dmft(key, model_of(config), spike_overlap=overlap, num_spikes=2, **sizes)
+    key, model = jax.random.key(0), model_of(config)
+    curves = dmft(key, model, spike_overlap=overlap, num_spikes=2, **size_of(config))
+    return in_finite_dimension(curves, model, config.input_dim)
 
 
 def isotropic(config: Config) -> Dynamics:
@@ -128,12 +129,11 @@ def isotropic(config: Config) -> Dynamics:
 
 def curves_of(solution: Dynamics, config: Config) -> Observables:
     """Curves at the recorded steps. The variance part passes through zero and is left to the test loss."""
-    return _at_steps(solution, model_of(config), config.input_dim, recorded_steps(config))
+    return _at_steps(solution, recorded_steps(config))
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _at_steps(solution: Dynamics, model: Model, input_dim: ArrayLike, recorded: tuple[int, ...]) -> Observables:
-    solution = with_bulk_norm(solution, model, input_dim)
+@functools.partial(jax.jit, static_argnums=1)
+def _at_steps(solution: Dynamics, recorded: tuple[int, ...]) -> Observables:
     values = {
         "train_loss": solution.train_loss,
         "test_loss": solution.test_loss,

@@ -163,7 +163,7 @@ class NetworkState(NamedTuple):
 
 
 def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observables:
-    """Train on a given instance; see :func:`simulate`. Without ``summaries``, kernels and fresh samples are left out."""
+    """Train on a given instance; see :func:`simulate`. Without ``summaries`` there are no kernels and fresh samples."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
     inputs, target, start, weights, test_inputs = instance
     y, test_y = labels(inputs, target), labels(test_inputs, target)

@@ -60,7 +60,7 @@ def orthogonalise(
 
 
 def put(array: Array, values: Array, at: Array, axis: int = 0) -> Array:
-    """Set an entry along an axis. ``array.at[...].set`` also checks its bounds, in kernels that take long to compile."""
+    """Set an entry along an axis; ``array.at[...].set`` also checks bounds, in kernels that take long to compile."""
     return jax.lax.dynamic_update_index_in_dim(array, values.astype(array.dtype), at, axis)
 
 

@@ -12,8 +12,8 @@ The mean weight gets a component along β of the same order: E (β·w̄)² = D V
     V_b = ν R Cg Rᵀ,  Cg(t,s) = <g_b(t) g_b(s) h*²>,
     R(t+1,s) = R(t,s) + c [δ_ts + ν Σ_k <h*² dg_b(t)/dξ_b(k)> R(k,s)].
 
-βᵀMβ/D² = (σ² G² + V_d + V_b)/D holds all three. V_b stays of order 1 and acts on nothing; it enters the overlap, and
-through it the misalignment.
+βᵀMβ/D² = (σ² G² + V_d + V_b)/D holds all three. V_b stays of order 1 and acts on nothing at this order; it enters the
+overlap, the misalignment and the linear power (:func:`~.dmft.in_finite_dimension`).
 
 Two theories follow. :func:`seeded_dmft` plants (1 + χ)σ²/D with χ = V_d/(σ² G²), which has no free parameter but acts
 from the start, before the noise has. :func:`noise_driven_dmft` feeds the noise back as it comes. Both hold up to
@@ -29,7 +29,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, planted_spike, solve
+from theorylab.settings.two_layer.grokking.theory.dmft import (
+    Dynamics,
+    dmft,
+    in_finite_dimension,
+    planted_spike,
+    solve,
+)
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, Spikes
 
 EMERGENCE = 0.1  # spike overlap at which χ is read: before the spike reacts on the residual
@@ -57,21 +63,7 @@ def seeded_dmft(key: jax.Array, model: Model, *, input_dim: ArrayLike, num_steps
     options = {"num_steps": num_steps, "num_particles": num_particles}
     ratio = seed_ratio(dmft(key, model, spike_overlap=0.0, **options), input_dim, model.init_scale)
     curves = dmft(key, model, spike_overlap=(1 + ratio) / input_dim, **options)
-    return with_mean_overlap(curves, model, input_dim)
-
-
-@jax.jit
-def with_mean_overlap(curves: Dynamics, model: Model, input_dim: ArrayLike) -> Dynamics:
-    """Add the mean weight's part V_b/D to the overlap, and through it to misalignment and test loss."""
-    kappa = jnp.asarray(model.output_scale) * model.quadratic_coeff
-    part = curves.mean_overlap / input_dim
-    # 𝒜 = (1 + κ z σ²/D) ββᵀ − κ M: of |𝒜|²/(2D²), only the product with M holds (β·w̄)² at this order.
-    change = -kappa * (1 + kappa * jnp.asarray(model.centred) * jnp.asarray(model.init_scale) ** 2 / input_dim) * part
-    return curves._replace(
-        spike_overlap=curves.spike_overlap + part,
-        misalignment_error=curves.misalignment_error + change,
-        test_loss=curves.test_loss + change,
-    )
+    return in_finite_dimension(curves, model, input_dim)
 
 
 def noise_driven_dmft(
@@ -94,7 +86,7 @@ def noise_driven_dmft(
     # Spikes carry the overlap σ²/D: kicks are in units of σ.
     kick = dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / model.init_scale
     _, curves = solve(key, model, spikes._replace(kicks=spikes.kicks.at[1].set(kick)), **options)
-    return with_mean_overlap(curves, model, input_dim)
+    return in_finite_dimension(curves, model, input_dim)
 
 
 def chance_spikes(model: Model, input_dim: ArrayLike, num_steps: int) -> Spikes:

@@ -110,6 +110,7 @@ def _solve(
     return kernels, losses(kernels, model, spikes)
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3))
 def planted_spike(model: Model, spike_overlap: ArrayLike, num_steps: int, num_spikes: int = 1) -> Spikes:
     """One spike along the teacher, of overlap σ² ρ₀, that nothing kicks; any further ones have no overlap."""
     first = (jnp.arange(num_spikes) == 0).astype(jnp.result_type(float))

@@ -22,6 +22,7 @@ relative corrections of order 1/D.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -36,7 +37,7 @@ from theorylab.settings.two_layer.grokking.theory.dmft import (
     planted_spike,
     solve,
 )
-from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, Spikes
+from theorylab.settings.two_layer.grokking.theory.dmft_march import Kernels, Model, Spikes
 
 EMERGENCE = 0.1  # spike overlap at which χ is read: before the spike reacts on the residual
 
@@ -82,20 +83,26 @@ def noise_driven_dmft(
     options = {"num_steps": num_steps, "num_particles": num_particles}
     spikes = chance_spikes(model, input_dim, num_steps)
     kernels, _ = solve(key, model, spikes, **options)
-    rate: Array = jnp.asarray(model.scaled_learning_rate) / model.output_scale
-    # Spikes carry the overlap σ²/D: kicks are in units of σ.
-    kick = dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / model.init_scale
-    _, curves = solve(key, model, spikes._replace(kicks=spikes.kicks.at[1].set(kick)), **options)
+    _, curves = solve(key, model, kicked(spikes, model, kernels), **options)
     return in_finite_dimension(curves, model, input_dim)
 
 
+@jax.jit
+def kicked(spikes: Spikes, model: Model, kernels: Kernels) -> Spikes:
+    """The spikes with the second kicked by the dominant mode of the data's noise."""
+    rate = jnp.asarray(model.scaled_learning_rate) / model.output_scale
+    # Spikes carry the overlap σ²/D: kicks are in units of σ.
+    kick = dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / model.init_scale
+    return spikes._replace(kicks=spikes.kicks.at[1].set(kick))
+
+
+@functools.partial(jax.jit, static_argnums=2)
 def chance_spikes(model: Model, input_dim: ArrayLike, num_steps: int) -> Spikes:
     """The spike of an isotropic start, of overlap σ²/D, and one of the same overlap that only kicks will grow."""
-    spikes = planted_spike(model, 1 / jnp.asarray(input_dim), num_steps, num_spikes=2)
+    spikes = planted_spike(model, 1 / jnp.asarray(input_dim), num_steps, 2)
     return spikes._replace(overlaps=jnp.full_like(spikes.overlaps, spikes.overlaps[0]))
 
 
-@jax.jit
 def dominant_mode(covariance: Float[Array, "n n"]) -> Float[Array, " n"]:
     """sqrt(λ) φ for the largest eigenvalue of a covariance, by power iteration (a spectrum that falls off fast)."""
 

@@ -26,6 +26,7 @@ LARGEST_EDGE, STABLE_STEPS = 1.5, 20
 #: Smallest planted overlap in units of that of chance, 1/D: what noise adds to the overlap is of the latter's size.
 SMALLEST_SPIKE = 5.0
 ROUNDING = 1e-6  # of a planted overlap: 1/D has no exact decimal fraction
+SMALLEST_DIM = 20  # below, errors of order 1/D are no longer small
 MOST_STEPS = 100  # memory and time of the theory grow like the square and the cube
 
 #: Relative finite-size error times D of the planted theory, and the part of it that grows like 1/ρ_0: the largest over
@@ -56,6 +57,10 @@ def _reason(config: Config) -> str | None:
         return f"solved for at most {MOST_STEPS} steps (num_steps = {config.num_steps}): its cost grows like the cube"
     if not config.normalise_target:
         return "for a normalised target"
+    if config.input_dim < SMALLEST_DIM:
+        return f"for many dimensions (input_dim at least {SMALLEST_DIM})"
+    if 4 * config.num_samples > config.input_dim**2:
+        return f"for num_samples in proportion to input_dim (at most input_dim²/4 = {config.input_dim**2 // 4})"
     return None
 
 

@@ -181,8 +181,8 @@ def in_finite_dimension(curves: Dynamics, model: Model, input_dim: ArrayLike) ->
     - The mean weight is random along β too, E (β·w̄)² = D V_b: that adds V_b/D to the overlap, and (V_b - C_b)/D to
       |w̄|²/D, of which β is one of D directions.
     - The bulk has D - 1 directions: tr M/D loses C_d/D.
-    - The bulk has a Frobenius norm, κ² tr (bulk - z σ²)²/(2D²) = κ² (C_d - z σ²)²/(2D), up to what training spreads its
-      eigenvalues by, which is left out.
+    - The bulk has a Frobenius norm, κ² tr (bulk - z σ²)²/(2D²) = κ² (C_d - z σ²)² (D - 1)/(2D²), up to what training
+      spreads its eigenvalues by, which is left out.
 
     The order parameters themselves change at order 1/D too, by amounts that are not known. Measured at D = 60 and 120
     (ν = 4), what is left of test loss and norm at the first two steps is below 0.1/D, and without these terms 0.3/D to
@@ -198,7 +198,7 @@ def in_finite_dimension(curves: Dynamics, model: Model, input_dim: ArrayLike) ->
     # |ββᵀ (1 + κ z ρ(0)) - κ (ρ ββᵀ + w̄ w̄ᵀ + bulk)|²/(2D²): w̄ w̄ᵀ times the first two, and the bulk's own square.
     slope = 1 + kappa * centred * curves.spike_overlap[0] - kappa * curves.spike_overlap
     bulk = kappa * (curves.bulk_power - centred * sigma**2)
-    misalignment = curves.misalignment_error - kappa * slope * along + bulk**2 / (2 * dim)
+    misalignment = curves.misalignment_error - kappa * slope * along + bulk**2 * (1 - 1 / dim) / (2 * dim)
     linear_power = curves.linear_power + alpha**2 * mean_change
     return curves._replace(
         test_loss=variance_error + misalignment + linear_power,

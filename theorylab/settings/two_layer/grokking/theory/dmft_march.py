@@ -315,7 +315,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
             bulk_field_response=state.bulk_field_response,
             seed_covariance=nu * seed_response @ state.seed_kick @ seed_response.T,
             seed_kick=state.seed_kick,
-            mean_seed_covariance=nu * (mean_seed * (p * nodes**2)) @ mean_seed.T,
+            mean_seed_covariance=nu * (mean_seed * (p * nodes**2)[None, :]) @ mean_seed.T,
         )
 
     return Equations(start(), advance, read)

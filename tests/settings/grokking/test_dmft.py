@@ -310,8 +310,8 @@ def mean_weight_along_teacher(generator, dim, seeds, num_steps, coeff=0.25, rate
 
 def test_mean_weight_makes_part_of_the_overlap(solution):
     _, curves = solution(0.0, 6.0, quadratic_coeff=0.25, scaled_learning_rate=0.1)
-    # c² ν <Δ² h*²> = c² ν (15/4 - 3κ/2 + κ²/4) by hand; then a mean over 24 runs of 40,000 particles. With the response of
-    # any other coordinate, without h*², it is 0.3404, 0.5067, 0.6261, 0.7078.
+    # c² ν <Δ² h*²> = c² ν (15/4 - 3κ/2 + κ²/4) by hand; then a mean over 24 runs of 40,000 particles. With the response
+    # of any other coordinate, without h*², it is 0.3404, 0.5067, 0.6261, 0.7078.
     assert curves.mean_overlap[1] == pytest.approx(0.135625, rel=2e-3)
     np.testing.assert_allclose(curves.mean_overlap[2:6], [0.3703, 0.5677, 0.7049, 0.7940], rtol=5e-3)
     generator = np.random.default_rng(0)

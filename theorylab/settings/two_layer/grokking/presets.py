@@ -65,22 +65,22 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             {"output_scale": (1.0, 4.0), "init_scale": (0.5, 1.0)},
             seeds=4,
         ),
-        Case("memorisation", dataclasses.replace(MEMORISATION, input_dim=100, num_samples=400), seeds=16),
+        Case("memorisation", dataclasses.replace(MEMORISATION, input_dim=100, num_samples=400), seeds=32),
         Case(
             "memorisation, fewer samples",
             dataclasses.replace(
                 MEMORISATION, input_dim=100, num_samples=200, quadratic_coeff=0.25, output_scale=4.0, num_steps=250
             ),
-            seeds=16,
+            seeds=48,
         ),
-        Case("many samples", MANY_SAMPLES, {"quadratic_coeff": (0.25, 0.5)}, seeds=6),
+        Case("many samples", MANY_SAMPLES, {"quadratic_coeff": (0.25, 0.5)}, seeds=10),
         Case(
             "planted",
             dataclasses.replace(MEAN_FIELD, num_steps=40),
             {"spike_overlap": (0.05, 0.1), "output_scale": (1.0, 2.0)},
-            seeds=12,
+            seeds=40,
         ),
-        Case("isotropic", dataclasses.replace(MEAN_FIELD, input_dim=200, num_samples=800, planted=False), seeds=8),
+        Case("isotropic", dataclasses.replace(MEAN_FIELD, input_dim=150, num_samples=600, planted=False), seeds=120),
     ),
     "paper": (
         Case(

@@ -6,10 +6,11 @@ Names are imported where they are used, so that ``import theorylab`` costs next 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from theorylab.version import __version__
 
+# Not typing's own, which takes some milliseconds to import: Ctrl-C in them would not yet meet the command line.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     # The rooms, for ``theorylab.lab`` and so on without an import of their own.
     from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict  # noqa: F401
@@ -70,7 +71,7 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a type checker would take a misspelt name for Any
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name in _PUBLIC:
             return getattr(importlib.import_module(_PUBLIC[name]), name)
         if name in _ROOMS:

@@ -6,9 +6,13 @@ import sys
 def start() -> int:
     """Run the command line; returns its exit code."""
     try:
-        from theorylab.cli import main
+        from theorylab.cli import interruption, main
 
-        return main()
+        interruption.end_at_once()
+        try:
+            return main()
+        finally:
+            interruption.end_at_once()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

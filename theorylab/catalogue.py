@@ -52,6 +52,7 @@ SETTINGS = {
     "xor": "two_layer",
     "grokking": "two_layer",
     "grokking_networks": "two_layer",
+    "sgd_stability": "step_size",
 }
 
 #: What ``theorylab reproduce`` shows to a newcomer: five settings of five kinds.

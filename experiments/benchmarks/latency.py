@@ -23,15 +23,17 @@ from pathlib import Path
 from experiments.benchmarks.racing import Row, Timing, main, race, rows_of
 
 ROOT = Path(__file__).parents[2]
+#: As the command line sets up its own process; a notebook only configures, and keeps Python's garbage collector.
+COMMAND, NOTEBOOK = "from theorylab.cli.process import start; start()", "tl.configure()"
 FIRST_FIGURE = """
 import theorylab as tl
-tl.configure()
+{setup}
 from theorylab.verdict import plotting
 from theorylab.verdict.overview import overview
 from theorylab.contract import Case
 from theorylab.settings.kernels.random_features import SETTING, Config
 config = Config(num_samples=60, num_features=90, num_modes=200)
-case = Case("first figure", config, {"ridge": (0.01, 0.1, 1.0, 10.0)}, seeds=8)
+case = Case("first figure", config, {{"ridge": (0.01, 0.1, 1.0, 10.0)}}, seeds=8)
 data = tl.sweep(SETTING, case.config, case.grid, seeds=case.seeds)
 with plotting.style():
     overview(SETTING, [(case, data)]).savefig("figure.png")
@@ -64,16 +66,20 @@ def measure(rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         cache = os.path.join(folder, "cache")
 
-        def first_figure(*, cold: bool) -> Timing:
+        def first_figure(setup: str, *, cold: bool) -> Timing:
             if cold:
                 shutil.rmtree(cache, ignore_errors=True)
-            return run(["-c", FIRST_FIGURE], folder, THEORYLAB_CACHE=cache)
+            return run(["-c", FIRST_FIGURE.format(setup=setup)], folder, THEORYLAB_CACHE=cache)
 
         imports: dict[str, Callable[[], Timing]] = {
             name: partial(run, command, folder) for name, command in IMPORTS.items()
         }
         # The warm one runs right after the cold one, on the programs that it left.
-        figures = {"cold": lambda: first_figure(cold=True), "warm": lambda: first_figure(cold=False)}
+        figures = {
+            "cold": partial(first_figure, COMMAND, cold=True),
+            "warm": partial(first_figure, COMMAND, cold=False),
+            "warm, in a notebook": partial(first_figure, NOTEBOOK, cold=False),
+        }
         rows = rows_of("start", race(imports, rounds), precision="")
         return rows + rows_of("first figure", race(figures, rounds, patience=math.inf), precision="float64")
 

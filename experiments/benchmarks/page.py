@@ -43,6 +43,11 @@ SECTIONS: dict[str, tuple[str, str]] = {
         "1000 eigenvalues, 18 ridges x 20 widths; all agree to 1e-8. The eager loop solves every 30th point, its time "
         "is scaled up.",
     ),
+    "stability_thresholds": (
+        "SGD stability: critical learning rates",
+        "10,000 spectra of 200 eigenvalues, batches of 8; all agree to 1e-9. Slow contenders solve every 20th or 100th "
+        "spectrum, their time is scaled up.",
+    ),
     "grokking_mean_field": ("Grokking: mean-field theory", "No other implementation is known to compare with."),
     "trainer_overhead": (
         "What recording costs",
@@ -102,6 +107,7 @@ SHOWN = {
     ("linear_attention", "fresh prompts"): "linear attention, fresh prompts",
     ("ridge_sweep", "144 fits"): "random features, 144 fits",
     ("effective_ridge", "360 points"): "random features, 360 effective ridges",
+    ("stability_thresholds", "10000 spectra"): "SGD stability, 10,000 thresholds",
 }
 #: Kinds of contenders: beginnings of their names, and the marker.
 KINDS = {

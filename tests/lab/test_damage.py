@@ -11,7 +11,7 @@ import xarray
 import zarr
 
 from theorylab.contract import Case, ConfigError
-from theorylab.lab import metadata
+from theorylab.lab import metadata, places
 from theorylab.lab import store as results
 from theorylab.lab.store import StoreError, attributes_of, open_results, set_attributes
 from theorylab.lab.sweep import create_store, sweep
@@ -97,6 +97,77 @@ def test_a_missing_chunk_is_named(store, name):
         list(check(toy.SETTING, [Case("toy", toy.Config(), GRID, 4)], store=str(store)))
 
 
+# --- a chunk belongs to its place ---------------------------------------------------------------------------------
+
+
+def swap(first, second):
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["path", "sample_mean", "first_bad_step"])
+def test_two_chunks_that_were_swapped_are_noticed(store, name):
+    """Each has a checksum that fits: they are of two sizes of the sample, say."""
+    swap(*chunks(store, name)[:2])
+    message = f"is damaged: the chunk {name}/c/0.* does not match its checksum or its place"
+    with pytest.raises(StoreError, match=message):
+        open_results(store)
+    with pytest.raises(StoreError, match=message):
+        open_results(store, [name])
+
+
+def test_chunks_of_another_variable_or_another_store_are_noticed(store, kept, tmp_path):
+    swap(chunks(store, "sample_mean")[0], chunks(store, "second_moment")[0])
+    with pytest.raises(StoreError, match="does not match its checksum or its place"):
+        open_results(store)
+    other = tmp_path / "b.zarr"
+    sweep(toy.SETTING, toy.Config(scale=0.7), GRID, seeds=4, store=other)
+    for name in ("path", "finished"):
+        shutil.copy(chunks(kept[0], name)[0], chunks(other, name)[0])
+        with pytest.raises(StoreError, match=rf"the chunk {name}/c/.* does not match its checksum or its place"):
+            open_results(other)
+
+
+def test_a_chunk_is_not_continued_in_another_place(tmp_path):
+    path, options = tmp_path / "a.zarr", {"grid": {"num_samples": (10, 20), "mean": (0.0, 1.0)}, "seeds": 4}
+    create_store(toy.SETTING, store=path, **options)
+    for number in range(2):
+        index = {"num_samples": slice(number, number + 1), "mean": slice(0, 1), "seed": slice(0, 4)}
+        results.write_block(path, index, {"sample_mean": np.full((1, 1, 4), number)})
+    swap(*chunks(path, "sample_mean"))
+    with pytest.raises(StoreError, match=r"is damaged: a chunk cannot be read .*its place"):
+        sweep(toy.SETTING, store=path, **options)
+
+
+def test_any_reader_of_zarr_reads_chunks_with_their_places(store, kept):
+    """Such as xarray, which knows nothing of them."""
+    data = xarray.open_zarr(store)
+    for name in kept[1].data_vars:
+        np.testing.assert_array_equal(data[name], kept[1][name])
+
+
+def test_the_checksum_goes_on_over_the_place():
+    """From the check value of CRC-32C."""
+    assert places.continued(0, b"123456789") == 0xE3069283
+    assert places.continued(places.continued(0, b"1234"), b"56789") == 0xE3069283
+
+
+def test_a_store_with_checksums_alone_stays_readable_and_is_continued(tmp_path, monkeypatch):
+    """As they were before chunks knew their place."""
+    path = tmp_path / "old.zarr"
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "SCHEMA", 2)
+        patch.setattr(places, "new_identity", lambda: None)
+        create_store(toy.SETTING, grid=GRID, seeds=4, store=path)
+    data = sweep(toy.SETTING, grid=GRID, seeds=4, store=path)
+    np.testing.assert_array_equal(data["path"], sweep(toy.SETTING, grid=GRID, seeds=4)["path"])
+    xarray.testing.assert_identical(open_results(path), data)
+    flip(chunks(path, "path")[0], 100)
+    with pytest.raises(StoreError, match="does not match its checksum"):
+        open_results(path)
+
+
 @pytest.mark.parametrize("name", ["path", "first_bad_step", "finished"])
 def test_damage_met_while_writing_is_an_error_too(tmp_path, name):
     """A chunk that is half filled is read before it is written again."""
@@ -118,7 +189,7 @@ def test_labels_must_be_those_of_the_grid(store):
     """Whoever wrote them, with checksums that fit."""
     for name, value in (("mean", 7.0), ("num_samples", 11), ("seed", 9), ("base_seed", 3)):
         with zarr.config.set({"array.write_empty_chunks": True}):
-            array = zarr.open_group(store, mode="r+")[name]
+            array = metadata.open_group(store, "r+")[name]
         old = array[0]
         array[0] = value
         with pytest.raises(StoreError, match=f"its coordinate '{name}' is not that of its grid"):
@@ -129,8 +200,7 @@ def test_labels_must_be_those_of_the_grid(store):
 
 def test_a_finished_cell_without_values_is_an_error(store):
     """Such as two processes leave that write one chunk at a time without locks."""
-    array = zarr.open_group(store, mode="r+")["path"]
-    array[1, 0, 2, 3] = np.nan
+    metadata.open_group(store, "r+")["path"][1, 0, 2, 3] = np.nan
     with pytest.raises(StoreError, match="a finished cell lacks a value in the chunk path/c/1/0/0/0"):
         open_results(store)
 
@@ -148,6 +218,7 @@ def test_a_store_without_checksums_stays_readable_and_its_labels_are_checked(tmp
     with monkeypatch.context() as patch:
         patch.setattr(results, "codecs", dict)
         patch.setattr(results, "SCHEMA", 1)
+        patch.setattr(places, "new_identity", lambda: None)
         create_store(toy.SETTING, grid=GRID, seeds=4, store=path)
     content = json.loads((path / "zarr.json").read_text())
     del content["attributes"][metadata.CHECKSUM], content["attributes"]["program"]

@@ -140,6 +140,7 @@ def test_any_list_is_right_or_one_error_names_the_field(field, values):
         ({"mean": (10**5000,)}, "mean = a whole number of thousands of digits is not allowed"),
         ({"num_samples": (2.5,)}, r"num_samples = 2\.5 is not allowed: must be a whole number >= 1 and <= 10000"),
         ({"mean": (0.0, 1e200)}, r"mean = 1e\+200 is not allowed: its square is beyond all floats"),
+        ({"mean": (0.0, -1e-300)}, r"mean = -1e-300 is not allowed: its square is below all floats"),
         ({"mean": (-1.4e154,)}, r"mean = -1\.4e\+154 is not allowed: its square"),
         ({"num_steps": (2**31,)}, r"num_steps = 2147483648 is not allowed: .* and < 2\^31 - 1"),
         ({"num_samples": np.linspace(1, 10, 4) + 0.25}, r"num_samples = 1\.25 is not allowed"),
@@ -233,9 +234,9 @@ def test_what_single_precision_cannot_hold_is_refused():
 
 
 def test_rules_that_leave_the_floats_are_one_line():
-    setting = dataclasses.replace(toy.SETTING, check_config=lambda config: config.scale**-2)
+    setting = dataclasses.replace(toy.SETTING, check_config=lambda config: config.scale**-3)
     for scale, message in (
-        (1e-160, r"scale = 1e-160 is not allowed: a formula leaves the range"),
+        (1e-120, r"scale = 1e-120 is not allowed: a formula leaves the range"),
         (0.0, "combination"),
     ):
         for grid in (None, {"mean": (0.0, 1.0)}):

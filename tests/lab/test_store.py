@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import toy
 import xarray
+import zarr
 
 from theorylab.lab.store import StoreError, open_results, set_attributes
 from theorylab.lab.sweep import create_store, sweep
@@ -104,7 +105,7 @@ def test_foreign_and_unreadable_folders(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"meow")
     (tmp_path / "file").write_text("text")
-    xarray.Dataset({"x": ("i", [1.0, 2.0])}).to_zarr(tmp_path / "other.zarr")
+    zarr.create_group(tmp_path / "other.zarr").create_array("x", data=np.array([1.0, 2.0]))
     for name in ("photos", "file", "other.zarr"):
         before = snapshot(tmp_path)
         with pytest.raises(StoreError, match=name):

@@ -36,7 +36,7 @@ def test_cells_equal_single_simulations():
 def test_an_observable_cannot_have_the_name_of_a_field():
     """A sweep of that field would fail after it has computed everything."""
     renamed = dataclasses.replace(toy.SETTING.observables[0], name="scale")
-    with pytest.raises(ValueError, match=r"\['scale'\] are names of observables and of configuration fields"):
+    with pytest.raises(ValueError, match=r"\['scale'\] are names of one configuration field and one"):
         dataclasses.replace(toy.SETTING, observables=(renamed, *toy.SETTING.observables[1:]))
 
 

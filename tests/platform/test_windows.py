@@ -7,8 +7,10 @@ import io
 import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import theorylab as tl
 from theorylab.cli import encoding
 from theorylab.lab import locks
 from theorylab.lab.sweep import create_store, sweep
+from theorylab.numerics.files import written_whole
 from theorylab.runtime import cores, own_cores
 
 ROOT = Path(tl.__file__).parents[1]
@@ -147,6 +150,43 @@ def test_a_sweep_without_any_locks_warns_and_is_right(tmp_path, no_fcntl, monkey
         data = sweep(toy.SETTING, seeds=4, store=tmp_path / "store")
     assert Path(said[0].filename).name == "sweep.py"
     np.testing.assert_array_equal(data["sample_mean"], sweep(toy.SETTING, seeds=4)["sample_mean"])
+
+
+# --- what dead processes left ---------------------------------------------------------------------------------------
+
+
+def run_as_windows(*arguments, **options):
+    return subprocess.Popen([sys.executable, HERE / "windows_files.py", *arguments], env=environment(), **options)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs to see who has a file open")
+def test_windows_sweeps_what_dead_processes_left_and_nothing_else(tmp_path):
+    target = tmp_path / "a.txt"
+    assert run_as_windows(target, "die").wait(60) == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with run_as_windows(target, "wait", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "ready\n"
+        (working,) = tmp_path.iterdir()  # the dead one's is gone
+        assert working != left
+        assert run_as_windows(target, "write").wait(60) == 0
+        assert sorted(tmp_path.iterdir()) == sorted([working, target])
+        assert target.read_text() == "write"
+        other.communicate("\n", timeout=60)
+    assert [target] == list(tmp_path.iterdir())
+    assert target.read_text() == "wait"
+
+
+def test_without_any_locks_what_is_a_day_old_is_swept(tmp_path, no_fcntl, monkeypatch):
+    monkeypatch.setitem(sys.modules, "msvcrt", None)
+    old, young = tmp_path / ".a.txt.01234567", tmp_path / ".a.txt.76543210"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / ".lock").touch()
+    yesterday = time.time() - 25 * 3600
+    os.utime(old, (yesterday, yesterday))
+    with written_whole(tmp_path / "a.txt") as scratch:
+        scratch.write_text("1")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [young.name, "a.txt"]
 
 
 # --- processes, cores, paths ------------------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def test_a_diverged_run_is_named_by_its_seed_and_all_may_diverge():
     bad = np.flatnonzero(data["first_bad_step"].values >= 0)
     (row,) = [row for row in exact(data.isel(seed=bad[::-1])) if row.observable == "path"]
     assert str(row.verdict) == f"diverged: seed {bad[-1]}, step 1"
-    assert (row.seeds, row.diverged_seeds) == (0, len(bad))
+    assert (row.seeds, row.judged_seeds, row.diverged_seeds) == (len(bad), 0, len(bad))
     assert np.isnan(row.empirical)
     for kind in ("instance", "ensemble"):
         other = dataclasses.replace(toy.exact if kind == "instance" else toy.ensemble, kind=kind)
@@ -173,7 +173,7 @@ def test_a_diverged_run_is_named_by_its_seed_and_all_may_diverge():
         assert Status.DIVERGED in statuses(rows)
 
 
-def test_seeds_without_a_value_are_left_out_of_an_exact_comparison_but_not_all_of_them():
+def test_seeds_without_a_value_are_left_out_and_where_none_has_one_nothing_is_compared():
     def reached(key, config):
         mean = toy.sample(key, config).mean()
         return {"sample_mean": jnp.where(mean > config.mean, mean, jnp.nan)}
@@ -189,9 +189,12 @@ def test_seeds_without_a_value_are_left_out_of_an_exact_comparison_but_not_all_o
         (right, data, Status.AGREES),
         (unaware, data, Status.AGREES),
         (right, never, Status.NOT_APPLICABLE),
-        (unaware, never, Status.DISAGREES),
+        (unaware, never, Status.NOT_APPLICABLE),
     ):
-        assert statuses(compare(setting, chosen, theories=[one])) == {status}
+        (row,) = compare(setting, chosen, theories=[one])
+        assert row.status is status
+        assert (row.seeds, row.judged_seeds) == (chosen.sizes["seed"], int(chosen["sample_mean"].notnull().sum()))
+        assert row.verdict.reason in ("", "the theory predicts no value here", "no seed has a value (too few steps?)")
 
 
 # --- fields that are no numbers --------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def test_numbers_of_a_row():
     assert row.z == pytest.approx((values.mean() - 1.25) / error)
     assert row.relative_error == pytest.approx(values.mean() / 1.25 - 1)
     assert row.tolerance == pytest.approx(4 * error)
-    assert row.seeds == 10
+    assert row.seeds == row.judged_seeds == 10
 
 
 def test_an_exact_theory_must_hold_for_every_seed():
@@ -81,7 +81,7 @@ def test_divergence_is_reported_not_averaged():
     rows = {r.observable: r for r in compare(toy.SETTING, data, config, theories=["ensemble"])}
     assert str(rows["path"].verdict) == f"diverged: seed {bad[0]}, step 1"
     assert rows["path"].diverged_seeds == len(bad)
-    assert rows["path"].seeds == 20 - len(bad)
+    assert (rows["path"].seeds, rows["path"].judged_seeds) == (20, 20 - len(bad))
     assert np.isfinite(rows["path"].empirical)
 
 

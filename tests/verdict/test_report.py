@@ -36,7 +36,9 @@ class Page(HTMLParser):
 
 
 def row(status=Status.AGREES, reason="", **changes):
-    base = Row("sample_mean", "exact", 1.0, 0.0, 1.0, math.nan, 0.0, 1e-8, Verdict(status, reason), seeds=3)
+    base = Row(
+        "sample_mean", "exact", 1.0, 0.0, 1.0, math.nan, 0.0, 1e-8, Verdict(status, reason), seeds=3, judged_seeds=3
+    )
     return dataclasses.replace(base, **changes)
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from theorylab.catalogue import SETTINGS, names, unknown
+from theorylab.cli import interruption
 from theorylab.cli.encoding import never_fail
 from theorylab.cli.errors import UsageError, message_of
 from theorylab.cli.output import by_family
@@ -128,7 +129,9 @@ def _run(command: str, rest: Sequence[str]) -> int:
     from theorylab.cli.options import parse
 
     module = importlib.import_module(f"theorylab.cli.commands.{command}")
-    code: int = module.run(parse(module.options(), rest, command, COMMANDS[command]))
+    options = parse(module.options(), rest, command, COMMANDS[command])
+    interruption.raise_as_usual()
+    code: int = module.run(options)
     return code
 
 
@@ -148,6 +151,7 @@ def _run_on_setting(command: str, rest: Sequence[str]) -> int:
     module = importlib.import_module(f"theorylab.cli.commands.{command}")
     options = parse(module.options(setting), rest[1:], f"{command} {name}", COMMANDS[command])
     cases = cases_of(setting, options, command)
+    interruption.raise_as_usual()
     if getattr(options, "slurm", None) is not None:
         from theorylab.cli.slurm import submit
 

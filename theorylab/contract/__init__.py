@@ -14,20 +14,16 @@ from theorylab.contract.fields import (
     validate,
 )
 from theorylab.contract.papers import Paper, Source
-from theorylab.contract.setting import (
-    PRESETS,
+from theorylab.contract.setting import PRESETS, Case, Observable, Setting, no_coords
+from theorylab.contract.theory import (
     ROUNDING,
-    Case,
     ContractError,
     Control,
-    Observable,
     Observables,
     Predictor,
-    Setting,
     Theory,
     always,
     at_config,
-    no_coords,
     theory,
     times,
 )

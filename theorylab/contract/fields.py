@@ -273,9 +273,11 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
     if not isinstance(number, (int, float)) or isinstance(number, bool) or not _within(metadata, number):
         limit = " and < 2^31 - 1" if metadata["whole"] and _is_large(number) else ""
         raise _refused(field, given, f"must be {_range_text(metadata)}{limit}")
-    # Formulas square what they are given: an infinity deep inside would be a worse answer.
+    # Formulas square what they are given, and divide by it: infinities deep inside would be a worse answer.
     if math.isfinite(number) and abs(number) > LARGEST:
         raise _refused(field, given, f"its square is beyond all floats (the largest is {LARGEST:.2g})")
+    if 0 < abs(number) < SMALLEST:
+        raise _refused(field, given, f"its square is below all floats (the smallest is {SMALLEST:.2g}; 0 is 0)")
     return number
 
 
@@ -287,8 +289,8 @@ def _refused(field: dataclasses.Field[Any], value: Any, why: str) -> ConfigError
 SIZES_BELOW = 2**31 - 1
 
 
-#: The largest number whose square is a float.
-LARGEST = math.sqrt(sys.float_info.max)
+#: The largest number whose square is a float, and the smallest whose square is one of full precision.
+LARGEST, SMALLEST = math.sqrt(sys.float_info.max), math.sqrt(sys.float_info.min)
 
 
 def _is_large(number: Any) -> bool:

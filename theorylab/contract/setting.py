@@ -1,4 +1,4 @@
-"""The vocabulary shared by every setting: what an observable, a theory, a control, a case and a setting are.
+"""The vocabulary shared by every setting: what an observable, a case and a setting are.
 
 A theory of a toy model is two functions of the same arguments, ``simulate(key, config)`` and
 ``predict(key, config)``, each returning a dictionary of observables. This module names the parts;
@@ -8,52 +8,21 @@ it computes nothing.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
-
-import jax
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from theorylab.contract.fields import ConfigError, check_values, static_fields, validate
 from theorylab.contract.papers import Paper, Source
-
-Observables = dict[str, jax.Array]
-Simulator = Callable[[jax.Array, Any], Observables]
-Predictor = Callable[[jax.Array, Any], Observables]
-Kind = Literal["exact", "instance", "ensemble"]
-#: A relative error: one for all observables, one for each of some, or a function of the configuration.
-DeclaredError = float | Mapping[str, float] | Callable[[Any, str], float]
+from theorylab.contract.theory import ContractError, Simulator, Theory, always, precise
 
 #: Presets that every setting has: seconds, minutes (the committed pictures), published sizes (wants a GPU).
 PRESETS = ("tiny", "default", "paper")
-#: Declared error of an exact theory: what float64 rounding leaves, relative.
-ROUNDING = 1e-8
-
-
-def precise(function: Simulator) -> Simulator:
-    """Give every product of a function the full precision of its numbers, unless the user chose one.
-
-    A GPU's default for float32 is TF32, a TPU's bfloat16: errors of one part in a thousand, which would pose as a gap
-    between theory and experiment. What ``jax_default_matmul_precision`` says stays.
-    """
-
-    @functools.wraps(function)
-    def run(key: jax.Array, config: Any) -> Observables:
-        config_of_jax: Any = jax.config
-        if config_of_jax.jax_default_matmul_precision is not None:
-            return function(key, config)
-        with jax.default_matmul_precision("highest"):
-            return function(key, config)
-
-    return run
-
-
-class ContractError(ValueError):
-    """A setting, theory or observable is not declared as the laboratory needs it; the message says what to change."""
+#: Names that results have for themselves, beside fields, observables and dimensions.
+RESERVED = ("seed", "base_seed", "finished", "first_bad_step", "program_of")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,170 +49,6 @@ class Observable:
     symbol: str = ""
     dims: tuple[str, ...] = ()
     allow_nan: bool = False
-
-
-def always(config: Any) -> None:
-    """Say that a theory holds for every configuration of its setting."""
-    return None
-
-
-@dataclasses.dataclass(frozen=True)
-class Control:
-    """A wrong theory made from the right one: ``wrap(predict)`` returns the wrong predictor.
-
-    :func:`times` and :func:`at_config` make the usual ones. A control that has a formula of its own is simply a
-    predictor ``(key, config) -> observables``.
-    """
-
-    wrap: Callable[[Predictor], Predictor]
-
-
-def times(factor: float, *observables: str) -> Control:
-    """Control: the prediction times a factor, of all observables or of those named."""
-
-    def wrap(predict: Predictor) -> Predictor:
-        def wrong(key: jax.Array, config: Any) -> Observables:
-            right = predict(key, config)
-            return {name: factor * value for name, value in right.items() if not observables or name in observables}
-
-        return wrong
-
-    return Control(wrap)
-
-
-def at_config(change: Callable[[Any], Any]) -> Control:
-    """Control: the same formula at a changed configuration, as a theory that misreads one of its parameters."""
-
-    def wrap(predict: Predictor) -> Predictor:
-        return lambda key, config: predict(key, change(config))
-
-    return Control(wrap)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Theory:
-    """A prediction of some observables; made by decorating its predictor with :func:`theory`.
-
-    Attributes
-    ----------
-    name
-        Short identifier, unique within the setting.
-    predict
-        ``(key, config) -> {observable: array}``: some of ``predicts``, with the names and shapes of ``simulate``.
-        It is called only where ``holds`` says nothing.
-    kind
-        ``"exact"``: the prediction is for the instance that ``key`` fixes, and every seed must agree within
-        ``error``. ``"instance"``: for the instance too, but with a statistical residual; the paired
-        differences are averaged over seeds. ``"ensemble"``: independent of ``key``; compared with the mean
-        over seeds.
-    source
-        A place in a paper, or a sentence where the formula was derived here.
-    predicts
-        Names of the observables that it predicts.
-    holds
-        ``config -> None`` where the theory applies, otherwise a sentence that says why it does not. Sees
-        concrete configurations only.
-    error
-        The declared relative error of the theory: a number, ``{observable: number}``, or
-        ``(config, observable) -> number``; finite and not negative wherever the theory holds.
-    controls
-        ``{name: wrong predictor or Control}``: wrong versions of this theory that a check must reject.
-    traceable
-        Whether ``predict`` can be jitted and vmapped. A host-side theory (SciPy) is called cell by cell.
-    estimates
-        For a theory that estimates an observable from the same instance's data: ``{observable: the observable
-        of simulate that estimates it}``. A comparison then uses the simulated values and runs nothing again.
-    """
-
-    name: str
-    predict: Predictor
-    kind: Kind
-    source: Source | str
-    predicts: tuple[str, ...] = ()
-    holds: Callable[[Any], str | None] = always
-    error: DeclaredError = 0.0
-    controls: Mapping[str, Predictor | Control] = dataclasses.field(default_factory=dict)
-    traceable: bool = True
-    estimates: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ContractError(f"theory {self.name}: kind = {self.kind!r}, choose one of {', '.join(get_args(Kind))}")
-        if isinstance(self.predicts, str) or not self.predicts:
-            raise ContractError(f"theory {self.name}: predicts = {self.predicts!r}, name its observables in a tuple")
-        object.__setattr__(self, "__doc__", self.predict.__doc__)
-        object.__setattr__(self, "predict", precise(self.predict))
-
-    def __call__(self, key: jax.Array, config: Any) -> Observables:
-        """Evaluate the formula, whether or not the theory holds there."""
-        return self.predict(key, config)
-
-    def relative_error(self, config: Any, observable: str) -> float:
-        """Return the declared relative error of one observable at a configuration where the theory holds.
-
-        Raises
-        ------
-        ContractError
-            If it is negative or not finite.
-        """
-        declared = self.error
-        if isinstance(declared, Mapping):
-            if observable not in declared:
-                raise ContractError(f"theory {self.name} declares no error of {observable}")
-            declared = declared[observable]
-        value = float(declared(config, observable) if callable(declared) else declared)
-        if not (math.isfinite(value) and value >= 0):
-            raise ContractError(f"theory {self.name}: the error of {observable} is {value}, must be finite and >= 0")
-        return value
-
-    def control(self, name: str) -> Theory:
-        """Return a control as a theory of its own, to be compared like any other; raises ``KeyError``."""
-        if name not in self.controls:
-            raise KeyError(f"{self.name} has no control {name!r}; it has {list(self.controls)}")
-        wrong = self.controls[name]
-        predict = wrong.wrap(self.predict) if isinstance(wrong, Control) else wrong
-        return dataclasses.replace(self, name=f"{self.name}: {name}", predict=predict, controls={}, estimates={})
-
-
-def theory(
-    *,
-    kind: Kind,
-    source: Source | str,
-    predicts: Sequence[str],
-    holds: Callable[[Any], str | None] = always,
-    error: DeclaredError = 0.0,
-    controls: Mapping[str, Predictor | Control] | None = None,
-    traceable: bool = True,
-    estimates: Mapping[str, str] | None = None,
-    name: str = "",
-) -> Callable[[Predictor], Theory]:
-    """Declare a predictor to be a :class:`Theory`, whose attributes these are; its name is the function's.
-
-    Examples
-    --------
-    >>> from theorylab.contract import theory, times
-    >>> @theory(kind="ensemble", source="arithmetic", predicts=("mean",), controls={"10% off": times(1.1)})
-    ... def law_of_large_numbers(key, config):
-    ...     return {"mean": config.mean}
-    >>> law_of_large_numbers.name, law_of_large_numbers.control("10% off").name
-    ('law_of_large_numbers', 'law_of_large_numbers: 10% off')
-    """
-
-    def declare(predict: Predictor) -> Theory:
-        return Theory(
-            name=name or predict.__name__,
-            predict=predict,
-            kind=kind,
-            source=source,
-            predicts=(predicts,) if isinstance(predicts, str) else tuple(predicts),
-            holds=holds,
-            error=error,
-            controls=dict(controls or {}),
-            traceable=traceable,
-            estimates=dict(estimates or {}),
-        )
-
-    return declare
 
 
 @dataclasses.dataclass(frozen=True)
@@ -408,15 +213,35 @@ def refuse(setting: Setting) -> None:
     for kind, names in (("observable", observables), ("theory", [t.name for t in setting.theories])):
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise broken(f"two of {kind} {twice[0]!r}: names must be distinct")
-    # Results hold both: swept fields as coordinates, observables as variables.
-    if shared := sorted(set(observables) & set(fields)):
-        raise broken(f"{shared} are names of observables and of configuration fields: rename one")
+    _refuse_types(setting.config, broken)
+    # Results hold all of them: swept fields and dimensions as coordinates, observables as variables.
+    dims = {dim for observable in setting.observables for dim in observable.dims}
+    kinds = {"configuration field": set(fields), "observable": set(observables), "dimension": dims}
+    for kind, called in kinds.items():
+        if taken := sorted(called & set(RESERVED)):
+            raise broken(f"{taken[0]!r}, a {kind}, is a name that results have for themselves: choose another")
+    for (one, first), (other, second) in itertools.combinations(kinds.items(), 2):
+        if shared := sorted(first & second):
+            raise broken(f"{shared} are names of one {one} and one {other}: rename one")
     for theory in setting.theories:
         named = [*theory.predicts, *theory.estimates, *theory.estimates.values()]
         named += theory.error if isinstance(theory.error, Mapping) else []
         if unknown := [name for name in named if name not in observables]:
             raise broken(f"theory {theory.name} names {unknown[0]!r}, which is no observable: {', '.join(observables)}")
     _refuse_presets(setting, broken)
+
+
+def _refuse_types(config: type, broken: Callable[[str], ContractError]) -> None:
+    """Refuse a field of which JSON, or a coordinate, would give back something else than was put in."""
+    hints = get_type_hints(config)
+    for name in config.__dataclass_fields__:  # type: ignore[attr-defined]
+        choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
+        kinds = {type(choice) for choice in choices} if choices else {hints[name]}
+        if len(kinds) > 1 or not kinds <= {int, float, bool, str}:
+            raise broken(
+                f"the field {name} has the type {hints[name]}, which stored results would lose: "
+                "choose int, float, bool, str, or a Literal of one of them"
+            )
 
 
 def _refuse_presets(setting: Setting, broken: Callable[[str], ContractError]) -> None:

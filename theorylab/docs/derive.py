@@ -1,8 +1,9 @@
 """What the documents say twice is written from the catalogue: ``python -m theorylab.docs.derive``.
 
-Writes, between their markers, the table of settings (README.md and the first page), the table of theories of each
-setting's page, and the index of the gallery (paper_figures/README.md). A setting without a page gets a first one, from
-the docstring of its module. ``--check`` writes nothing, and ends with exit code 1 where a document is not up to date.
+Writes, between their markers, the table of settings (README.md and the first page), the tables of theories and of
+parameters of each setting's page, and the index of the gallery (paper_figures/README.md). A setting without a page gets
+a first one, from the docstring of its module. ``--check`` writes nothing, and ends with exit code 1 where a document is
+not up to date.
 
 The navigation and the first page of a setting come from the catalogue and from the source alone: MkDocs builds the site
 without JAX (see hooks.py).
@@ -11,8 +12,10 @@ without JAX (see hooks.py).
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
 import itertools
+import json
 import os
 import re
 import sys
@@ -29,19 +32,25 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("exact", "instance", "ensemble")
 NO_FIGURES = "no figures yet"
+OUR_CHOICE = "our choice"
 
 
 def documents(root: Path = ROOT) -> dict[Path, str]:
     """Return what every derived document of a checkout should read."""
     pages = root / "theorylab" / "docs" / "pages"
-    parts = {path: ("settings", settings_table(path, pages)) for path in (root / "README.md", pages / "index.md")}
-    parts[root / "paper_figures" / "README.md"] = ("figures", gallery_index(root))
+    parts = {path: {"settings": settings_table(path, pages)} for path in (root / "README.md", pages / "index.md")}
+    parts[root / "paper_figures" / "README.md"] = {"figures": gallery_index(root)}
     for name in own_settings():
-        parts[pages / "settings" / f"{name}.md"] = ("theories", theories_table(get(name)))
+        setting = get(name)
+        theories = "\n\n".join(filter(None, (theories_table(setting), fidelity_table(setting, root))))
+        tables = {"theories": theories, "parameters": parameters_table(setting)}
+        parts[pages / "settings" / f"{name}.md"] = tables
     found = {}
-    for path, part in parts.items():
+    for path, tables in parts.items():
         text = path.read_text(encoding="utf-8") if path.exists() else first_page(path.stem, papers_of(get(path.stem)))
-        found[path] = insert(text, *part, path=path)
+        for part, content in tables.items():
+            text = insert(text, part, content, path=path)
+        found[path] = text
     return found
 
 
@@ -91,6 +100,53 @@ def theories_table(setting: Setting) -> str:
         observables = ", ".join(f"`{name}`" for name in theory.predicts)
         source = source_of(theory)
         rows.append([f"`{theory.name}`", cell(*doc), observables, theory.kind, error_of(setting, theory), source])
+    return table(rows)
+
+
+def fidelity_table(setting: Setting, root: Path = ROOT) -> str:
+    """Table of the worst deviation of each theory over its range, as ``python -m experiments.fidelity`` measured it.
+
+    Empty where that was not measured yet.
+    """
+    path = root / "experiments" / "fidelity" / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if setting.name not in results:
+        return ""
+    rows = [["theory", "comparisons", "declared", "worst seen", "of", "where"]]
+    for theory in setting.theories:
+        found = results[setting.name]["theories"].get(theory.name)
+        if found is None:
+            continue
+        row = found["worst"]
+        where = ", ".join(f"{name} = {shown(value)}" for name, value in (row["config"] | row["at"]).items())
+        seen = percent(row["deviation"]) + (f" ± {percent(row['standard_error'])}" if row["standard_error"] else "")
+        declared = percent(row["declared"]) if row["declared"] else "statistics alone"
+        name = f"`{theory.name}`"
+        rows.append([name, str(found["rows"]), declared, seen, f"`{row['observable']}`", cell(where)])
+    points = results[setting.name]["points"]
+    text = f"The worst of each over {points} configurations of a Latin hypercube (`experiments/fidelity`):"
+    return f"{text}\n\n{table(rows)}"
+
+
+def shown(value: Any) -> str:
+    """Write a field's value, numbers to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def parameters_table(setting: Setting) -> str:
+    """Table of a setting's fields: symbol, meaning, default, and where the default comes from.
+
+    A source that begins with a value, ``1000: Xu et al. 2024``, has another default.
+    """
+    rows = [["parameter", "symbol", "what", "default", "source (its value, where it is another)"]]
+    for field in dataclasses.fields(setting.config):
+        about = field.metadata
+        symbol = f"${about['symbol']}$" if about["symbol"] else ""
+        default = f"{field.default:.6g}" if isinstance(field.default, float) else str(field.default)
+        kind = f"`{field.name}`" + ("" if about["static"] else " (scalar)")
+        rows.append(
+            [kind, symbol.replace(r"\|", r"\Vert "), cell(about["help"]), default, cell(about["source"] or OUR_CHOICE)]
+        )
     return table(rows)
 
 
@@ -209,6 +265,8 @@ def first_page(name: str, papers: str = "") -> str:
         papers,
         "## Theories",
         "<!-- begin: theories -->\n<!-- end: theories -->",
+        "## Parameters",
+        "<!-- begin: parameters -->\n<!-- end: parameters -->",
         "## API",
         f"::: {module}\n    options: {{members: [Config, simulate], show_root_heading: false}}",
     ]

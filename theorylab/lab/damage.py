@@ -1,6 +1,7 @@
 """Whether a store is as it was written: no chunk is missing, none has changed, and labels are those of the sweep.
 
-Checksums find what has changed within a chunk. This module finds what is not there, and names the chunk.
+Checksums find what has changed within a chunk, and places a chunk that belongs elsewhere. This module finds what is not
+there, and names the chunk.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def _broken(array: Any, name: str) -> str | None:
         try:
             array[part]
         except Exception:
-            return f"the chunk {'/'.join((name, 'c', *map(str, key)))} does not match its checksum"
+            return f"the chunk {'/'.join((name, 'c', *map(str, key)))} does not match its checksum or its place"
     return None
 
 

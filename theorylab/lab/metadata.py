@@ -18,10 +18,12 @@ from theorylab.numerics.files import written_whole
 if TYPE_CHECKING:
     import zarr
 
-#: Version of the layout. 1 had no checksums; such stores stay readable.
-SCHEMA = 2
-READABLE = (1, SCHEMA)
+#: Version of the layout. 1 had no checksums, 2 no places of chunks; such stores stay readable.
+SCHEMA = 3
+READABLE = (1, 2, SCHEMA)
 CHECKSUM = "theorylab_checksum"
+#: Attribute that no other store has the same value of: see :mod:`theorylab.lab.places`.
+IDENTITY = "theorylab_identity"
 FILE = "zarr.json"
 
 # Names of the arrays and attributes that every store has.
@@ -107,7 +109,9 @@ def open_group(path: str | os.PathLike[str], mode: Any = "r") -> zarr.Group:
     """Open a store with Zarr; what it is has been asked before."""
     import zarr
 
-    store = zarr.storage.LocalStore(Path(path), read_only=mode == "r")
+    from theorylab.lab import places
+
+    store = places.folder(Path(path), places.identity_of(Path(path)), read_only=mode == "r")
     return zarr.open_group(store, mode=mode, zarr_format=3)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theorylab.contract import Setting, Theory
-from theorylab.contract.setting import always
+from theorylab.contract.theory import always
 from theorylab.lab.grid import Grid, Plan, make_plan, seed_keys
 from theorylab.lab.job import check_base_seed, check_seeds
 from theorylab.lab.layout import block_index, join_coords, ordered

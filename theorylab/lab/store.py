@@ -3,8 +3,8 @@
 Every observable is an array over (swept fields, ``seed``, inner dimensions). The arrays are allocated when the
 sweep starts and filled block by block; ``finished`` is written after a block's data, so that a cell is either
 finished or absent, whenever the run is killed. A finished cell is never changed again. ``first_bad_step`` is -1 for a
-finite cell. Every chunk carries a checksum, and one of a finished cell is there even where all of it is missing values,
-so that no damage looks like a result: see :mod:`theorylab.lab.damage`.
+finite cell. Every chunk carries a checksum and its place, and one of a finished cell is there even where all of it is
+missing values, so that no damage looks like a result: see :mod:`theorylab.lab.damage` and :mod:`theorylab.lab.places`.
 
 Several processes may fill one store: see :mod:`theorylab.lab.locks`.
 """
@@ -162,11 +162,14 @@ def _allocate(
 ) -> None:
     import zarr
 
-    coding = codecs()
+    from theorylab.lab import places
+
+    coding, identity = codecs(), places.new_identity()
     other = " ".join(name for name in coords if name in COORD_DIMS)
     # xarray's name for coordinates beside those of the dimensions.
     attributes = {**attributes, "theorylab_schema": SCHEMA, **({"coordinates": other} if other else {})}
-    group = zarr.create_group(zarr.storage.LocalStore(path), zarr_format=3, attributes=attributes)
+    attributes |= {metadata.IDENTITY: identity} if identity else {}
+    group = zarr.create_group(places.folder(path, identity), zarr_format=3, attributes=attributes)
     for name, values in coords.items():
         data = np.asarray(values)
         if data.dtype.kind in "US":
@@ -316,7 +319,7 @@ def open_results(path: str | os.PathLike[str], variables: Sequence[str] | None =
 
     path = store_path(path)
     content = metadata.read(path)
-    lazy = _lazy(path)
+    lazy = _lazy(path, content)
     with lazy:
         if variables is not None:
             always = [name for name in (FINISHED, FIRST_BAD_STEP) if name in lazy]
@@ -330,22 +333,21 @@ def open_results(path: str | os.PathLike[str], variables: Sequence[str] | None =
         except Exception as error:
             raise damaged(path, damage.which_chunk(path, content) or _one_line(error)) from error
     damage.check_content(path, content, data)
-    data.attrs.pop(metadata.CHECKSUM, None)
+    for name in (metadata.CHECKSUM, metadata.IDENTITY):
+        data.attrs.pop(name, None)
     return data
 
 
-def _lazy(path: Path) -> xarray.Dataset:
+def _lazy(path: Path, content: Mapping[str, Any]) -> xarray.Dataset:
     import xarray
-    import zarr
 
+    from theorylab.lab import damage, places
+
+    folder = places.folder(path, content["attributes"].get(metadata.IDENTITY), read_only=True)
     try:
-        return xarray.open_zarr(
-            zarr.storage.LocalStore(path, read_only=True), zarr_format=3, consolidated=True, chunks=None
-        )
+        return xarray.open_zarr(folder, zarr_format=3, consolidated=True, chunks=None)
     except Exception as error:
-        from theorylab.lab import damage
-
-        raise damaged(path, damage.which_chunk(path, metadata.read(path)) or _one_line(error)) from error
+        raise damaged(path, damage.which_chunk(path, content) or _one_line(error)) from error
 
 
 def finished_cells(path: str | os.PathLike[str], index: Mapping[str, slice] | None = None) -> np.ndarray:

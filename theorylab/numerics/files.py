@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -12,14 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
 
 _LOCK = ".lock"
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 #: Scratch folders that this process is using: some systems' locks do not tell its threads apart.
 _IN_USE: set[str] = set()
-#: Seconds after which a scratch folder that was never locked is litter.
+#: Seconds after which a scratch folder that nobody locked, or can lock, is litter.
 _NEVER_LOCKED = 24 * 3600
 
 
@@ -97,16 +99,26 @@ def _scratch(target: Path) -> tuple[Path, IO[bytes] | None]:
 def _locked(handle: IO[bytes]) -> bool | None:
     """Lock an open file, unless another process has; ``None`` where the system knows no such locks."""
     try:
-        import fcntl
-    except ImportError:  # not a POSIX system
+        _lock(handle)
+    except ImportError:
         return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
+    except OSError as error:
+        return False if error.errno in _HELD else None
     return True
+
+
+def _lock(handle: IO[bytes]) -> None:
+    """Lock an open file until it is closed or its process ends; raises ``OSError``, without waiting."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where a lock is on bytes from the position on, which need not be there
+        import msvcrt
+
+        system: Any = msvcrt  # type checkers know the names on Windows alone
+        handle.seek(0)
+        system.locking(handle.fileno(), system.LK_NBLCK, 1)
+    else:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _remove_litter(target: Path) -> None:
@@ -120,13 +132,17 @@ def _remove_litter(target: Path) -> None:
 
 def _remove_if_dead(scratch: Path) -> None:
     with suppress(OSError):
-        if not (scratch / _LOCK).exists():
-            if time.time() - scratch.stat().st_mtime > _NEVER_LOCKED:
-                shutil.rmtree(scratch, ignore_errors=True)
-            return
-        with open(scratch / _LOCK, "rb+") as lock:
-            if _locked(lock):
-                shutil.rmtree(scratch, ignore_errors=True)
+        free: bool | None = None
+        if (scratch / _LOCK).exists():
+            with open(scratch / _LOCK, "rb+") as lock:
+                if free := _locked(lock):
+                    shutil.rmtree(scratch, ignore_errors=True)
+        if free:
+            # Windows keeps an open file. Its owner may have come to life meanwhile: then it has the file open.
+            (scratch / _LOCK).unlink()
+            scratch.rmdir()
+        elif free is None and time.time() - scratch.stat().st_mtime > _NEVER_LOCKED:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def finish(work: Callable[[], T]) -> T:

@@ -35,13 +35,13 @@ def _words(key: jax.Array, count: int, dtype: Any = np.uint32) -> UInt32[Array, 
 
 
 @functools.partial(jax.jit, static_argnums=1, inline=True)
-def _threefry(key_data: UInt32[Array, 2], count: int) -> UInt32[Array, " count"]:
+def _threefry(key_data: UInt32[Array, " 2"], count: int) -> UInt32[Array, " count"]:
     """Hash the counters 0, 1, ..., count - 1; the two words of each are joined by exclusive or, as JAX does."""
     x, y = _hash(key_data, jnp.arange(count, dtype=jnp.uint32))
     return x ^ y
 
 
-def _hash(key_data: UInt32[Array, 2], counters: UInt32[Array, ...]) -> tuple[Array, Array]:
+def _hash(key_data: UInt32[Array, " 2"], counters: UInt32[Array, " ..."]) -> tuple[Array, Array]:
     """Encipher the pairs (0, counter); returns their two words."""
     first, second = key_data
     schedule = (first, second, first ^ second ^ PARITY)
@@ -57,7 +57,7 @@ def _hash(key_data: UInt32[Array, 2], counters: UInt32[Array, ...]) -> tuple[Arr
 
 
 @functools.partial(jax.jit, inline=True)
-def _keys_of(key: jax.Array, counters: UInt32[Array, ...]) -> jax.Array:
+def _keys_of(key: jax.Array, counters: UInt32[Array, " ..."]) -> jax.Array:
     """One new key per counter: the two words of its hash."""
     # Both words of each, one of them used: the rounds then stand once in the program.
     x, y = _hash(jax.random.key_data(key), jnp.stack([counters, counters], axis=-1))
@@ -110,12 +110,12 @@ def bits(key: jax.Array, count: int) -> UInt32[Array, " count"]:
     return _draw_words(key, count, np.uint32)
 
 
-def uniform(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, ...]:
+def uniform(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, " ..."]:
     """Numbers uniform on the open interval (0, 1), on a grid of 2⁻³² (2⁻²³ in float32); default dtype: JAX's float."""
     return _draw_uniforms(key, math.prod(shape), jax.dtypes.canonicalize_dtype(dtype or float)).reshape(shape)
 
 
-def normal(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, ...]:
+def normal(key: jax.Array, *shape: int, dtype: Any = None) -> Float[Array, " ..."]:
     """Standard normal numbers by inversion, one word each; default dtype: JAX's float.
 
     The largest magnitude is 6.4 standard deviations (5.3 in float32, as in ``jax.random.normal``). With one key the
@@ -143,7 +143,7 @@ def normal_of(words: UInt32[Array, " count"], dtype: Any) -> Float[Array, " coun
 
 
 def chi_square_proposal(
-    z: Float[Array, "*shape"], u: Float[Array, "*shape"], degrees: Float[Array, ...]
+    z: Float[Array, "*shape"], u: Float[Array, "*shape"], degrees: Float[Array, " ..."]
 ) -> tuple[Float[Array, "*shape"], Bool[Array, "*shape"]]:
     """Proposed chi-square numbers with ``degrees`` >= 2 of freedom, and whether each is accepted.
 

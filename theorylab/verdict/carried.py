@@ -60,6 +60,17 @@ class Carried:
         """Coordinate of an inner dimension, of which one value may have been selected."""
         return np.atleast_1d(self.data[dim].values)
 
+    def estimated(self, theory: Theory) -> dict[str, np.ndarray]:
+        """Return what a theory estimates from the simulated values, of the observables that the data hold."""
+        simulated = [o.name for o in self.setting.observables if o.name in self.data]
+        found = {}
+        for name, other in theory.estimates.items():
+            if name in simulated and callable(other):
+                found[name] = np.asarray(other({each: self.values(each) for each in simulated}))
+            elif {name, other} <= set(simulated):
+                found[name] = self.values(str(other))
+        return found
+
     def predicted(self, theory: Theory, names: Sequence[str], why: Reasons) -> dict[str, np.ndarray]:
         """Evaluate a theory for the same runs: axes (swept fields, seed, inner), without seed for an ensemble."""
         # Runs of one base seed are evaluated together; an ensemble has none.

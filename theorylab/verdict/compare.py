@@ -1,7 +1,8 @@
 """Empirical against theory: one row per observable, theory and cell, with a verdict that can be wrong.
 
 The tolerance of a comparison is ``z_max`` standard errors over seeds plus the theory's declared
-finite-size error times the size of the prediction; nothing else enters it.
+finite-size error times the size of the prediction; nothing else enters it. A theory of the instance is judged by its
+slope over seeds too (:mod:`theorylab.verdict.slope`).
 """
 
 from __future__ import annotations
@@ -93,9 +94,8 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
     setting, plan = carried.setting, carried.plan
     why = reasons(plan, theory)
     if theory.estimates:
-        estimates = {name: other for name, other in theory.estimates.items() if {name, other} <= set(carried.data)}
-        names = list(estimates)
-        predicted = {name: carried.values(other) for name, other in estimates.items()}
+        predicted = carried.estimated(theory)
+        names = list(predicted)
     else:
         names = [name for name in theory.predicts if name in carried.data]
         predicted = carried.predicted(theory, names, why) if names else {}
@@ -127,7 +127,8 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
             if theory.kind != "ensemble" and not finished[index].all():
                 target = target[finished[index]]  # type: ignore[index]
             declared = theory.relative_error(cell, name)
-            row = judge(runs, target, kind=theory.kind, declared=declared, z_max=z_max)  # type: ignore[arg-type]
+            residual = theory.relative_residual(cell, name)
+            row = judge(runs, target, kind=theory.kind, declared=declared, z_max=z_max, residual=residual)  # type: ignore[arg-type]
             at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
             rows.append(Row(**identity, at=at, **row))
     return rows
@@ -155,13 +156,20 @@ def _judged_together(
     if not len(numbers):
         return {}
     indices = [tuple(index) for index in np.stack(np.unravel_index(numbers, shape), 1).tolist()] if shape else [()]
-    if callable(theory.error):
+    cells = [carried.plan.config] * len(numbers)
+    if callable(theory.error) or callable(theory.residual):
         wanted = dict.fromkeys(indices)
-        declared = [theory.relative_error(cell, name) for index, cell in carried.plan.cells() if index in wanted]
-    else:
-        declared = [theory.relative_error(carried.plan.config, name)] * len(numbers)
+        cells = [cell for index, cell in carried.plan.cells() if index in wanted]
+    first = theory.relative_error(cells[0], name), theory.relative_residual(cells[0], name)
+    declared = [theory.relative_error(cell, name) for cell in cells] if callable(theory.error) else first[0]
+    residual = [theory.relative_residual(cell, name) for cell in cells] if callable(theory.residual) else first[1]
     rows = judge_many(
-        values[numbers], predicted[numbers], kind=theory.kind, declared=np.array(declared, float), z_max=z_max
+        values[numbers],
+        predicted[numbers],
+        kind=theory.kind,
+        declared=np.broadcast_to(np.array(declared, float), len(numbers)),
+        z_max=z_max,
+        residual=np.broadcast_to(np.array(residual, float), len(numbers)),
     )
     return dict(zip(indices, rows, strict=True))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -46,7 +47,12 @@ class Row:
 
     ``empirical`` is the mean over the finite seeds, ``standard_error`` that of the mean (for a theory of the
     instance: of the mean paired difference), ``tolerance`` is absolute. With inner dimensions the numbers are
-    those of the entry nearest to failing, named in ``at``; for an exact theory those of the worst seed.
+    those of the entry nearest to failing, named in ``at``; for an exact theory those of the worst seed. An entry
+    whose prediction is negligible against ``scale``, the largest in the row (its root mean square over seeds), is
+    shown only where it fails, and has no ``relative_error``.
+
+    ``seeds`` finished, of which ``judged_seeds`` entered the numbers and ``diverged_seeds`` became non-finite.
+    ``slope`` is that of simulation on theory over seeds, for a theory of the instance whose predictions vary.
     """
 
     observable: str
@@ -63,6 +69,10 @@ class Row:
     at: dict[str, Any] = dataclasses.field(default_factory=dict)
     seeds: int = 0
     diverged_seeds: int = 0
+    judged_seeds: int = 0
+    scale: float = math.nan
+    slope: float = math.nan
+    slope_error: float = math.nan
 
     @property
     def status(self) -> Status:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from theorylab.contract import Setting
 from theorylab.lab import store as results
+from theorylab.verdict.judge import NEGLIGIBLE
 from theorylab.verdict.rows import Row, Status
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class Summary:
             return str(self.worst.verdict)
         text = str(self.worst.verdict)
         text += f" ({self.agreeing}/{self.judged})" if self.judged > 1 else ""
-        return text + (f", {self.not_applicable} not applicable" if self.not_applicable else "")
+        text += f", {self.not_applicable} not applicable" if self.not_applicable else ""
+        return text + some_seeds(self.worst)
 
 
 def summarise(rows: Iterable[Row]) -> list[Summary]:
@@ -70,16 +73,37 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
     summaries = []
     for (case, observable, theory), members in groups.items():
         judged = [row for row in members if row.status.judged]
-        worst = max(judged or members, key=_severity)
+        scale = max((row.scale for row in judged if not math.isnan(row.scale)), default=math.nan)
+        worst = max(judged or members, key=lambda row: _severity(row, scale))
         agreeing = sum(row.status is Status.AGREES for row in judged)
         summaries.append(Summary(case, observable, theory, agreeing, len(judged), len(members) - len(judged), worst))
     return summaries
 
 
-def _severity(row: Row) -> tuple[bool, float]:
+def some_seeds(row: Row) -> str:
+    """Say how many seeds were judged, where it is not all of them."""
+    left_out = row.status.judged and row.judged_seeds < row.seeds
+    return f", {row.judged_seeds} of {row.seeds} seeds judged" if left_out else ""
+
+
+def not_judged(rows: Iterable[Row]) -> list[tuple[str, int, str]]:
+    """For every theory, in order of appearance: how many comparisons were not made, and why, the usual reason first."""
+    reasons: dict[str, Counter[str]] = {}
+    for row in rows:
+        reasons.setdefault(row.theory, Counter())[row.verdict.reason] += 1
+    found = []
+    for theory, counts in reasons.items():
+        (usual, count), others = counts.most_common(1)[0], len(counts) - 1
+        why = f"{usual} ({count}), {others} other reason{'s' if others > 1 else ''}" if others else usual
+        found.append((theory, counts.total(), why))
+    return found
+
+
+def _severity(row: Row, scale: float) -> tuple[bool, bool, float]:
+    """Failing rows first, then those whose prediction is not negligible in its group, then the nearest to failing."""
     gap = abs(row.empirical - row.predicted)
     ratio = gap / row.tolerance if row.tolerance else (0.0 if gap == 0 else math.inf)
-    return row.failed, -1.0 if math.isnan(ratio) else ratio
+    return row.failed, not abs(row.predicted) <= NEGLIGIBLE * scale, -1.0 if math.isnan(ratio) else ratio
 
 
 def place(row: Row) -> str:
@@ -102,16 +126,23 @@ def number_with_error(value: float, error: float) -> str:
 
 
 def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = False) -> Table:
-    """Draw a comparison for the terminal: one line per (case, observable, theory), or per row."""
+    """Draw a comparison for the terminal: one line per (case, observable, theory), or per row.
+
+    What was not judged at all has one line for each theory.
+    """
     from rich.markup import escape
     from rich.table import Table
 
     # A summary shows the cell nearest to failing; the verdict counts all.
     shown: list[tuple[Row, str]]
+    left: list[Row] = []
     if every_row:
-        shown = [(row, str(row.verdict)) for row in rows]
+        shown = [(row, str(row.verdict) + some_seeds(row)) for row in rows]
     else:
-        shown = [(summary.worst, summary.verdict) for summary in summarise(rows)]
+        summaries = summarise(rows)
+        shown = [(s.worst, s.verdict) for s in summaries if s.worst.status is not Status.NOT_APPLICABLE]
+        groups = {(s.case, s.observable, s.theory) for s in summaries if s.worst.status is Status.NOT_APPLICABLE}
+        left = [row for row in rows if (row.case, row.observable, row.theory) in groups]
     table = Table(title=escape(setting.title), title_justify="left", header_style="bold", pad_edge=False)
     for column in ("case", "observable", "theory", "at" if every_row else "nearest to failing at"):
         table.add_column(column, overflow="fold")
@@ -129,4 +160,9 @@ def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = F
             "" if math.isnan(row.tolerance) else f"{row.tolerance:.2g}",
             f"[{COLOURS.get(row.status, 'yellow')}]{word}[/]" + escape(verdict[len(word) :]),
         )
+    for theory, count, why in not_judged(left):
+        verdict = f": {why}" if count == 1 else f", {count} comparisons: {why}"
+        cases = dict.fromkeys(row.case for row in left if row.theory == theory)
+        case = next(iter(cases)) if len(cases) == 1 else f"{len(cases)} cases"
+        table.add_row(*map(escape, (case, "", theory, "", *[""] * 5)), f"[yellow]not applicable[/]{escape(verdict)}")
     return table

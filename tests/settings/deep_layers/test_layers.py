@@ -43,6 +43,7 @@ def test_two_preconditioned_layers_are_two_steps_of_gradient_descent(prompts):
     np.testing.assert_allclose(weights, first + 0.2 * (b - np.einsum("bde,be->bd", s, first)), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_one_linear_layer_learns_the_step_of_gradient_descent():
     """Queries, keys and values end at the best single step: the loss is that of one preconditioned layer."""
     config = deep_layers.Config(attention="linear", num_layers=1, num_steps=600, initial_scale=0.3)

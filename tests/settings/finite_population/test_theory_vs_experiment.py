@@ -142,6 +142,7 @@ def test_tangent_kernel_of_depth_four():
     assert not np.any(agrees(mean, error, population_risk, 0.08))
 
 
+@pytest.mark.slow
 @pytest.mark.oracle
 def test_convolutional_tangent_kernel():
     from theorylab.numerics.convolutional import convolutional

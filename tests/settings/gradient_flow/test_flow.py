@@ -121,3 +121,13 @@ def test_gradient_flow_is_the_limit_of_small_steps(config):
     other = jax.jit(lambda rate: gradient_flow.reduced_equations(KEY, dataclasses.replace(fast, time_step=rate)))
     gap = jnp.abs(other(2 * config.time_step)["loss"] - predicted["loss"]).max()
     assert float(gap) > 10 * coarse
+
+
+def test_theories_of_the_flow_do_not_hold_for_long_steps():
+    config = gradient_flow.Config(dim=1, covariate_exponent=0.0)
+    for theory in gradient_flow.SETTING.theories:
+        assert theory.holds(config) is None
+        assert "too long" in theory.holds(dataclasses.replace(config, time_step=0.02))
+    wide = dataclasses.replace(config, covariate_variance=5.0)
+    assert "the start grows by 0.05 in one" in gradient_flow.reduced_equations.holds(wide)
+    assert gradient_flow.reduced_equations.holds(dataclasses.replace(wide, covariate_variance=1e300)) is not None

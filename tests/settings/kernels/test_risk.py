@@ -136,6 +136,7 @@ def test_cross_validation_and_population_identities():
     np.testing.assert_allclose(finite_population_test_error(1.0, 0.4, 10, 40), 1.2)
 
 
+@pytest.mark.slow
 def test_mean_predictor_of_simulated_fits():
     n, k, modes, ridge, seeds = 100, 150, 400, 0.1, 150
     random, index = np.random.default_rng(0), np.arange(1, modes + 1)

@@ -44,6 +44,7 @@ def test_few_tasks():
     assert float((data.fresh_task_loss - data.final_loss).min()) > 0.01
 
 
+@pytest.mark.slow
 def test_fresh_prompts_by_their_statistics():
     """A smoke test of the minibatch trainer: it tells d + 1 from d in the median seed, not in each."""
     config = dataclasses.replace(MINIBATCHES, num_steps=800, num_test=200)

@@ -1,5 +1,6 @@
 """Errors of layers fitted to few tasks: published numbers, exact pools, the limit of large dimension."""
 
+import dataclasses
 import math
 
 import jax
@@ -67,6 +68,14 @@ def test_finitely_many_prompts_approach_the_limit_of_large_dimension():
     assert np.all(deviations[1] > 0)
     assert np.all(deviations[1] < 0.75 * deviations[0])
     assert np.all(deviations[1] < 2 / 20 + 4 * errors[1])  # the declared finite-size error
+
+
+def test_less_than_one_prompt_is_refused():
+    """A layer fitted to nothing would be a run like any other."""
+    config = task_diversity.Config(dim=3, prompt_ratio=0.05)
+    with pytest.raises(ConfigError, match=r"prompt_ratio = 0\.05 is not allowed: at dim = 3 .*must be >= 0\.111"):
+        task_diversity.SETTING.validate(config)
+    task_diversity.SETTING.validate(dataclasses.replace(config, prompt_ratio=1 / 9))
 
 
 def test_the_threshold_is_refused_or_not_judged():

@@ -41,6 +41,7 @@ def trained():
     return nets
 
 
+@pytest.mark.slow
 def test_importance_sampling_is_brute_force(trained):
     rng = np.random.default_rng(0)
     compared, rejected, smallest = 0, [], 1.0

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from theorylab.contract import ConfigError
+from theorylab.lab.layout import first_bad_step
 from theorylab.numerics import random
 from theorylab.settings.two_layer.xor import SETTING, Config, at_ratio, check_assumptions
 from theorylab.settings.two_layer.xor import config as numbers
@@ -16,6 +17,7 @@ from theorylab.settings.two_layer.xor.data import cluster_order, project, sample
 from theorylab.settings.two_layer.xor.model import output, split_centres
 from theorylab.settings.two_layer.xor.theory import first_step, late, memorisation
 from theorylab.settings.two_layer.xor.train import final_weights, train
+from theorylab.settings.two_layer.xor.train import first_step as measure_first_step
 
 RNG = np.random.default_rng(0)
 FULL = Config(
@@ -252,8 +254,8 @@ def test_memorisation_moments_are_those_of_independent_neurons():
 
 
 def test_rates_and_first_alignments_in_numbers():
-    assert late.growth_rates(label_noise=0.1, cluster_coupling=0.5) == pytest.approx((0.1111, 0.0112), abs=1e-4)
-    assert late.growth_rates(label_noise=0.0, cluster_coupling=6.25) == pytest.approx((0.125, 0.0))
+    assert late.limiting_rate(label_noise=0.1, cluster_coupling=0.5) == pytest.approx(0.1111, abs=1e-4)
+    assert late.limiting_rate(label_noise=0.0, cluster_coupling=6.25) == pytest.approx(0.125)
     paper = Config()
     sizes = {"num_train": paper.num_train, "input_dim": paper.input_dim}
     noise = {"label_noise": paper.label_noise}
@@ -264,3 +266,23 @@ def test_rates_and_first_alignments_in_numbers():
     assert (mean, float(deviation)) == pytest.approx((1.03125, 0.33), abs=0.01)
     assert late.theorem_bound(num_train=200, snr=numbers.snr(paper)) > 1  # vacuous at the paper's sizes
     assert 1 / late.limiting_error_exponent(0.0) == pytest.approx(76, abs=0.1)
+
+
+def test_too_few_neurons_of_a_sign_are_no_divergence():
+    """A group without neurons has no mean, one of a single neuron no variance: that is said, and the run goes on."""
+    config = Config(num_train=4, input_dim=50, width=2, num_steps=1, num_test=4)
+
+    @jax.jit
+    @jax.vmap
+    def measured(key):
+        instance = sample(key, config)
+        initial = instance.weights @ instance.features.T / config.input_dim
+        return instance.signs, measure_first_step(instance, config, initial)
+
+    signs, found = measured(jax.random.split(jax.random.key(0), 8))
+    found = {name: np.asarray(value) for name, value in found.items()}
+    assert (first_bad_step(SETTING, config, found, 1) == -1).all()
+    members = np.stack([(signs > 0).sum(1), (signs < 0).sum(1)], 1).repeat(2, axis=1)
+    np.testing.assert_array_equal(np.isnan(found["alignment_drift"]), members < 1)
+    np.testing.assert_array_equal(np.isnan(found["alignment_variance"]), members < 2)
+    assert set(np.unique(members)) == {0, 1, 2}

@@ -84,6 +84,7 @@ def test_first_alignments_have_the_arcsine_law(large):
     assert (measured / without).mean() > 2
 
 
+@pytest.mark.slow
 def test_cell_model_follows_the_papers_experiment(large):
     """On 20 seeds: own alignments 4%, others 10%, test accuracy 0.03, training accuracy 0.005; as declared, or less.
 
@@ -130,6 +131,7 @@ def test_sign_of_the_arcsine_law():
         assert (abs(np.mean(found) - measured) < 4 * error) == (factor == 1.0), (factor, found, measured)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:cluster_coupling")
 def test_flipped_labels_are_given_up_where_clusters_pull_too_strongly():
     """The end of benign overfitting, far beyond the couplings of the presets; the cell model has it."""

@@ -104,20 +104,3 @@ GARG = Paper(
   year = {2022},
 }""",
 )
-
-BAI_SILVERSTEIN = Paper(
-    title="CLT for linear spectral statistics of large-dimensional sample covariance matrices",
-    authors="Z. D. Bai and J. W. Silverstein",
-    year=2004,
-    venue="Annals of Probability 32",
-    arxiv="",
-    bibtex="""@article{bai2004clt,
-  title = {{CLT} for linear spectral statistics of large-dimensional sample covariance matrices},
-  author = {Bai, Z. D. and Silverstein, Jack W.},
-  journal = {Annals of Probability},
-  volume = {32},
-  number = {1A},
-  pages = {553--605},
-  year = {2004},
-}""",
-)

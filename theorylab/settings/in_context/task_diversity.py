@@ -51,7 +51,7 @@ class Config:
 
 
 def check_config(config: Config) -> None:
-    """Refuse as many prompts as d².
+    """Refuse as many prompts as d², and none.
 
     Raises
     ------
@@ -61,6 +61,11 @@ def check_config(config: Config) -> None:
     if config.prompt_ratio == 1:
         raise ConfigError(
             "prompt_ratio = 1 is not allowed: it is the interpolation threshold, where errors are infinite"
+        )
+    if round(config.prompt_ratio * config.dim**2) < 1:
+        raise ConfigError(
+            f"prompt_ratio = {config.prompt_ratio:g} is not allowed: at dim = {config.dim} it is less than one prompt; "
+            f"must be >= {1 / config.dim**2:g}"
         )
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from theorylab.contract import ConfigError, config, scalar, size
 
+XIONG = "Xiong et al. 2024, experiments"
+
 
 @config
 class Config:
@@ -29,9 +31,9 @@ class Config:
     operator: Literal["population", "gaussian"] = size(
         default="population", help="measurements: infinitely many (A*A = 1) or num_measurements Gaussian ones"
     )
-    dim: int = size(default=50, help="rows of the target", symbol="n", at_least=2)
+    dim: int = size(default=50, help="rows of the target", symbol="n", at_least=2, source=XIONG)
     dim2: int = size(default=0, help="columns of the target (asymmetric); 0 for as many as rows", at_least=0)
-    target_rank: int = size(default=3, help="rank of the target", symbol="r", at_least=1)
+    target_rank: int = size(default=3, help="rank of the target", symbol="r", at_least=1, source=XIONG)
     model_rank: int = size(default=5, help="columns of the model", symbol="k", at_least=1)
     num_measurements: int = size(default=1000, help="measurements (gaussian)", symbol="m", at_least=1)
     num_steps: int = size(default=3000, help="steps (after the rebalancing step, where there is one)", at_least=1)
@@ -49,7 +51,7 @@ class Config:
     smallest_value: float = scalar(default=0.6, help="smallest one; linear in between", symbol="s_r", above=0)
     init_scale: float = scalar(default=0.5, help="scale of the initialisation", symbol=r"\alpha", above=0)
     init_ratio: float = scalar(
-        default=3.0, help="scale of F over that of G (asymmetric)", symbol=r"\gamma", at_least=1e-3
+        default=3.0, help="scale of F over that of G (asymmetric)", symbol=r"\gamma", at_least=1e-3, source=XIONG
     )
     rebalance_scale: float = scalar(
         default=0.7745966692414834, help="singular values given to F by the rebalancing step", symbol=r"\beta", above=0
@@ -123,5 +125,6 @@ def check_config(config: Config) -> None:
         if config.num_measurements < fewest:
             warnings.warn(
                 f"num_measurements = {config.num_measurements} cannot identify the target: a matrix of its rank has "
-                f"{fewest} degrees of freedom", stacklevel=2,
-            )  # fmt: skip
+                f"{fewest} degrees of freedom",
+                stacklevel=2,
+            )

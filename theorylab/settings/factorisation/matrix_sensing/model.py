@@ -21,6 +21,10 @@ def imbalance(left: Float[Array, "rows k"], right: Float[Array, "cols k"]) -> Fl
 # --- rates at the limit --------------------------------------------------------------------------------------
 
 
+#: Rates that differ by less, relatively, decay as one: a slope lies between them.
+LEVEL = 1e-3
+
+
 class LimitRates(NamedTuple):
     """Rates at which the error of a converged model decays, per unit of time.
 
@@ -29,7 +33,8 @@ class LimitRates(NamedTuple):
     slowest
         λ: the error decays as (1 − rate·λ)^t.
     separation
-        Second smallest over smallest rate: a fit of the slope is contaminated where it is near 1.
+        Next level of rates over the slowest: a fit of the slope is contaminated where it is near 1. Rates within
+        :data:`LEVEL` of the slowest are one level.
     left_rank
         Rank f of the limit of F; that of G is k + r − f (symmetric: k).
     """
@@ -58,8 +63,12 @@ def limit_rates(left: Float[Array, "rows k"], right: Float[Array, "cols k"], ran
     kept = jnp.concatenate(
         [jnp.where(index < left_rank, a, jnp.inf), jnp.where(index < k + rank - left_rank, b, jnp.inf)]
     )
-    kept = jnp.sort(kept)
-    return LimitRates(smallest[best], kept[1] / kept[0], left_rank.astype(a.dtype))
+    return LimitRates(smallest[best], _next_level(kept / smallest[best]), left_rank.astype(a.dtype))
+
+
+def _next_level(ratios: Float[Array, " rates"]) -> Float[Array, ""]:
+    """Smallest of the rates over the slowest that is not of its level."""
+    return jnp.min(jnp.where(ratios > 1 + LEVEL, ratios, jnp.inf))
 
 
 def symmetric_limit_rates(left: Float[Array, "rows k"]) -> LimitRates:
@@ -69,7 +78,7 @@ def symmetric_limit_rates(left: Float[Array, "rows k"]) -> LimitRates:
     """
     a = jnp.linalg.eigvalsh(left.T @ left)
     double = jnp.full((1,), 2.0, a.dtype)
-    separation = jnp.min(jnp.concatenate([a[1:] / a[0], double]))
+    separation = _next_level(jnp.concatenate([a[1:] / a[0], double]))
     return LimitRates(a[0], separation, jnp.full((), left.shape[1], a.dtype))
 
 

@@ -196,7 +196,7 @@ def limit_slope(state: Factors, instance: Instance, config: Config) -> Float[Arr
     In the population from their spectra, at finite m from the tangent kernel. Zero for the symmetric model with
     k > r, whose off-signal modes have no rate: they fall as 1/t.
 
-    NaN with two rates of the population within 25% of each other: the fitted slope is then a mixture.
+    NaN where the next level of the population's rates is within 25%: the fitted slope is then a mixture.
     """
     left, right = state
     dtype = left.dtype

@@ -24,10 +24,7 @@ VON_OSWALD = dataclasses.replace(
 )
 
 PRESETS: dict[str, tuple[Case, ...]] = {
-    "tiny": (
-        Case("isotropic and anisotropic", LAYER, {"covariate_exponent": (0.0, 0.5)}, seeds=16),
-        Case("relu target", dataclasses.replace(RELU, num_steps=900, batch_size=256), {}, seeds=8),
-    ),
+    "tiny": (Case("isotropic and anisotropic", LAYER, {"covariate_exponent": (0.0, 0.5)}, seeds=16),),
     "default": (
         Case("isotropic", LAYER, {"noise_variance": (0.0, 0.25, 1.0)}, seeds=16),
         Case(

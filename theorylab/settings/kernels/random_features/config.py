@@ -12,6 +12,8 @@ from theorylab.contract import config, scalar, size
 
 Model = Literal["gaussian", "relu_sphere", "erf_hypercube", "fourier"]
 
+SIMON = "Simon et al. 2024"
+
 
 @config
 class Config:
@@ -25,16 +27,37 @@ class Config:
     model: Model = size(default="gaussian", help="where inputs and features come from")
     num_samples: int = size(default=128, help="training samples", symbol="n", at_least=1)
     num_features: float = size(
-        default=256, help="random features; inf is kernel ridge regression", symbol="k", at_least=1, or_infinite=True
+        default=256,
+        help="random features; inf is kernel ridge regression",
+        symbol="k",
+        at_least=1,
+        or_infinite=True,
+        source=f"{SIMON}, Fig. 1",
     )
     ridge: float = scalar(default=0.1, help="absolute ridge", symbol=r"\delta", at_least=0)
-    noise_variance: float = scalar(default=0.1, help="variance of the label noise", symbol=r"\sigma^2", at_least=0)
-    num_modes: int = size(default=1500, help="eigenmodes of the kernel (gaussian)", symbol="M", at_least=1)
+    noise_variance: float = scalar(
+        default=0.1, help="variance of the label noise", symbol=r"\sigma^2", at_least=0, source=f"0.5: {SIMON}, code"
+    )
+    num_modes: int = size(
+        default=1500,
+        help="eigenmodes of the kernel (gaussian)",
+        symbol="M",
+        at_least=1,
+        source=f"10,000: {SIMON}, code",
+    )
     eigenvalue_exponent: float = scalar(
-        default=1.5, help="decay of the kernel's eigenvalues, i^-alpha (gaussian)", symbol=r"\alpha", above=1
+        default=1.5,
+        help="decay of the kernel's eigenvalues, i^-alpha (gaussian)",
+        symbol=r"\alpha",
+        above=1,
+        source=f"{SIMON}, code",
     )
     target_exponent: float = scalar(
-        default=1.5, help="decay of the target's power, i^-beta (gaussian)", symbol=r"\beta", above=1
+        default=1.5,
+        help="decay of the target's power, i^-beta (gaussian)",
+        symbol=r"\beta",
+        above=1,
+        source=f"{SIMON}, code",
     )
     input_dim: int = size(
         default=10, help="input dimension (relu_sphere, erf_hypercube, fourier)", symbol="d", at_least=2

@@ -8,6 +8,8 @@ from typing import Literal
 
 from theorylab.contract import ConfigError, config, scalar, size
 
+KUMAR = "Kumar et al. 2024, experiments"
+
 
 @config
 class Config:
@@ -29,19 +31,29 @@ class Config:
         help="the exact dynamics of the mean weight and the second moment (any width), every neuron on its own "
         "(finite width), or the model linearised in its weights at the start (any width)",
     )
-    input_dim: int = size(default=40, help="input dimension", symbol="D", at_least=2)
-    num_samples: int = size(default=220, help="training samples", symbol="P", at_least=1)
+    input_dim: int = size(default=40, help="input dimension", symbol="D", at_least=2, source=f"100: {KUMAR}")
+    num_samples: int = size(
+        default=220, help="training samples", symbol="P", at_least=1, source=f"550 at D = 100: {KUMAR}"
+    )
     width: float = size(
-        default=math.inf, help="neurons; inf starts from the averages themselves", symbol="N", at_least=1,
+        default=math.inf,
+        help="neurons; inf starts from the averages themselves",
+        symbol="N",
+        at_least=1,
         or_infinite=True,
-    )  # fmt: skip
+        source=f"500: {KUMAR}",
+    )
     num_steps: int = size(default=200, help="steps of gradient descent", at_least=1)
     centred: bool = size(default=False, help="train f − f_0, the change of the output since the start")
     planted: bool = size(default=False, help="start with the overlap spike_overlap instead of that of chance, 1/D")
     normalise_target: bool = size(default=True, help="|β|² = D exactly; otherwise β ~ N(0, I)")
     num_test: int = size(default=100, help="fresh samples on which the test loss is measured too", at_least=1)
-    output_scale: float = scalar(default=1.0, help="scale of the output", symbol=r"\alpha", above=0)
-    quadratic_coeff: float = scalar(default=0.25, help="curvature of the activation", symbol=r"\varepsilon")
+    output_scale: float = scalar(
+        default=1.0, help="scale of the output", symbol=r"\alpha", above=0, source=f"of 2^-5 to 2^5: {KUMAR}"
+    )
+    quadratic_coeff: float = scalar(
+        default=0.25, help="curvature of the activation", symbol=r"\varepsilon", source=f"of 1/4 to 4: {KUMAR}"
+    )
     scaled_learning_rate: float = scalar(
         default=0.1, help="γ = 2 η_0/P for the learning rate η_0 N/α²", symbol=r"\gamma", above=0
     )
@@ -113,10 +125,12 @@ def check_config(config: Config) -> None:
         warnings.warn(
             f"scaled_learning_rate = {config.scaled_learning_rate:g} is stable at the start but may diverge once "
             f"features are learned: quadratic_coeff/output_scale = {config.quadratic_coeff / config.output_scale:g} "
-            f"makes the kernel grow along the target; use {1 / learned_eigenvalue(config):.3g}", stacklevel=2,
-        )  # fmt: skip
+            f"makes the kernel grow along the target; use {1 / learned_eigenvalue(config):.3g}",
+            stacklevel=2,
+        )
     if not config.centred and config.width < 4 * config.output_scale**2:
         warnings.warn(
             f"width = {config.width:g}: the initial output has noise of size output_scale/sqrt(width); use a width far "
-            f"above output_scale² = {config.output_scale**2:g}, or centred = True", stacklevel=2,
-        )  # fmt: skip
+            f"above output_scale² = {config.output_scale**2:g}, or centred = True",
+            stacklevel=2,
+        )

@@ -78,12 +78,12 @@ class Risk(NamedTuple):
         C: the linear output, which the target does not have: α² |w̄|²/D.
     """
 
-    variance_error: Float[Array, ...]
-    misalignment_error: Float[Array, ...]
-    linear_power: Float[Array, ...]
+    variance_error: Float[Array, " ..."]
+    misalignment_error: Float[Array, " ..."]
+    linear_power: Float[Array, " ..."]
 
     @property
-    def total(self) -> Float[Array, ...]:
+    def total(self) -> Float[Array, " ..."]:
         """The test loss A + B + C."""
         return self.variance_error + self.misalignment_error + self.linear_power
 

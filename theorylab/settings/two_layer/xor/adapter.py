@@ -15,9 +15,9 @@ from jaxtyping import Array
 from theorylab.settings.two_layer.xor.config import Config, step_init_ratio
 from theorylab.settings.two_layer.xor.data import Instance, Labels, sample, sample_labels
 from theorylab.settings.two_layer.xor.model import own_and_other
-from theorylab.settings.two_layer.xor.theory import cell_model
+from theorylab.settings.two_layer.xor.theory import cell_model, late
 from theorylab.settings.two_layer.xor.theory.network_error import Network, network, sample_error
-from theorylab.settings.two_layer.xor.train import final_weights, train
+from theorylab.settings.two_layer.xor.train import final_weights, late_slopes, recorded_steps, train
 
 # Shared by all host-side theories of the instance, so that the sampler is compiled once for each choice of sizes.
 draw = jax.jit(sample)
@@ -53,6 +53,19 @@ def instance_cells(key: jax.Array, config: Config) -> cell_model.Cells:
     return cells_at(key, sample_labels(key, config), config)
 
 
+def instance_sides(key: jax.Array, config: Config) -> late.Sides:
+    """Sides that neurons choose on the labels of the instance that ``key`` fixes."""
+    labels = sample_labels(key, config)
+    return late.chosen_sides(
+        labels.pair,
+        labels.side,
+        labels.observed,
+        mean_norm=config.mean_norm,
+        input_dim=config.input_dim,
+        step_init_ratio=step_init_ratio(config),
+    )
+
+
 def read_cells(state: cell_model.State, cells: cell_model.Cells) -> dict[str, Array]:
     """Observables of the cell model at one step, under the names that ``simulate`` gives them."""
     train_accuracy, flipped_accuracy, train_margin = cell_model.read_train(state, cells)
@@ -65,6 +78,18 @@ def read_cells(state: cell_model.State, cells: cell_model.Cells) -> dict[str, Ar
         "own_alignment": own,
         "other_alignment": other,
     }
+
+
+def run_cells(cells: cell_model.Cells, config: Config, seen: cell_model.Cells | None = None) -> dict[str, Array]:
+    """Observables of the cell model; its steps may see other cells than the start and the read-out do."""
+    observables = cell_model.run(
+        cells,
+        lambda state: read_cells(state, cells),
+        num_steps=config.num_steps,
+        record_at=recorded_steps(config),
+        seen=seen,
+    )
+    return observables | late_slopes(observables, config)
 
 
 @functools.partial(jax.jit, static_argnames=("record_at",))

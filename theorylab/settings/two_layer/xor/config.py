@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 from theorylab.contract import ConfigError, config, scalar, size
 
+XU = "Xu et al. 2024, App. A.7"
+
 
 @config
 class Config:
@@ -21,9 +23,9 @@ class Config:
     descent on the mean logistic loss moves W alone, from w_j ~ N(0, ``init_scale``² I_p).
     """
 
-    num_train: int = size(default=200, help="training samples", symbol="n", at_least=2)
-    input_dim: int = size(default=40_000, help="input dimension", symbol="p", at_least=2)
-    width: int = size(default=300, help="hidden neurons", symbol="m", at_least=1)
+    num_train: int = size(default=200, help="training samples", symbol="n", at_least=2, source=XU)
+    input_dim: int = size(default=40_000, help="input dimension", symbol="p", at_least=2, source=XU)
+    width: int = size(default=300, help="hidden neurons", symbol="m", at_least=1, source=f"1000: {XU}")
     num_steps: int = size(default=15, help="gradient steps", symbol="T", at_least=1)
     num_test: int = size(
         default=400, help="test points with clean labels, a quarter of them in each cluster", at_least=4
@@ -39,15 +41,18 @@ class Config:
     )
     records_per_decade: int = size(default=10, help="recorded steps per decade", at_least=1, at_most=1000)
     mean_norm: float = scalar(
-        default=2.5 * math.sqrt(200), help="norm of a cluster mean (the noise has variance 1 per coordinate)",
-        symbol=r"\|\mu\|", above=0,
-    )  # fmt: skip
-    label_noise: float = scalar(
-        default=0.05, help="probability of a flipped training label", symbol=r"\eta", at_least=0, below=0.5
+        default=2.5 * math.sqrt(200),
+        help="norm of a cluster mean (the noise has variance 1 per coordinate)",
+        symbol=r"\|\mu\|",
+        above=0,
+        source=XU,
     )
-    learning_rate: float = scalar(default=1e-12, help="step size", symbol=r"\alpha", above=0)
+    label_noise: float = scalar(
+        default=0.05, help="probability of a flipped training label", symbol=r"\eta", at_least=0, below=0.5, source=XU
+    )
+    learning_rate: float = scalar(default=1e-12, help="step size", symbol=r"\alpha", above=0, source=XU)
     init_scale: float = scalar(
-        default=1e-15, help="standard deviation of the initial weights", symbol=r"\omega", above=0
+        default=1e-15, help="standard deviation of the initial weights", symbol=r"\omega", above=0, source=XU
     )
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
+from jax.scipy.special import ndtr, ndtri
 
 from theorylab.contract import Observables, Predictor
-from theorylab.settings.two_layer.xor.adapter import draw, final_network, instance_cells, read_cells
+from theorylab.settings.two_layer.xor.adapter import draw, final_network, instance_cells, instance_sides, run_cells
 from theorylab.settings.two_layer.xor.config import Config, cluster_coupling, step_init_ratio
 from theorylab.settings.two_layer.xor.data import sample, sample_labels
 from theorylab.settings.two_layer.xor.model import State, output, own_and_other, products
 from theorylab.settings.two_layer.xor.theory import cell_model, first_step, late, memorisation, network_error
 from theorylab.settings.two_layer.xor.train import recorded_steps, train_products
-from theorylab.training.iterate import iterate
 
 # --- exact reduction ----------------------------------------------------------------------------------------------
 
@@ -38,6 +38,33 @@ def orthogonal_samples(key: jax.Array, config: Config) -> Observables:
 
 
 # --- first step ---------------------------------------------------------------------------------------------------
+
+
+def _first_accuracy(key: jax.Array, config: Config, factor: float) -> Observables:
+    """Accuracies after one step, and the drift of alignments, for label imbalances that are multiplied by a factor."""
+    labels = sample_labels(key, config)
+    given = (labels.pair, labels.side, labels.observed)
+    scales: dict[str, Any] = {"mean_norm": config.mean_norm, "input_dim": config.input_dim}
+    accuracy = first_step.cluster_accuracy(
+        *given, **scales, width=config.width, step_init_ratio=step_init_ratio(config)
+    )
+    drift, _ = first_step.alignment_law(*given, **scales)
+    return {"first_cluster_accuracy": ndtr(factor * ndtri(accuracy)), "alignment_drift": factor * drift}
+
+
+def other_sign(key: jax.Array, config: Config) -> Observables:
+    """The larger side of a pair is the one that is classified wrongly; the mean over training sets is right."""
+    return _first_accuracy(key, config, -1.0)
+
+
+def half_the_argument(key: jax.Array, config: Config) -> Observables:
+    """Half of the imbalance between the sides of a pair; the mean over training sets is right."""
+    return _first_accuracy(key, config, 0.5)
+
+
+def chance(key: jax.Array, config: Config) -> Observables:
+    """Every training set as if its sides were balanced: the means over training sets."""
+    return _first_accuracy(key, config, 0.0)
 
 
 def independent_activations(key: jax.Array, config: Config) -> Observables:
@@ -75,14 +102,7 @@ def _cells_that_step_as(seen: Callable[[cell_model.Cells], cell_model.Cells]) ->
 
     def predict(key: jax.Array, config: Config) -> Observables:
         cells = instance_cells(key, config)
-        wrong = seen(cells)
-        return iterate(
-            lambda state, t: cell_model.step(state, wrong),
-            cell_model.initial_state(cells),
-            num_steps=config.num_steps,
-            record=lambda state: read_cells(state, cells),
-            record_at=recorded_steps(config),
-        ).observables
+        return run_cells(cells, config, seen(cells))
 
     return predict
 
@@ -97,18 +117,38 @@ def cells_without_arcsine_law(key: jax.Array, config: Config) -> Observables:
     """Cell model whose initial activations know nothing of the initial alignments."""
     blind = instance_cells(key, dataclasses.replace(config, mean_norm=config.mean_norm * 1e-9))
     cells = instance_cells(key, config)._replace(active=blind.active)
-    return cell_model.run(
-        cells, lambda state: read_cells(state, cells), num_steps=config.num_steps, record_at=recorded_steps(config)
-    )
+    return run_cells(cells, config)
 
 
 # --- late rates ---------------------------------------------------------------------------------------------------
 
 
-def opposite_side_inactive(key: jax.Array, config: Config) -> Observables:
-    """Growth rates twice as large: the side that a neuron did not choose no longer holds it back."""
-    own, other = late.growth_rates(label_noise=config.label_noise, cluster_coupling=cluster_coupling(config))
-    return {"own_slope": jnp.asarray(2 * own), "other_slope": jnp.asarray(2 * other)}
+def infinitely_many_samples(key: jax.Array, config: Config) -> Observables:
+    """The limit of the rate for n → ∞, the same for all labels."""
+    return {"own_slope": late.limiting_rate(label_noise=config.label_noise, cluster_coupling=cluster_coupling(config))}
+
+
+def _rate_of_sides(changed: Callable[[late.Sides], late.Sides]) -> Predictor:
+    """Late rate from changed counts of the samples of both sides."""
+
+    def predict(key: jax.Array, config: Config) -> Observables:
+        sides = changed(instance_sides(key, config))
+        coupling = cluster_coupling(config)
+        return {"own_slope": late.own_rate(sides, num_train=config.num_train, cluster_coupling=coupling)}
+
+    return predict
+
+
+#: The side that a neuron did not choose holds it back with no sample at all.
+other_side_inactive = _rate_of_sides(lambda sides: sides._replace(active=0 * sides.active))
+#: It holds back with half of its samples: neurons choose their side blindly.
+half_of_the_other_side_active = _rate_of_sides(lambda sides: sides._replace(active=sides.opposite / 2))
+#: Flipped samples of the chosen side are as if they were not there.
+flipped_labels_do_not_hold_back = _rate_of_sides(lambda sides: sides._replace(flipped=0 * sides.flipped))
+#: Flipped samples of the chosen side are active always, and not in a share λd of the steps.
+flipped_labels_hold_back_in_every_step = _rate_of_sides(
+    lambda sides: sides._replace(active=sides.active + sides.flipped, flipped=0 * sides.flipped)
+)
 
 
 # --- test error of the trained network ----------------------------------------------------------------------------

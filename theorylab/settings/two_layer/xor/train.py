@@ -144,6 +144,15 @@ def first_step(instance: Instance, config: Config, initial: Array) -> Observable
     }
 
 
+def late_slopes(observables: dict[str, Array], config: Config) -> dict[str, Array]:
+    """``own_slope`` and ``other_slope`` from the alignments at the recorded steps: growth over :func:`slope_window`."""
+    steps = recorded_steps(config)
+    first, last = slope_window(config)
+    scale = 2 / ((steps[last] - steps[first]) * config.num_train)
+    paths = {name: observables[f"{name}_alignment"] for name in ("own", "other")}
+    return {f"{name}_slope": scale * (path[last] - path[first]) for name, path in paths.items()}
+
+
 def simulate(key: jax.Array, config: Config) -> Observables:
     """Draw one instance and train on it.
 
@@ -164,15 +173,9 @@ def simulate(key: jax.Array, config: Config) -> Observables:
 def run(instance: Instance, config: Config) -> Observables:
     """Train on a given instance; see :func:`simulate`."""
     _, observables = train(instance, config, lambda state: measure(instance, config, state), recorded_steps(config))
-    steps = recorded_steps(config)
     clusters = observables.pop("cluster_accuracy")
     observables["first_cluster_accuracy"] = clusters[1]
     observables["final_test_error"] = 1 - jnp.mean(clusters[-1])
-    first, last = slope_window(config)
-    for name in ("own", "other"):
-        path = observables[f"{name}_alignment"]
-        observables[f"{name}_slope"] = (
-            2 * (path[last] - path[first]) / ((steps[last] - steps[first]) * config.num_train)
-        )
+    observables |= late_slopes(observables, config)
     initial = instance.weights @ instance.features.T / config.input_dim
     return observables | first_step(instance, config, initial)

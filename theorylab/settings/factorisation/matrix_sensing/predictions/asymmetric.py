@@ -38,7 +38,7 @@ def conserved_imbalance(key: jax.Array, config: Config) -> dict[str, Any]:
     kind="exact",
     source="slope ln(1 − rate min(a_i, b_j)), from the spectra of F Fᵀ and G Gᵀ at convergence (model.limit_rates)",
     predicts=("error_slope",),
-    holds=requires(model="asymmetric", operator="population", trainer=("gd", "modified")),
+    holds=requires(model="asymmetric", operator="population"),
     error=1e-3,
     controls={"slope of the squared error": times(2.0), "slope of the signal": controls.slope_of_the_signal},
     estimates={"error_slope": "limit_slope"},

@@ -25,19 +25,36 @@ def pair_sums(pair: Samples, values: Samples) -> Float[Array, " 2"]:
 
 
 def cluster_accuracy(
-    pair: Samples, side: Samples, observed: Samples, *, mean_norm: ArrayLike, input_dim: int
+    pair: Samples,
+    side: Samples,
+    observed: Samples,
+    *,
+    mean_norm: ArrayLike,
+    input_dim: int,
+    width: float = math.inf,
+    step_init_ratio: ArrayLike = math.inf,
 ) -> Float[Array, " 4"]:
     """Clean accuracy of each cluster (k, σ) after one step, from the labels alone.
 
-    f_1(x) ≈ (α/8n) <Σ_i y_i x_i, x> gives acc_{k,σ} = Φ(y_k σ N_k |μ|²/√(n (p + |μ|²))), with the label imbalance
-    N_k = Σ_{i in pair k} σ_i y_i. The two clusters of a pair average to exactly 1/2.
+    f_1(x) ≈ (α/8n) <Σ_i y_i x_i, x> gives acc_{k,σ} = Φ(y_k σ g N_k), g = |μ|²/√(n (p + |μ|²)), with the label
+    imbalance N_k = Σ_{i in pair k} σ_i y_i. The two clusters of a pair average to exactly 1/2.
 
-    Source: Xu et al. 2023, arXiv 2310.02541, eq. 4.3 for f_1; the accuracy is derived from it. Regime: κ ≫ 1, large
-    width: the even part, of relative size √((n/8 + N_k²/4)/m)/|N_k/2|, is left out.
+    With m neurons the odd part of f at a centre is not N_k but (2/m) Σ_j sgn(a_j) D_kj, and there is an even part,
+    (2/m) Σ_j sgn(a_j) |D_kj|: with D of :func:`alignment_law` both vary over initial weights, without correlation, by
+    τ² = (4 g²/m) (2 V_k + e_k²). So do both parts of the response to the noise of a fresh point, from the initial
+    weights and from the samples' noise: ν² = (4/m) (2 p/(n κ²) + 3/4). The mean accuracy over initial weights is
+    Φ(y_k σ g N_k / √(1 + τ² + ν²)).
+
+    Source: Xu et al. 2023, arXiv 2310.02541, eq. 4.3 for f_1; the accuracy, τ and ν are derived from it. Regime: κ ≫ 1,
+    ν² small.
     """
     imbalance = pair_sums(pair, side * observed)
     size = mean_norm**2
-    argument = imbalance * size / jnp.sqrt(pair.shape[0] * (input_dim + size))
+    unit = size / jnp.sqrt(pair.shape[0] * (input_dim + size))
+    drift, variance = alignment_law(pair, side, observed, mean_norm=mean_norm, input_dim=input_dim)
+    spread = (4 / width) * unit**2 * (2 * variance[:2] + drift[:2] ** 2)
+    spread = spread + (4 / width) * (2 * (input_dim / pair.shape[0]) / step_init_ratio**2 + 0.75)
+    argument = unit * imbalance / jnp.sqrt(1 + spread)
     truth = jnp.array([1.0, 1.0, -1.0, -1.0])
     return ndtr(truth * jnp.array(SIDES) * argument.repeat(2))
 
@@ -61,6 +78,23 @@ def alignment_law(
     correlation = jnp.arcsin(size / (input_dim + size)) / (2 * math.pi)
     variance = members / 4 + correlation * (pair_sums(pair, observed) ** 2 - members)
     return jnp.concatenate([drift, -drift]), jnp.concatenate([variance, variance])
+
+
+def linear_part(
+    pair: Samples, side: Samples, observed: Samples, *, mean_norm: ArrayLike, input_dim: int, width: int
+) -> tuple[Array, Array]:
+    """Cosine and ratio of sizes of the change of β = Σ_j a_j w_j and its mean (α/4n) Σ_i y_i x_i, at finite width.
+
+    A sample moves β by the share of active neurons, 1/2 ± 1/√(4m): that adds a vector R with
+    E |R|² / |mean|² = r = (4/m) (n p/4 + |μ|² Σ_k V_k)/(n p + |μ|² Σ_k N_k²), V_k of :func:`alignment_law`, so that the
+    ratio is √(1 + r) and the cosine 1/√(1 + r): 1 ± 1/2m for orthogonal samples.
+    """
+    size = mean_norm**2
+    _, variance = alignment_law(pair, side, observed, mean_norm=mean_norm, input_dim=input_dim)
+    imbalance = pair_sums(pair, side * observed)
+    noise = pair.shape[0] * input_dim
+    share = (4 / width) * (noise / 4 + size * jnp.sum(variance[:2])) / (noise + size * jnp.sum(imbalance**2))
+    return 1 / jnp.sqrt(1 + share), jnp.sqrt(1 + share)
 
 
 def mean_alignment(*, num_train: int, input_dim: int, mean_norm: float, label_noise: float) -> float:

@@ -1,0 +1,212 @@
+"""Measure every declared error over the range in which its theory says that it holds.
+
+    python -m experiments.fidelity [SETTING ...] [--points 24] [--seed 0]    # measure; writes results.json
+    python -m experiments.fidelity [SETTING ...] --check 20 [--seed 0]       # is any row wrong, or weak?
+
+Configurations are the points of a Latin hypercube over the ranges of ``ranges.py``. Each is simulated with more and
+more seeds until the standard errors are a third of the declared error, and compared by ``theorylab.compare``. For every
+theory the worst deviation is kept, with its standard error and its configuration; the settings' pages show that table.
+
+``--check`` runs every configuration once. A row is wrong where it disagrees, and weak where it agrees only by a
+tolerance above 30% of the observable's size. The exit code is 1 if there is one.
+
+Finished points are kept in ``--folder``: a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import theorylab as tl
+from experiments.fidelity.ranges import RANGES, Draw
+from theorylab.numerics.files import written_whole
+from theorylab.verdict.rows import Row
+
+RESULTS = Path(__file__).parent / "results.json"
+#: Rounds of seeds at one configuration, at most.
+ROUNDS = 8
+#: Part of the declared error that standard errors must come down to.
+PART = 1 / 3
+#: Tolerance, relative to the largest prediction in a row, above which agreement says little.
+WEAK = 0.3
+
+
+def rows_at(name: str, config: Any, seeds: int, *, rounds: int, base_seed: int) -> tuple[list[Row], int]:
+    """Rows at a configuration, and the number of seeds: rounds are added until every standard error is small enough."""
+    import xarray
+
+    setting = tl.get(name)
+    parts: list[Any] = []
+    rows: list[Row] = []
+    for number in range(rounds):
+        parts.append(tl.sweep(setting, config, {}, seeds=seeds, base_seed=base_seed + number))
+        data = parts[0] if not number else xarray.concat(parts, "seed")
+        rows = tl.compare(setting, data)
+        if not any(_unresolved(setting, config, row) for row in rows):
+            break
+    return rows, seeds * len(parts)
+
+
+def _unresolved(setting: tl.Setting, config: Any, row: Row) -> bool:
+    declared = _declared(setting, config, row)
+    return row.status.judged and row.standard_error > PART * declared * abs(row.predicted) > 0
+
+
+def _declared(setting: tl.Setting, config: Any, row: Row) -> float:
+    return setting.theory(row.theory).relative_error(config, row.observable) if row.status.judged else math.nan
+
+
+def points(name: str, count: int, seed: int) -> Iterator[tuple[int, Any]]:
+    """Configurations of a setting that it allows, with their numbers."""
+    make, _ = RANGES[name]
+    setting = tl.get(name)
+    for index in range(count):
+        config = make(Draw(index, count, seed, name))
+        try:
+            setting.validate(config)
+        except tl.ConfigError as error:
+            print(f"{name} {index}: left out, {error}")
+            continue
+        yield index, config
+
+
+def changed(config: Any) -> dict[str, Any]:
+    """Return the fields that are not at their defaults, as JSON keeps them."""
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    return {
+        name: str(value) if value == math.inf else value for name, value in fields.items() if value != defaults[name]
+    }
+
+
+def deviations(name: str, config: Any, rows: Sequence[Row], seeds: int) -> list[dict[str, Any]]:
+    """Return the numbers of every judged row: the deviation and its standard error relative to the prediction."""
+    setting = tl.get(name)
+    return [
+        {
+            "theory": row.theory,
+            "observable": row.observable,
+            "declared": _declared(setting, config, row),
+            "deviation": abs(row.empirical - row.predicted) / abs(row.predicted) if row.predicted else math.nan,
+            "standard_error": row.standard_error / abs(row.predicted) if row.predicted else math.nan,
+            "negligible": math.isnan(row.relative_error),
+            "tolerance": row.tolerance / row.scale if row.scale else math.nan,
+            "verdict": str(row.verdict),
+            "failed": row.failed,
+            "seeds": seeds,
+            "at": dict(row.at),
+            "config": changed(config),
+        }
+        for row in rows
+        if row.status.judged
+    ]
+
+
+def measured(name: str, count: int, seed: int, folder: Path, *, rounds: int) -> list[dict[str, Any]]:
+    """Measure all points of a setting, or read those that are there."""
+    found: list[dict[str, Any]] = []
+    for index, config in points(name, count, seed):
+        file = folder / f"{name}-{seed}-{count}-{index}-{rounds}.json"
+        if not file.exists():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of regimes, which are tried on purpose
+                rows, seeds = rows_at(name, config, RANGES[name][1], rounds=rounds, base_seed=1000 * index)
+            kept = deviations(name, config, rows, seeds)
+            diverged = max((row.diverged_seeds for row in rows), default=0)
+            with written_whole(file) as scratch:
+                scratch.write_text(json.dumps({"rows": kept, "diverged": diverged}), encoding="utf-8")
+            print(f"{name} {index}: {len(kept)} rows, {seeds} seeds, {diverged} diverged", flush=True)
+        found += json.loads(file.read_text(encoding="utf-8"))["rows"]
+    return found
+
+
+def worst(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the row whose deviation, less its standard error, is largest against what is declared."""
+
+    def excess(row: dict[str, Any]) -> float:
+        sure = row["deviation"] - row["standard_error"]
+        return float(sure / row["declared"]) if row["declared"] else math.copysign(math.inf, sure)
+
+    clear = [row for row in rows if not row["negligible"] and not math.isnan(row["deviation"])]
+    return max(clear or rows, key=excess)
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the worst row of each theory, and how many there were."""
+    theories = dict.fromkeys(row["theory"] for row in rows)
+    members = {theory: [row for row in rows if row["theory"] == theory] for theory in theories}
+    return {
+        theory: {"rows": len(of), "failed": sum(row["failed"] for row in of), "worst": worst(of)}
+        for theory, of in members.items()
+    }
+
+
+def beyond(row: dict[str, Any]) -> bool:
+    """Whether a worst row is beyond what is declared, by more than its standard error.
+
+    Where nothing is declared, statistics alone decide: four standard errors, as in a check.
+    """
+    allowed = row["standard_error"] if row["declared"] else 4 * row["standard_error"]
+    return bool(row["deviation"] - row["declared"] > allowed)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("settings", nargs="*", metavar="SETTING", help="default: all")
+    parser.add_argument("--points", type=int, default=24, help="configurations of each setting")
+    parser.add_argument("--seed", type=int, default=0, help="of the Latin hypercube")
+    parser.add_argument("--check", type=int, metavar="N", help="run N configurations once, list what is wrong")
+    parser.add_argument("--folder", type=Path, default=Path("results/fidelity"), help="where finished points are kept")
+    options = parser.parse_args(arguments)
+    names = options.settings or list(RANGES)
+    if unknown := [name for name in names if name not in RANGES]:
+        parser.error(f"no ranges of {unknown[0]!r}: {', '.join(RANGES)}")
+    tl.configure()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if options.check is not None:
+        return check(names, options.check, options.seed, options.folder)
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for name in names:
+        rows = measured(name, options.points, options.seed, options.folder, rounds=ROUNDS)
+        results[name] = {"points": options.points, "seed": options.seed, "theories": summary(rows)}
+        with written_whole(RESULTS) as scratch:
+            scratch.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        for theory, found in results[name]["theories"].items():
+            row = found["worst"]
+            over = beyond(row)
+            print(
+                f"{name} {theory}: declared {row['declared']:.3g}, worst {row['deviation']:.3g} ± "
+                f"{row['standard_error']:.2g} ({row['observable']}), {found['rows']} rows"
+                + (", BEYOND" if over else ""), flush=True,
+            )  # fmt: skip
+    return 0
+
+
+def check(names: Sequence[str], count: int, seed: int, folder: Path) -> int:
+    """Say which rows disagree, or agree only by a wide tolerance; returns the exit code."""
+    wrong = weak = total = 0
+    for name in names:
+        for row in measured(name, count, seed + 10_000, folder, rounds=1):
+            total += 1
+            loose = not row["failed"] and row["tolerance"] > WEAK
+            wrong, weak = wrong + row["failed"], weak + loose
+            if row["failed"] or loose:
+                print(
+                    f"{name}: {row['observable']} of {row['theory']} {row['verdict'] if row['failed'] else 'is weak'} "
+                    f"(off by {row['deviation']:.2g}, tolerance {row['tolerance']:.2g}) at {row['config']} {row['at']}"
+                )
+    print(f"{total} rows judged, {wrong} disagree, {weak} agree only by a tolerance above {WEAK:.0%}")
+    return 1 if wrong or weak else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""Where each setting is measured: a configuration for each point of a Latin hypercube over its documented ranges.
+
+Sizes come in a few bundles, since each bundle is a program of its own; everything else is drawn. Where no theory holds,
+nothing is judged: the ranges go a little beyond, so that the edges of ``holds`` are tried too.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from theorylab.settings.factorisation.matrix_sensing import Config as Sensing
+from theorylab.settings.factorisation.robust_recovery import Config as Robust
+from theorylab.settings.in_context.deep_layers import Config as Layers
+from theorylab.settings.in_context.estimators import Config as Estimators
+from theorylab.settings.in_context.gradient_flow import Config as Flow
+from theorylab.settings.in_context.linear_attention import Config as Attention
+from theorylab.settings.in_context.task_diversity import Config as Diversity
+from theorylab.settings.kernels.finite_population import Config as Population
+from theorylab.settings.kernels.random_features import Config as Features
+from theorylab.settings.two_layer.grokking import Config as Grokking
+from theorylab.settings.two_layer.grokking_networks import Config as Networks
+from theorylab.settings.two_layer.xor.config import at_ratio
+
+
+class Draw:
+    """One point of a Latin hypercube: each name is an axis, cut into as many strata as there are points."""
+
+    def __init__(self, index: int, count: int, seed: int, setting: str):
+        self.index, self.count, self.seed, self.setting = index, count, seed, setting
+
+    def unit(self, name: str) -> float:
+        """Coordinate in [0, 1) along an axis."""
+        random = np.random.default_rng([self.seed, zlib.crc32(f"{self.setting}.{name}".encode())])
+        return float((random.permutation(self.count)[self.index] + random.random(self.count)[self.index]) / self.count)
+
+    def log(self, name: str, low: float, high: float) -> float:
+        """Draw from a range, uniformly in the logarithm."""
+        return float(f"{low * (high / low) ** self.unit(name):.4g}")
+
+    def between(self, name: str, low: float, high: float) -> float:
+        """Draw from a range, uniformly."""
+        return float(f"{low + (high - low) * self.unit(name):.4g}")
+
+    def one_of(self, name: str, options: Sequence[Any]) -> Any:
+        """Draw one of a few, each as often as the others."""
+        return options[int(self.unit(name) * len(options))]
+
+
+def random_features(draw: Draw) -> Features:
+    sizes = draw.one_of(
+        "sizes",
+        [
+            {"num_samples": 100, "num_features": 60, "num_modes": 400},
+            {"num_samples": 100, "num_features": 160, "num_modes": 600},
+            {"num_samples": 150, "num_features": 120, "num_modes": 600},
+            {"num_samples": 120, "num_features": math.inf, "num_modes": 800},
+            {"num_samples": 200, "num_features": 250, "num_modes": 400},
+            {"model": "relu_sphere", "num_samples": 100, "num_features": 150},
+            {"model": "erf_hypercube", "num_samples": 100, "num_features": 150},
+        ],
+    )
+    return Features(
+        ridge=draw.log("ridge", 0.003, 10),
+        noise_variance=draw.between("noise_variance", 0, 1),
+        eigenvalue_exponent=draw.between("eigenvalue_exponent", 1.1, 2.2),
+        target_exponent=draw.between("target_exponent", 1.1, 3),
+        **sizes,
+    )
+
+
+def finite_population(draw: Draw) -> Population:
+    sizes = draw.one_of(
+        "sizes",
+        [
+            {"population": 300, "num_samples": 40},
+            {"population": 600, "num_samples": 60},
+            {"population": 600, "num_samples": 120},
+            {"population": 600, "num_samples": 60, "num_features": 40},
+            {"population": 600, "num_samples": 60, "kernel": "ntk"},
+        ],
+    )
+    return Population(ridge=draw.log("ridge", 0.05, 10), noise_variance=draw.between("noise_variance", 0, 1), **sizes)
+
+
+def linear_attention(draw: Draw) -> Attention:
+    sizes = draw.one_of(
+        "sizes",
+        [
+            {"dim": 3, "context_length": 10},
+            {"dim": 5, "context_length": 20},
+            {"dim": 5, "context_length": 6},
+            {"dim": 5, "context_length": 20, "num_tasks": 10, "num_starts": 8},
+            {"dim": 4, "context_length": 30, "num_starts": 8},
+        ],
+    )
+    return Attention(
+        noise_variance=draw.between("noise_variance", 0, 1.5),
+        covariate_exponent=draw.between("covariate_exponent", 0, 1),
+        task_exponent=draw.between("task_exponent", -0.5, 0.5),
+        num_test=500,
+        **sizes,
+    )
+
+
+def gradient_flow(draw: Draw) -> Flow:
+    sizes = draw.one_of("sizes", [{"dim": 3, "context_length": 10}, {"dim": 5, "context_length": 20}])
+    return Flow(
+        noise_variance=draw.between("noise_variance", 0, 1),
+        covariate_exponent=draw.one_of("isotropic", [0.0, draw.between("covariate_exponent", 0, 1)]),
+        query_key=draw.one_of("query_key", ["merged", "separate"]),
+        initial_scale=draw.log("initial_scale", 0.003, 0.03),
+        time_step=draw.log("time_step", 0.001, 0.004),
+        **sizes,
+    )
+
+
+def estimators(draw: Draw) -> Estimators:
+    dim, length = draw.one_of("sizes", [(3, 4), (5, 7), (5, 12), (5, 30), (8, 16), (12, 20)])
+    return Estimators(dim=dim, context_length=length, noise_variance=draw.log("noise_variance", 0.03, 3), num_test=2000)
+
+
+def task_diversity(draw: Draw) -> Diversity:
+    dim, length, tasks = draw.one_of("sizes", [(10, 10, 10), (10, 30, 30), (20, 20, 10), (20, 40, 40), (30, 30, 15)])
+    ratio = draw.one_of("prompt_ratio", [0.5, 1.5, 2.0, 3.0])
+    return Diversity(
+        dim=dim, context_length=length, num_tasks=tasks, prompt_ratio=ratio,
+        noise_variance=draw.log("noise_variance", 0.03, 1), num_test=500,
+    )  # fmt: skip
+
+
+def deep_layers(draw: Draw) -> Layers:
+    sizes = draw.one_of("sizes", [{"num_layers": 2}, {"num_layers": 1}, {"num_layers": 2, "dim": 3}])
+    return Layers(noise_variance=draw.between("noise_variance", 0.05, 1), **({"dim": 5, "context_length": 20} | sizes))
+
+
+def matrix_sensing(draw: Draw) -> Sensing:
+    sizes: Mapping[str, Any] = draw.one_of(
+        "sizes",
+        [
+            {"dim": 12, "target_rank": 1, "model_rank": 1, "num_steps": 1500},
+            {"dim": 12, "target_rank": 2, "model_rank": 2, "num_steps": 1500},
+            {"dim": 6, "target_rank": 1, "model_rank": 2, "num_steps": 3000},
+            {"dim": 20, "target_rank": 2, "model_rank": 4, "num_steps": 4000},
+            {"model": "asymmetric", "dim": 12, "target_rank": 2, "model_rank": 2, "num_steps": 2000},
+            {"model": "asymmetric", "dim": 12, "target_rank": 2, "model_rank": 3, "num_steps": 20_000},
+            {"model": "asymmetric", "dim": 10, "target_rank": 2, "model_rank": 3, "num_steps": 4000,
+             "init": "orthonormal"},
+            {"model": "asymmetric", "trainer": "modified", "dim": 10, "target_rank": 2, "model_rank": 3,
+             "num_steps": 4000},
+            {"model": "asymmetric", "operator": "gaussian", "dim": 8, "target_rank": 1, "model_rank": 2,
+             "num_measurements": 400, "num_steps": 4000},
+            {"model": "asymmetric", "operator": "gaussian", "dim": 10, "target_rank": 1, "model_rank": 1,
+             "num_measurements": 120, "num_steps": 1500},
+        ],
+    )  # fmt: skip
+    largest = draw.log("largest_value", 0.7, 1.5)
+    return Sensing(
+        largest_value=largest,
+        smallest_value=float(f"{largest * draw.between('condition', 0.4, 1.0):.4g}"),
+        learning_rate=draw.log("learning_rate", 0.05, 0.2),
+        init_scale=draw.log("init_scale", 0.1, 0.6),
+        init_ratio=draw.between("init_ratio", 1.5, 4),
+        **sizes,
+    )
+
+
+def robust_recovery(draw: Draw) -> Robust:
+    sizes: Mapping[str, Any] = draw.one_of(
+        "sizes",
+        [
+            {"num_measurements": 800, "num_steps": 500},
+            {"num_measurements": 800, "num_steps": 200, "step_schedule": "residual"},
+            {"operator": "population", "step_schedule": "residual", "num_steps": 200},
+            {"loss": "l2", "step_schedule": "constant", "num_measurements": 800, "num_steps": 2500},
+        ],
+    )
+    square = "loss" in sizes
+    return Robust(
+        dim=10,
+        target_rank=2,
+        model_rank=10,
+        learning_rate=draw.log("learning_rate", 0.5, 1.5) * (0.1 if square else 1.0),
+        step_decay=draw.between("step_decay", 0.97, 0.99),
+        smallest_value=draw.between("smallest_value", 0.5, 1.0),
+        init_scale=draw.log("init_scale", 1e-6, 1e-3),
+        outlier_prob=draw.between("outlier_prob", 0, 0.4) if "operator" not in sizes else 0.0,
+        **sizes,
+    )
+
+
+def xor(draw: Draw) -> Any:
+    n, p, m = draw.one_of("sizes", [(50, 20_000, 200), (100, 40_000, 300), (200, 40_000, 200), (200, 200_000, 400)])
+    ratio = draw.log("step_init_ratio", 0.01, 30)
+    return at_ratio(
+        ratio,
+        cluster_coupling=draw.log("cluster_coupling", 0.15, 6),
+        label_noise=draw.between("label_noise", 0.02, 0.2),
+        num_train=n,
+        input_dim=p,
+        width=m,
+        num_steps=60 if ratio > 1 else 120,
+        num_test=400,
+        loss_slope=draw.one_of("loss_slope", ["true", "half"]),
+    )
+
+
+def grokking(draw: Draw) -> Grokking:
+    sizes: Mapping[str, Any] = draw.one_of(
+        "sizes",
+        [
+            {"input_dim": 20, "num_samples": 110, "num_steps": 200},
+            {"input_dim": 20, "num_samples": 110, "num_steps": 200, "trainer": "network", "width": 50},
+            {"input_dim": 20, "num_samples": 20, "num_steps": 100, "trainer": "linearised"},
+            {"input_dim": 10, "num_samples": 8000, "num_steps": 60},
+            {"input_dim": 120, "num_samples": 480, "num_steps": 8, "planted": True, "centred": True},
+            {"input_dim": 120, "num_samples": 480, "num_steps": 8, "centred": True},
+        ],
+    )
+    return Grokking(
+        output_scale=draw.log("output_scale", 0.5, 4),
+        quadratic_coeff=draw.log("quadratic_coeff", 0.1, 1),
+        scaled_learning_rate=draw.log("scaled_learning_rate", 0.03, 0.1) * 220 / max(220, sizes["num_samples"]),
+        spike_overlap=draw.log("spike_overlap", 0.05, 0.5),
+        **sizes,
+    )
+
+
+def grokking_networks(draw: Draw) -> Networks:
+    centred = draw.one_of("centred", [True, False])
+    return Networks(
+        modulus=5,
+        width=16,
+        num_steps=12 if centred else 40,
+        centred=centred,
+        loss="squared" if centred else "softmax",
+        output_scale=draw.log("output_scale", 0.3, 10),
+        weight_scale=draw.log("weight_scale", 0.5, 2),
+        learning_rate=draw.log("learning_rate", 1e-3, 1e-2),
+    )
+
+
+#: Setting -> configuration at a point, and the seeds of one round (rounds are added until the errors are small enough).
+RANGES: dict[str, tuple[Callable[[Draw], Any], int]] = {
+    "random_features": (random_features, 40),
+    "finite_population": (finite_population, 20),
+    "linear_attention": (linear_attention, 8),
+    "gradient_flow": (gradient_flow, 2),
+    "estimators": (estimators, 20),
+    "task_diversity": (task_diversity, 10),
+    "deep_layers": (deep_layers, 4),
+    "matrix_sensing": (matrix_sensing, 8),
+    "robust_recovery": (robust_recovery, 6),
+    "xor": (xor, 16),
+    "grokking": (grokking, 12),
+    "grokking_networks": (grokking_networks, 3),
+}

@@ -1,0 +1,1 @@
+"""Finite step sizes: what changes when descent is no flow."""

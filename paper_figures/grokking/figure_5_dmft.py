@@ -18,7 +18,7 @@ from theorylab.settings.two_layer.grokking import Config
 from theorylab.settings.two_layer.grokking.config import sample_ratio
 from theorylab.settings.two_layer.grokking.controls import without_reaction, wrong_dmft
 from theorylab.settings.two_layer.grokking.mean_field import LARGEST_EDGE, STABLE_STEPS, learned_edge, model_of
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, in_finite_dimension
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model
 from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft, seeded_dmft
 from theorylab.verdict.plotting import COLOURS, gradient, points, run_script
@@ -89,13 +89,13 @@ def _solver(num_steps: int, num: int, memoryless: bool = False) -> Callable[[Con
     """One compiled program of the planted theory for all parameters."""
 
     @jax.jit
-    def solve(model: Model, overlap: Any) -> Dynamics:
+    def solve(model: Model, overlap: Any, dim: Any) -> Dynamics:
         options: dict[str, Any] = {"spike_overlap": overlap, "num_steps": num_steps, "num_particles": num}
         if memoryless:
             return wrong_dmft(jax.random.key(0), model, without_reaction, **options)
-        return dmft(jax.random.key(0), model, **options)
+        return in_finite_dimension(dmft(jax.random.key(0), model, **options), model, dim)
 
-    return lambda config: jax.tree.map(np.asarray, solve(model_of(config), config.spike_overlap))
+    return lambda config: jax.tree.map(np.asarray, solve(model_of(config), config.spike_overlap, config.input_dim))
 
 
 def _isotropic(config: Config, preset: Preset, folder: str | Path, num: int) -> xarray.Dataset:
@@ -113,7 +113,7 @@ def _isotropic(config: Config, preset: Preset, folder: str | Path, num: int) -> 
         {
             "overlap": (("seed_isotropic", "time_isotropic"), simulated.target_overlap.values),
             **{
-                f"overlap_{name}_theory": ("time_isotropic_theory", np.asarray(jax.jit(solve)().spike_overlap))
+                f"overlap_{name}_theory": ("time_isotropic_theory", np.asarray(solve().spike_overlap))
                 for name, solve in solvers.items()
             },
         },

@@ -12,10 +12,10 @@ from jax.typing import ArrayLike
 from theorylab.contract import Observables
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
 from theorylab.settings.two_layer.grokking.data import sample
-from theorylab.settings.two_layer.grokking.mean_field import curves_of, model_of, size_of
+from theorylab.settings.two_layer.grokking.mean_field import curves_of, isotropic, model_of, planted, size_of
 from theorylab.settings.two_layer.grokking.model import alignment, labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, losses, planted_spike
+from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, in_finite_dimension, losses, planted_spike
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, State, equations
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
 from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, recorded_steps, run
@@ -55,6 +55,23 @@ def frozen_kernel(key: jax.Array, config: Config) -> Observables:
         "kernel_target_alignment": jnp.repeat(alignment(kernel, labels(inputs, target))[None], count),
         "kernel_trace": jnp.repeat(jnp.trace(kernel)[None] / config.num_samples, count),
     }
+
+
+def kernel_without_mean_weight(key: jax.Array, config: Config) -> Observables:
+    """The tangent kernel x·x' [1 + ε² xᵀMx'], without the mean weight's ε w̄·(x + x'), along the right dynamics."""
+    alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
+    inputs, target, start, *_ = sample(key, config)
+    y = labels(inputs, target)
+    goal = y + config.centred * moments_output(start, inputs, alpha, eps)
+
+    def record(state: MomentState) -> dict[str, Any]:
+        mean, second = state.moments
+        kernel = tangent_kernel(Moments(jnp.zeros_like(mean), second), inputs, eps)
+        return {"kernel_target_alignment": alignment(kernel, y), "kernel_trace": jnp.trace(kernel) / y.shape[0]}
+
+    options: Any = {"num_steps": config.num_steps, "record_at": recorded_steps(config)}
+    step = moment_step(inputs, goal, alpha, eps, gamma)
+    return iterate(step, MomentState(start, target), record=record, **options).observables
 
 
 def risk_with_whole_misalignment(key: jax.Array, config: Config) -> Observables:
@@ -133,4 +150,26 @@ def memoryless_mean_field(key: jax.Array, config: Config) -> Observables:
     curves = wrong_dmft(
         jax.random.key(0), model_of(config), without_reaction, spike_overlap=config.spike_overlap, **size_of(config)
     )
-    return curves_of(curves, config)
+    return curves_of(in_finite_dimension(curves, model_of(config), config.input_dim), config)
+
+
+def without_spread(key: jax.Array, config: Config) -> Observables:
+    """Planted curves with B from the spike's gain and the mean weight, ½ (1 − κ ρ_0 G²)² + ½ (κ C_b)²: without C_v."""
+    solved = planted(config, config.spike_overlap)
+    kappa = jnp.asarray(config.output_scale) * config.quadratic_coeff
+    initial = config.centred * jnp.asarray(config.spike_overlap) * jnp.asarray(config.init_scale) ** 2
+    along = 1 + kappa * initial - kappa * solved.spike_overlap
+    narrow = 0.5 * (along**2 + (kappa * solved.mean_weight_power) ** 2)
+    return {"misalignment_error": curves_of(solved._replace(misalignment_error=narrow), config)["misalignment_error"]}
+
+
+def without_data_noise(key: jax.Array, config: Config) -> Observables:
+    """An isotropic start as a spike of the overlap of chance, 1/D, that no noise of the data drives."""
+    return curves_of(planted(config, 1 / config.input_dim), config)
+
+
+def without_mean_weight(key: jax.Array, config: Config) -> Observables:
+    """The isotropic overlap (σ²G² + V_d)/D, without the mean weight's part V_b/D."""
+    curves = isotropic(config)
+    bare = curves._replace(spike_overlap=curves.spike_overlap - curves.mean_overlap / config.input_dim)
+    return {"target_overlap": curves_of(bare, config)["target_overlap"]}

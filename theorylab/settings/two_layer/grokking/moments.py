@@ -101,8 +101,9 @@ def population_risk(
     """
     dim = target.shape[0]
     form = jnp.outer(target, target) - output_scale * quadratic_coeff * moments.second
+    trace: Any = target @ target - output_scale * quadratic_coeff * jnp.trace(moments.second)
     return Risk(
-        (jnp.trace(form) / dim) ** 2 / 4,
+        (trace / dim) ** 2 / 4,
         jnp.sum(form**2) / (2 * dim**2),
         jnp.asarray(output_scale, form.dtype) ** 2 * jnp.sum(moments.mean**2) / dim,
     )

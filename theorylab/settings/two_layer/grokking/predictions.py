@@ -16,8 +16,6 @@ from theorylab.settings.two_layer.grokking.data import sample
 from theorylab.settings.two_layer.grokking.model import labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, population_risk, tangent_kernel
 from theorylab.settings.two_layer.grokking.theory import marchenko_pastur
-from theorylab.settings.two_layer.grokking.theory.dmft import dmft
-from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft
 from theorylab.settings.two_layer.grokking.theory.lazy import lazy_curves
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
 from theorylab.settings.two_layer.grokking.train import crossing_times, recorded_steps, run
@@ -33,6 +31,11 @@ MEAN_FIELD_SOURCE = (
 )
 #: Below this share of the initial train loss rounding takes over, and nothing is predicted.
 FLOOR = 1e-12
+#: Share of the initial test loss below which what P = ∞ leaves out is no small part of it, in the population's theory.
+LEARNED = 0.05
+#: Its largest relative deviation over D²/P, at random configurations (D = 4 to 12, P/D² = 100 to 400, α = ½ to 4,
+#: ε = 0.2 to 1, σ = ½ to 1½, ρ_0 = 0.1/D to 3/D, centred and not; 16 to 32 seeds): 24(9), 6(3), 1.7(4) and 4.6(2.0).
+POPULATION_ERROR = {"test_loss": 20.0, "target_overlap": 6.0, "weight_norm": 1.7, "test_time": 4.6}
 #: Fresh samples from which on a mean squared error has Gaussian fluctuations, which a comparison counts on.
 ENOUGH_TEST = 1000
 
@@ -67,7 +70,7 @@ def is_network(config: Config) -> str | None:
 )
 def reduction(key: jax.Array, config: Config) -> Observables:
     """The closed recursion of (w̄, M) from the moments of the same initial weights."""
-    values = run(sample(key, config), dataclasses.replace(config, trainer="moments"))
+    values = run(sample(key, config), dataclasses.replace(config, trainer="moments"), summaries=False)
     # At the start a centred network has C = 0 up to rounding: nothing to compare relatively.
     values["linear_power"] = jnp.where(values["linear_power"] > 1e-20, values["linear_power"], jnp.nan)
     return {name: above_rounding(values[name], values["train_loss"]) for name in REDUCED}
@@ -80,7 +83,10 @@ def reduction(key: jax.Array, config: Config) -> Observables:
     holds=is_network,
     error=ROUNDING,
     estimates=CLOSED_KERNEL,
-    controls={"kernel frozen at the start": controls.frozen_kernel},
+    controls={
+        "kernel frozen at the start": controls.frozen_kernel,
+        "the mean weight left out": controls.kernel_without_mean_weight,
+    },
     name="tangent_kernel",
 )
 def tangent_kernel_of_moments(key: jax.Array, config: Config) -> Observables:
@@ -177,14 +183,18 @@ def memorises(config: Config) -> str | None:
     source="lazy network averaged over the Marchenko–Pastur law (Marčenko and Pastur 1967)",
     predicts=("relative_train_loss", "relative_linear_power"),
     holds=memorises,
-    error=lambda config, observable: 4 / config.input_dim,
+    error=lambda config, observable: (5 + 0.8 * sample_ratio(config)) / config.input_dim,
     controls={
         "without the diagonal ε²": at_config(lambda c: dataclasses.replace(c, quadratic_coeff=0.0)),
         "target of variance 1": times(2.0),
     },
 )
 def memorisation(key: jax.Array, config: Config) -> Observables:
-    """Marchenko–Pastur averages, over twice the initial train loss; NaN once 5% of that loss is left."""
+    """Marchenko–Pastur averages, over twice the initial train loss; NaN once 5% of that loss is left.
+
+    Largest relative deviation times D, at ε = ¼ to 1 and D = 40 and 80, 150 to 400 seeds: 5.4(4) at ν = 1, 5.9(3) at 2,
+    8(1) at 4 and 11.5(6) at 8. A datum far along the teacher is long too, and learned faster.
+    """
     curves = marchenko_pastur.memorisation(
         recorded_steps(config), sample_ratio=sample_ratio(config), quadratic_coeff=config.quadratic_coeff,
         scaled_learning_rate=config.scaled_learning_rate, init_scale=config.init_scale,
@@ -215,11 +225,11 @@ def sees_the_population(config: Config) -> str | None:
     source=KUMAR.at("test loss in (w̄, M); gradient descent on it in two order parameters"),
     predicts=("test_loss", "target_overlap", "weight_norm", "test_time"),
     holds=sees_the_population,
-    error=lambda config, observable: 0.6 * config.input_dim / math.sqrt(config.num_samples),
+    error=lambda config, observable: POPULATION_ERROR[observable] * config.input_dim**2 / config.num_samples,
     controls={"A without its factor 1/4": controls.population_with_whole_variance, **HALF_THE_RATE},
 )
 def population(key: jax.Array, config: Config) -> Observables:
-    """Two order parameters on the population loss."""
+    """Two order parameters on the population loss; NaN for the loss once 5 % of its start are left."""
     dim, overlap = config.input_dim, initial_overlap(config)
     variance = jnp.asarray(config.init_scale, float) ** 2
     start = OrderParameters(variance * overlap * dim, variance)
@@ -228,11 +238,14 @@ def population(key: jax.Array, config: Config) -> Observables:
         output_scale=config.output_scale, quadratic_coeff=config.quadratic_coeff,
         scaled_learning_rate=config.scaled_learning_rate, centred=config.centred,
     )  # fmt: skip
+    # Where the loss falls fast a small delay is a large factor; in the end fluctuations of the samples are all of it.
+    loss = jnp.where(risk.total > LEARNED * risk.total[0], risk.total, jnp.nan)
+    time = crossing_times(risk.total, risk.total, config)["test_time"]
     return {
-        "test_loss": risk.total,
+        "test_loss": loss,
         "target_overlap": state.along / dim,
         "weight_norm": jnp.sqrt((state.along + (dim - 1) * state.across) / dim),
-        "test_time": crossing_times(risk.total, risk.total, config)["test_time"],
+        "test_time": jnp.where(config.test_threshold > LEARNED * risk.total[0], time, jnp.nan),
     }
 
 
@@ -247,15 +260,15 @@ def population(key: jax.Array, config: Config) -> Observables:
     error=mean_field.planted_error,
     controls={
         "without the reaction of a datum's forces": controls.memoryless_mean_field,
+        "C_v left out of B": controls.without_spread,
         "the overlap of chance": at_config(lambda c: dataclasses.replace(c, spike_overlap=1 / c.input_dim)),
     },
+    traceable=False,  # so that it shares one compiled march with the theory below and with the controls
     name="mean_field",
 )
 def planted_mean_field(key: jax.Array, config: Config) -> Observables:
     """Curves of the limit D → ∞ with a planted spike, from one solution (the same for every ``key``)."""
-    curves = dmft(
-        jax.random.key(0), mean_field.model_of(config), spike_overlap=config.spike_overlap, **mean_field.size_of(config)
-    )
+    curves = mean_field.planted(config, config.spike_overlap)
     return mean_field.curves_of(curves, config) | mean_field.spike_of(curves, config)
 
 
@@ -265,14 +278,16 @@ def planted_mean_field(key: jax.Array, config: Config) -> Observables:
     predicts=MEAN_FIELD,
     holds=mean_field.starts_isotropic,
     error=mean_field.isotropic_error,
-    controls=HALF_THE_RATE,
+    controls={
+        "without the noise of the data": controls.without_data_noise,
+        "the mean weight left out of the overlap": controls.without_mean_weight,
+        **HALF_THE_RATE,
+    },
+    traceable=False,
 )
 def noise_driven_mean_field(key: jax.Array, config: Config) -> Observables:
     """Curves of large D with the spike driven by chance and by data noise, from one solution."""
-    curves = noise_driven_dmft(
-        jax.random.key(0), mean_field.model_of(config), input_dim=config.input_dim, **mean_field.size_of(config)
-    )
-    return mean_field.curves_of(curves, config)
+    return mean_field.curves_of(mean_field.isotropic(config), config)
 
 
 THEORIES: tuple[Theory, ...] = (

@@ -162,8 +162,8 @@ class NetworkState(NamedTuple):
     spike: Float[Array, " dim"]
 
 
-def run(instance: Instance, config: Config) -> Observables:
-    """Train on a given instance; see :func:`simulate`."""
+def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observables:
+    """Train on a given instance; see :func:`simulate`. Without ``summaries`` there are no kernels and fresh samples."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
     inputs, target, start, weights, test_inputs = instance
     y, test_y = labels(inputs, target), labels(test_inputs, target)
@@ -172,7 +172,10 @@ def run(instance: Instance, config: Config) -> Observables:
     offset = start if config.centred else None
     # A centred network f − f_0 fits y where f fits y + f_0.
     goal = y if offset is None else y + moments_output(offset, inputs, alpha, eps)
-    closed = _closed_kernel(inputs, y, eps)
+    closed = _closed_kernel(inputs, y, eps) if summaries else lambda moments: {}
+    points, goals, count = inputs, y, y.shape[0]
+    if summaries:
+        points, goals = jnp.concatenate([inputs, test_inputs]), jnp.concatenate([y, test_y])
 
     def measure(visible: Moments, actual: Moments, spike: Array, kernel: dict[str, Any]) -> dict[str, Any]:
         """Observables of the function that ``visible`` represents and of weights with moments ``actual``."""
@@ -181,21 +184,26 @@ def run(instance: Instance, config: Config) -> Observables:
             change = Moments(visible.mean - offset.mean, visible.second - offset.second)
         risk = population_risk(change, target, alpha, eps)
         gain = target @ spike / dim
-        return {
-            "train_loss": jnp.mean((y - moments_output(change, inputs, alpha, eps)) ** 2),
+        squares = (goals - moments_output(change, points, alpha, eps)) ** 2
+        values = {
+            "train_loss": jnp.mean(squares[:count]),
             "test_loss": risk.total,
             **risk._asdict(),
-            "sampled_test_loss": jnp.mean((test_y - moments_output(change, test_inputs, alpha, eps)) ** 2),
             "target_overlap": target @ actual.second @ target / dim**2,
             "weight_norm": jnp.sqrt(jnp.trace(actual.second) / dim),
-            "kernel_target_alignment": kernel["closed_kernel_alignment"],
-            "kernel_trace": kernel["closed_kernel_trace"],
-            **kernel,
             "spike_gain": gain,
             "spike_spread": spike @ spike / dim - gain**2,
         }
+        if summaries:
+            values["sampled_test_loss"] = jnp.mean(squares[count:])
+            values["kernel_target_alignment"] = kernel["closed_kernel_alignment"]
+            values["kernel_trace"] = kernel["closed_kernel_trace"]
+        return values | kernel
 
-    options: dict[str, Any] = {"num_steps": config.num_steps, "record_at": recorded_steps(config)}
+    # Any non-finite weight makes the train loss one: the state itself need not be watched.
+    options: dict[str, Any] = {
+        "num_steps": config.num_steps, "record_at": recorded_steps(config), "watch": lambda state: (),
+    }  # fmt: skip
     if config.trainer == "moments":
 
         def record(state: MomentState) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -26,6 +27,13 @@ def mean_over_classes(key: jax.Array, config: Config) -> Observables:
     return {name: at_step(0, loss, config) for name in ("train_loss", "test_loss")}
 
 
+def initial_output_kept(key: jax.Array, config: Config) -> Observables:
+    """The losses of α F(w_0), as if the initial output were not taken off."""
+    parts = problem_of(key, dataclasses.replace(config, centred=False))
+    values = parts.record(parts.initial)
+    return {name: at_step(0, values[name], config) for name in ("train_loss", "test_loss")}
+
+
 def plain_gradient_step(key: jax.Array, config: Config) -> Observables:
     """A first step of plain gradient descent, w - η (∇L + λ w)."""
     parts = problem_of(key, config)
@@ -36,6 +44,12 @@ def plain_gradient_step(key: jax.Array, config: Config) -> Observables:
 
     values = parts.record(jax.tree.map(move, parts.initial, gradient))
     return {name: at_step(1, values[name], config) for name in ("train_loss", "distance")}
+
+
+def readout_not_counted(key: jax.Array, config: Config) -> Observables:
+    """Euler's identity with the degree of the last hidden layer, d − 1."""
+    degree = homogeneity(config) or 1
+    return {"scaling_slope": simulate(key, config)["logit_slope"] * (degree - 1) / degree}
 
 
 def degree_forgotten(key: jax.Array, config: Config) -> Observables:

@@ -33,7 +33,10 @@ def is_centred(config: Config) -> str | None:
     predicts=("train_loss", "test_loss", "collapsed_fraction"),
     holds=is_centred,
     error=SINGLE,
-    controls={"mean over the classes": controls.mean_over_classes},
+    controls={
+        "mean over the classes": controls.mean_over_classes,
+        "the initial output kept": controls.initial_output_kept,
+    },
 )
 def zero_output(key: jax.Array, config: Config) -> Observables:
     """A centred network starts from an output of zeros: loss 1 (squared) or log p (cross-entropy), no collapse."""
@@ -83,7 +86,10 @@ def is_homogeneous(config: Config) -> str | None:
     holds=is_homogeneous,
     error=SUMS,
     estimates={"scaling_slope": "logit_slope"},
-    controls={"degree forgotten": controls.degree_forgotten},
+    controls={
+        "degree forgotten": controls.degree_forgotten,
+        "the readout not counted": controls.readout_not_counted,
+    },
 )
 def euler(key: jax.Array, config: Config) -> Observables:
     """w·∇L = d · z·∂L/∂z for logits z homogeneous of degree d: scaling the weights is scaling the logits."""

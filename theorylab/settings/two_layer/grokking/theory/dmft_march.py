@@ -15,7 +15,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
-from theorylab.settings.two_layer.grokking.theory.dmft_sampling import Noise, extend_noise, start_noise, teacher_nodes
+from theorylab.settings.two_layer.grokking.theory.dmft_sampling import (
+    Noise,
+    extend_noise,
+    put,
+    start_noise,
+    teacher_nodes,
+)
 
 TANGENT_DTYPE = jnp.float32  # derivatives of one datum, only ever averaged: their rounding is below the sampling error
 
@@ -79,6 +85,8 @@ class Kernels(NamedTuple):
         C_d, R_d and Rg_d, [step, step].
     seed_covariance, seed_kick
         V_d(t,s), and the covariance ε² <Δ(t) Δ(s) Q(t,s) h*²> of the noise that feeds it, [step, step].
+    mean_seed_covariance
+        V_b(t,s), the covariance over data of β·w̄/sqrt(D), [step, step].
     """
 
     residual_mean: Array
@@ -93,6 +101,7 @@ class Kernels(NamedTuple):
     bulk_field_response: Array
     seed_covariance: Array
     seed_kick: Array
+    mean_seed_covariance: Array
 
 
 class State(NamedTuple):
@@ -116,6 +125,7 @@ class State(NamedTuple):
     seed_response: Array  # R_beta, [n + 1, n]
     seed_field_response: Array  # [n, n]
     seed_kick: Array  # [n, n]
+    mean_seed_response: Array  # that of w̄ along beta, [n + 1, n]
 
 
 class Equations(NamedTuple):
@@ -202,6 +212,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
             seed_response=zeros(n + 1, n),
             seed_field_response=zeros(n, n),
             seed_kick=zeros(n, n),
+            mean_seed_response=zeros(n + 1, n),
         )
 
     def advance(t: Array, state: State) -> State:
@@ -216,7 +227,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
         echo = (eps * state.bulk_response[t][:, None] * state.residual).astype(TANGENT_DTYPE)
         kept = jnp.asarray(memory, TANGENT_DTYPE)
         row, tangent = _recall(t, echo, kept, state, now)
-        bulk = state.bulk.at[t].set(row)
+        bulk = put(state.bulk, row, t)
         mixed = _bulk_covariance(state, nu)[:n, :n].astype(TANGENT_DTYPE) @ row
         quadratic = _quadratic_form(t, bulk, mixed)  # Q(k, t) for all k <= t
         q = quadratic[t].astype(dtype)
@@ -236,17 +247,19 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
 
         # Averages over data.
         field_response = jnp.einsum("fgks,s->fgk", force_tangent, p.astype(TANGENT_DTYPE)).astype(dtype)
-        field_response = state.field_response.at[:, :, t].set(field_response * same_parity[:, :, None])
+        field_response = put(state.field_response, field_response * same_parity[:, :, None], t, axis=2)
+        # A mean weight along β is a field of its own along h*, whose force along β carries h* once more.
+        mean_seed = jnp.einsum("ks,s->k", force_tangent[0, 0], (p * nodes**2).astype(TANGENT_DTYPE)).astype(dtype)
         weighted = p * residual
         frozen = eps * (row.astype(dtype) @ jnp.stack([weighted, weighted * nodes**2], axis=1))
-        residuals = state.residual.at[t].set(residual)
+        residuals = put(state.residual, residual, t)
         pair = eps**2 * (
             (residuals * quadratic) @ jnp.stack([weighted, weighted * nodes**2], axis=1)
         )  # [n, 2]: ε² <Δ(k) Δ(t) Q(k, t)>, without and with h*²
-        bulk_field_response = state.bulk_field_response.at[t].set(frozen[:, 0])
-        seed_field_response = state.seed_field_response.at[t].set(frozen[:, 1])
-        bulk_force = state.bulk_force.at[t].set(pair[:, 0]).at[:, t].set(pair[:, 0])
-        seed_kick = state.seed_kick.at[t].set(pair[:, 1]).at[:, t].set(pair[:, 1])
+        bulk_field_response = put(state.bulk_field_response, frozen[:, 0], t)
+        seed_field_response = put(state.seed_field_response, frozen[:, 1], t)
+        bulk_force = put(put(state.bulk_force, pair[:, 0], t), pair[:, 0], t, axis=1)
+        seed_kick = put(put(state.seed_kick, pair[:, 1], t), pair[:, 1], t, axis=1)
         drive = force[1:] @ (p * nodes)
 
         # Weights at step t + 1.
@@ -254,6 +267,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
         later = memory + rate * (jnp.eye(fields)[:, :, None] * now[None, None, :] + nu * reach)
         bulk_later = state.bulk_response[t] + rate * (now + nu * frozen[:, 0] @ state.bulk_response[:n])
         seed_later = state.seed_response[t] + rate * (now + nu * frozen[:, 1] @ state.seed_response[:n])
+        mean_seed_later = state.mean_seed_response[t] + rate * (now + nu * mean_seed @ state.mean_seed_response[:n])
         mean_later = state.bulk_mean[t] + rate * nu * frozen[:, 0] @ state.bulk_mean[:n]
         grown = state.growth[:, t] + rate * nu * drive + kicks[:, t]
 
@@ -263,30 +277,31 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
         source = jnp.sqrt(nu) * jnp.concatenate([source[0, :1], source[1]])
         return State(
             residual=residuals,
-            source=state.source.at[:, t].set(source),
+            source=put(state.source, source, t, axis=1),
             noise=noise_so_far,
-            force=state.force.at[:, t].set(force),
+            force=put(state.force, force, t, axis=1),
             bulk=bulk,
-            residual_tangent=state.residual_tangent.at[t].set(residual_tangent),
-            force_tangent=state.force_tangent.at[:, t].set(force_tangent),
-            response=state.response.at[:, :, t + 1].set(later),
+            residual_tangent=put(state.residual_tangent, residual_tangent, t),
+            force_tangent=put(state.force_tangent, force_tangent, t, axis=1),
+            response=put(state.response, later, t + 1, axis=2),
             field_response=field_response,
-            bulk_response=state.bulk_response.at[t + 1].set(bulk_later),
-            bulk_mean=state.bulk_mean.at[t + 1].set(mean_later),
+            bulk_response=put(state.bulk_response, bulk_later, t + 1),
+            bulk_mean=put(state.bulk_mean, mean_later, t + 1),
             bulk_field_response=bulk_field_response,
             bulk_force=bulk_force,
-            growth=state.growth.at[:, t + 1].set(grown),
-            drive=state.drive.at[:, t].set(drive),
-            seed_response=state.seed_response.at[t + 1].set(seed_later),
+            growth=put(state.growth, grown, t + 1, axis=1),
+            drive=put(state.drive, drive, t, axis=1),
+            seed_response=put(state.seed_response, seed_later, t + 1),
             seed_field_response=seed_field_response,
             seed_kick=seed_kick,
+            mean_seed_response=put(state.mean_seed_response, mean_seed_later, t + 1),
         )
 
     def read(state: State) -> Kernels:
         loadings = jnp.concatenate([state.noise.loadings[0, :1], state.noise.loadings[1]])
         mixing = jnp.einsum("fgts,gsk->ftk", state.response[:, :, :n], loadings)
         covariance = nu * jnp.einsum("ftk,gsk->fgts", mixing, mixing) * same_parity[:, :, None, None]
-        seed_response = state.seed_response[:n]
+        seed_response, mean_seed = state.seed_response[:n], state.mean_seed_response[:n] @ state.force[0]
         return Kernels(
             residual_mean=state.residual @ p,
             residual_power=state.residual**2 @ p,
@@ -300,6 +315,7 @@ def equations(key: jax.Array, model: Model, spikes: Spikes, *, num_steps: int, n
             bulk_field_response=state.bulk_field_response,
             seed_covariance=nu * seed_response @ state.seed_kick @ seed_response.T,
             seed_kick=state.seed_kick,
+            mean_seed_covariance=nu * (mean_seed * (p * nodes**2)[None, :]) @ mean_seed.T,
         )
 
     return Equations(start(), advance, read)

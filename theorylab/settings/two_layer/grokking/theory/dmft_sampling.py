@@ -59,6 +59,11 @@ def orthogonalise(
     return unit, coefficients, jnp.where(resolved, left, 0.0)
 
 
+def put(array: Array, values: Array, at: Array, axis: int = 0) -> Array:
+    """Set an entry along an axis; ``array.at[...].set`` also checks bounds, in kernels that take long to compile."""
+    return jax.lax.dynamic_update_index_in_dim(array, values.astype(array.dtype), at, axis)
+
+
 class Noise(NamedTuple):
     """The Gaussian noise built so far, for each parity (even, odd) of the fields; later rows are zero.
 
@@ -115,18 +120,26 @@ def extend_noise(
 
     def one_parity(noise: Noise, residual: Array, force: Array, fresh: Array) -> tuple[Noise, Array]:
         directions, normals, excluded, loadings = noise
-        first = 4 + t * (1 + 2 * slots)
-        excluded = excluded.at[first].set(orthogonalise(residual, excluded, weights)[0])
-        for slot in range(slots):
-            at = t * slots + slot
-            unit, coefficients, length = orthogonalise(force[slot], directions, weights)
-            directions = directions.at[at].set(unit)
-            loadings = loadings.at[slot, t].set(coefficients.at[at].set(length))
-            unit = orthogonalise(unit, excluded, weights)[0]
-            excluded = excluded.at[first + 1 + 2 * slot].set(unit)
-            normal = orthogonalise(fresh[slot], excluded, weights)[0]
-            normals = normals.at[at].set(normal)
-            excluded = excluded.at[first + 2 + 2 * slot].set(normal)
-        return Noise(directions, normals, excluded, loadings), loadings[:, t] @ normals
+
+        def expand(directions: Array, slot: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+            at, values = slot
+            unit, coefficients, length = orthogonalise(values, directions, weights)
+            return put(directions, unit, at), (unit, put(coefficients, length, at))
+
+        def exclude(excluded: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
+            at, values = row
+            unit = orthogonalise(values, excluded, weights)[0]
+            return put(excluded, unit, at), unit
+
+        # Scans, so that one orthogonalisation of each kind is compiled: compiling the march takes longer than running.
+        at = t * slots + jnp.arange(slots)
+        directions, (units, loaded) = jax.lax.scan(expand, directions, (at, force))
+        # The residual, then for each slot the force's direction and its normal.
+        vectors = jnp.concatenate([residual[None], jnp.stack([units, fresh], axis=1).reshape(2 * slots, -1)])
+        rows = 4 + t * (1 + 2 * slots) + jnp.arange(1 + 2 * slots)
+        excluded, excluded_units = jax.lax.scan(exclude, excluded, (rows, vectors))
+        normals = jax.lax.dynamic_update_slice_in_dim(normals, excluded_units[2::2], at[0], axis=0)
+        loadings = put(loadings, loaded, t, axis=1)
+        return Noise(directions, normals, excluded, loadings), loaded @ normals
 
     return jax.vmap(one_parity)(noise, residual, force, fresh)

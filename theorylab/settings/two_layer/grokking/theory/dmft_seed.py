@@ -7,13 +7,22 @@ to act on the residual,
     V_d = ν R_β Cg_β R_βᵀ,  Cg_β(t,s) = ε² <Δ(t) Δ(s) Q(t,s) h*²>,
     R_β(t+1,s) = R_β(t,s) + c [δ_ts + ν Σ_k ε <Δ(t) H(t,k) h*²> R_β(k,s)].
 
-Two theories follow. :func:`seeded_dmft` plants (1 + χ)σ²/D with χ = V_d/G², which has no free parameter but acts from
-the start, before the noise has. :func:`noise_driven_dmft` feeds the noise back as it comes. Both hold up to relative
-corrections of order 1/D.
+The mean weight gets a component along β of the same order: E (β·w̄)² = D V_b, with
+
+    V_b = ν R Cg Rᵀ,  Cg(t,s) = <g_b(t) g_b(s) h*²>,
+    R(t+1,s) = R(t,s) + c [δ_ts + ν Σ_k <h*² dg_b(t)/dξ_b(k)> R(k,s)].
+
+βᵀMβ/D² = (σ² G² + V_d + V_b)/D holds all three. V_b stays of order 1 and acts on nothing at this order; it enters the
+overlap, the misalignment and the linear power (:func:`~.dmft.in_finite_dimension`).
+
+Two theories follow. :func:`seeded_dmft` plants (1 + χ)σ²/D with χ = V_d/(σ² G²), which has no free parameter but acts
+from the start, before the noise has. :func:`noise_driven_dmft` feeds the noise back as it comes. Both hold up to
+relative corrections of order 1/D.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -21,20 +30,26 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, losses
-from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, Spikes, march
+from theorylab.settings.two_layer.grokking.theory.dmft import (
+    Dynamics,
+    dmft,
+    in_finite_dimension,
+    planted_spike,
+    solve,
+)
+from theorylab.settings.two_layer.grokking.theory.dmft_march import Kernels, Model, Spikes
 
 EMERGENCE = 0.1  # spike overlap at which χ is read: before the spike reacts on the residual
 
 
 def seed_ratio(curves: Dynamics, input_dim: ArrayLike, init_scale: ArrayLike = 1.0) -> Float[Array, ""]:
-    """χ = V_d/G² where σ²(G² + V_d)/D first reaches 0.1 (else the last), from curves without a spike.
+    """χ = V_d/(σ²G²) where (σ²G² + V_d)/D first reaches 0.1 (else the last), from curves without a spike.
 
     ``curves`` come from :func:`~theorylab.settings.two_layer.grokking.theory.dmft.dmft` at zero spike overlap.
     """
-    growth = curves.teacher_growth**2
+    growth = (jnp.asarray(init_scale) * curves.teacher_growth) ** 2
     ratio = curves.seed_noise / growth
-    overlap = jnp.log((1 + ratio) * growth * jnp.asarray(init_scale) ** 2 / input_dim)
+    overlap = jnp.log((1 + ratio) * growth / input_dim)
     # Interpolated in the logarithm; what is not yet reached, or has passed its peak, counts as the last.
     return jnp.interp(jnp.log(EMERGENCE), jax.lax.cummax(overlap), ratio)
 
@@ -46,14 +61,10 @@ def seeded_dmft(key: jax.Array, model: Model, *, input_dim: ArrayLike, num_steps
     (2 %), overlap 18 % (12 %) too high at step 4 and 8 % (13 %) too low at the end, train loss up to 10 % (14 %)
     too low.
     """
-
-    def run(overlap: Array, _: Any) -> tuple[Array, Dynamics]:
-        curves = dmft(key, model, spike_overlap=overlap, num_steps=num_steps, num_particles=num_particles)
-        return (1 + seed_ratio(curves, input_dim, model.init_scale)) / input_dim, curves
-
-    # One compiled march for both runs.
-    start = jnp.zeros((), jnp.result_type(float))
-    return jax.tree.map(lambda curve: curve[-1], jax.lax.scan(run, start, length=2)[1])
+    options = {"num_steps": num_steps, "num_particles": num_particles}
+    ratio = seed_ratio(dmft(key, model, spike_overlap=0.0, **options), input_dim, model.init_scale)
+    curves = dmft(key, model, spike_overlap=(1 + ratio) / input_dim, **options)
+    return in_finite_dimension(curves, model, input_dim)
 
 
 def noise_driven_dmft(
@@ -69,22 +80,27 @@ def noise_driven_dmft(
     Measured there up to step 40 against simulations at D = 400 (200): overlap within 2 % (3 %), test loss up to
     3 % (4.5 %) and train loss up to 12 % (18 %) too low; the gaps shrink with D and grow with time.
     """
-    dtype = jnp.result_type(float)
-    sigma = jnp.asarray(model.init_scale, dtype)
-    rate = jnp.asarray(model.scaled_learning_rate, dtype) / model.output_scale
+    options = {"num_steps": num_steps, "num_particles": num_particles}
+    spikes = chance_spikes(model, input_dim, num_steps)
+    kernels, _ = solve(key, model, spikes, **options)
+    _, curves = solve(key, model, kicked(spikes, model, kernels), **options)
+    return in_finite_dimension(curves, model, input_dim)
 
-    def run(kick: Array, _: Any) -> tuple[Array, Dynamics]:
-        spikes = Spikes(
-            overlaps=jnp.full(2, sigma**2 / input_dim, dtype),
-            starts=jnp.asarray([1.0, 0.0], dtype),
-            kicks=jnp.stack([jnp.zeros_like(kick), kick]),
-        )
-        kernels = march(key, model, spikes, num_steps=num_steps, num_particles=num_particles)
-        curves = losses(kernels, model, spikes)
-        # Spikes carry the overlap σ²/D: kicks are in units of σ.
-        return dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / sigma, curves
 
-    return jax.tree.map(lambda curve: curve[-1], jax.lax.scan(run, jnp.zeros(num_steps + 1, dtype), length=2)[1])
+@jax.jit
+def kicked(spikes: Spikes, model: Model, kernels: Kernels) -> Spikes:
+    """The spikes with the second kicked by the dominant mode of the data's noise."""
+    rate = jnp.asarray(model.scaled_learning_rate) / model.output_scale
+    # Spikes carry the overlap σ²/D: kicks are in units of σ.
+    kick = dominant_mode(rate**2 * model.sample_ratio * kernels.seed_kick) / model.init_scale
+    return spikes._replace(kicks=spikes.kicks.at[1].set(kick))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def chance_spikes(model: Model, input_dim: ArrayLike, num_steps: int) -> Spikes:
+    """The spike of an isotropic start, of overlap σ²/D, and one of the same overlap that only kicks will grow."""
+    spikes = planted_spike(model, 1 / jnp.asarray(input_dim), num_steps, 2)
+    return spikes._replace(overlaps=jnp.full_like(spikes.overlaps, spikes.overlaps[0]))
 
 
 def dominant_mode(covariance: Float[Array, "n n"]) -> Float[Array, " n"]:

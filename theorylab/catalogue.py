@@ -53,6 +53,7 @@ SETTINGS = {
     "grokking": "two_layer",
     "grokking_networks": "two_layer",
     "sgd_stability": "step_size",
+    "benign_oscillation": "step_size",
 }
 
 #: What ``theorylab reproduce`` shows to a newcomer: five settings of five kinds.

@@ -64,3 +64,17 @@ BENAYCH_GEORGES = Paper(
   year = {2011},
 }""",
 )
+
+LU_BENIGN = Paper(
+    title="Benign Oscillation of Stochastic Gradient Descent with Large Learning Rates",
+    authors="M. Lu, B. Wu, X. Yang and D. Zou",
+    year=2024,
+    venue="ICLR 2024",
+    arxiv="2310.17074",
+    bibtex="""@inproceedings{lu2024benign,
+  title = {Benign Oscillation of Stochastic Gradient Descent with Large Learning Rates},
+  author = {Lu, Miao and Wu, Beining and Yang, Xiaodong and Zou, Difan},
+  booktitle = {International Conference on Learning Representations},
+  year = {2024},
+}""",
+)

@@ -1,0 +1,77 @@
+"""Figure 1: how much of the weak feature is learned at every learning rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+import numpy as np
+import xarray
+
+from theorylab.catalogue import Preset, get
+from theorylab.gallery.results import results
+from theorylab.settings.step_size.oscillation import SIGN_CHANGE, flow_growth, marginal_share, slow_manifold_share
+from theorylab.verdict.plotting import COLOURS, run_script
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
+    """Shares at the end, simulated, by the slow manifold, by marginal stability, and below the oscillation."""
+    setting = get("benign_oscillation")
+    config = setting.case(preset, "shares").config
+    found = results(setting, "shares", preset, folder).isel(seed=0, drop=True)
+    scales = found.weak_scale.values
+    ratios = [float(scale / config.strong_scale) ** 2 for scale in scales]
+    above, below = np.linspace(0.5, 0.92, 100), np.linspace(0.28, 0.46, 20)
+    first = (config.strong_scale * config.init_scale) ** 2
+    slow = [np.asarray(slow_manifold_share(jnp.asarray(above), r)) for r in ratios]
+    marginal = [np.asarray(marginal_share(jnp.asarray(above), r)) for r in ratios]
+    smooth = [[r * first * np.exp(2 * float(flow_growth(h, r, first))) for h in below.tolist()] for r in ratios]
+    return xarray.Dataset(
+        {
+            "weak_share": found.weak_share,
+            "share_theory": (("weak_scale", "above"), slow),
+            "marginal_theory": (("weak_scale", "above"), marginal),
+            "smooth_theory": (("weak_scale", "below"), smooth),
+        },
+        coords={"above": above, "below": below, "weak_scale": scales},
+        attrs={"init_scale": config.init_scale},
+    )
+
+
+def draw(data: xarray.Dataset) -> Figure:
+    """Draw shares (left), and how far they lie above marginal stability (right)."""
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.2))
+    rates = data.learning_rate.values
+    late = rates > 0.505
+    for scale, color in zip(data.weak_scale.values, COLOURS, strict=False):
+        here = data.sel(weak_scale=scale)
+        label = f"$s/S = {scale:g}$"
+        left.plot(data.above, here.share_theory, color=color, label=label)
+        left.plot(data.above, here.marginal_theory, "--", color=color, linewidth=0.9)
+        left.plot(data.below, here.smooth_theory, color=color)
+        left.plot(rates, here.weak_share, "o", color=color)
+        right.plot(data.above[1:], here.share_theory[1:] / here.marginal_theory[1:] - 1, color=color, label=label)
+        marginal = np.interp(rates[late], data.above.values, here.marginal_theory.values)
+        right.plot(rates[late], here.weak_share.values[late] / marginal - 1, "o", color=color)
+    left.plot([], [], "--", color="grey", linewidth=0.9, label="marginal stability")
+    left.axvline(0.5, color="grey", linewidth=0.6)
+    left.set(xlabel=r"learning rate $\eta S^2$", ylabel="share of the weak feature, $s^2 b^2$")
+    left.set_title(f"(a) from $a = b = {data.attrs['init_scale']:g}$")
+    for axes in (left, right):
+        axes.axvspan(SIGN_CHANGE, 0.93, color="grey", alpha=0.12, label="erratic: depends on the start")
+        axes.set_xlim(None, 0.93)
+    right.set(xlabel=r"learning rate $\eta S^2$", ylabel="share over the marginal one, minus 1", ylim=(0, 0.07))
+    right.set_title("(b) overshoot: the oscillation takes time to die")
+    left.legend(loc="upper left")
+    right.legend(loc="upper left", ncols=2)
+    return figure
+
+
+if __name__ == "__main__":
+    run_script(draw, __file__)

@@ -296,7 +296,7 @@ SWEEPS: dict[str, tuple[Case, ...]] = {
         for scaling in ("ntk", "standard", "mup")
     )
     for preset, count, steps, widths, seeds in (
-        ("tiny", 60, 200, (16, 1024), 2),
+        ("tiny", 60, 200, (64,), 2),
         ("default", 400, 400, (16, 64, 256, 1024, 4096), 12),
         ("paper", 1000, 1000, (16, 64, 256, 1024, 4096), 100),
     )

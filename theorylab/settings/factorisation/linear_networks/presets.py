@@ -52,7 +52,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
 
 SPARSE, DENSE = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7), tuple(0.01 * 1.15**k for k in range(36))
 TRANSFER = Config(num_steps=60, num_records=1)
-FINE = dataclasses.replace(OPPOSING, simulator="gram", num_steps=400, num_records=200)
+FINE = dataclasses.replace(OPPOSING, num_records=400)
 SWEEPS: dict[str, tuple[Case, ...]] = {
     preset: (
         *(
@@ -67,8 +67,8 @@ SWEEPS: dict[str, tuple[Case, ...]] = {
         Case("edge", FINE, {"learning_rate": (0.03, 0.06, 0.08)}, seeds=1),
     )
     for preset, widths, rates, seeds in (
-        ("tiny", (16, 1024), SPARSE, 2),
-        ("default", (16, 128, 1024, 10**6), DENSE, 8),
+        ("tiny", (64,), SPARSE, 2),
+        ("default", (16, 128, 1024, 10**6), DENSE, 16),
         ("paper", (16, 128, 1024, 10**6), DENSE, 40),
     )
 }

@@ -49,6 +49,8 @@ SETTINGS = {
     "deep_layers": "in_context",
     "matrix_sensing": "factorisation",
     "robust_recovery": "factorisation",
+    "linear_networks": "factorisation",
+    "catapult": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",
     "grokking_networks": "two_layer",

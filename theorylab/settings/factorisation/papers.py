@@ -35,3 +35,42 @@ MA_FATTAHI = Paper(
   year = {2023},
 }""",
 )
+LEWKOWYCZ = Paper(
+    title="The large learning rate phase of deep learning: the catapult mechanism",
+    authors="A. Lewkowycz, Y. Bahri, E. Dyer, J. Sohl-Dickstein and G. Gur-Ari",
+    year=2020,
+    venue="arXiv",
+    arxiv="2003.02218",
+    bibtex="""@article{lewkowycz2020large,
+  title = {The large learning rate phase of deep learning: the catapult mechanism},
+  author = {Lewkowycz, Aitor and Bahri, Yasaman and Dyer, Ethan and Sohl-Dickstein, Jascha and Gur-Ari, Guy},
+  journal = {arXiv preprint arXiv:2003.02218},
+  year = {2020},
+}""",
+)
+ROSENFELD = Paper(
+    title="Outliers with Opposing Signals Have an Outsized Effect on Neural Network Optimization",
+    authors="E. Rosenfeld and A. Risteski",
+    year=2023,
+    venue="arXiv",
+    arxiv="2311.04163",
+    bibtex="""@article{rosenfeld2023outliers,
+  title = {Outliers with Opposing Signals Have an Outsized Effect on Neural Network Optimization},
+  author = {Rosenfeld, Elan and Risteski, Andrej},
+  journal = {arXiv preprint arXiv:2311.04163},
+  year = {2023},
+}""",
+)
+YANG_HU = Paper(
+    title="Tensor Programs IV: Feature Learning in Infinite-Width Neural Networks",
+    authors="G. Yang and E. J. Hu",
+    year=2021,
+    venue="ICML 2021",
+    arxiv="2011.14522",
+    bibtex="""@inproceedings{yang2021tensor,
+  title = {Tensor Programs IV: Feature Learning in Infinite-Width Neural Networks},
+  author = {Yang, Greg and Hu, Edward J.},
+  booktitle = {International Conference on Machine Learning},
+  year = {2021},
+}""",
+)

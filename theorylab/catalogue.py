@@ -56,6 +56,7 @@ SETTINGS = {
     "grokking_networks": "two_layer",
     "sgd_stability": "step_size",
     "benign_oscillation": "step_size",
+    "numerical_collapse": "step_size",
 }
 
 #: What ``theorylab reproduce`` shows to a newcomer: five settings of five kinds.

@@ -8,7 +8,7 @@ from theorylab.contract import Case
 from theorylab.settings.factorisation.neural_collapse.config import Config
 
 LIGHT = Config()
-STRONG = dataclasses.replace(LIGHT, weight_decay=4e-2, feature_decay=2e-2, num_steps=2000)
+STRONG = dataclasses.replace(LIGHT, weight_decay=4e-2, feature_decay=2e-2, num_steps=4000)
 SAMPLES = dataclasses.replace(LIGHT, simulator="samples", width=6, num_steps=200, weight_decay=2e-2, feature_decay=2e-3)
 DEEP = Config(class_counts="40,20,12,8", depth=2, weight_decay=2e-2, feature_decay=1e-3, start="saddle", num_steps=6000)
 MINIMUM = dataclasses.replace(DEEP, start="minimum", perturbation=0.15)

@@ -79,7 +79,7 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set(xscale="log", xlabel=f"samples of the class $n_k$, of {data.attrs['total']}", ylabel="logit $s_k$")
     right.set_xticks([1, 3, 10, 25], ["1", "3", "10", "25"])
     right.set_title(f"(b) descent from {data.sizes['seed']} random starts")
-    right.legend(loc="center left", bbox_to_anchor=(0.04, 0.5))
+    right.legend(loc="upper left", bbox_to_anchor=(0.06, 1))
     return figure
 
 

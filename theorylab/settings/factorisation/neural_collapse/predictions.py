@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from theorylab.contract import ROUNDING, Observables, theory, times
@@ -157,7 +156,7 @@ def scalar_solution(key: jax.Array, config: Config) -> Observables:
 
 def _collapsed(power_of_total: int = 1) -> Callable[[jax.Array, Config], Observables]:
     return lambda key, config: {
-        "num_collapsed": np.float64(sum(n < threshold(config, power_of_total) for n in counts_of(config)))
+        "num_collapsed": jnp.asarray(1.0 * sum(n < threshold(config, power_of_total) for n in counts_of(config)))
     }
 
 
@@ -184,7 +183,9 @@ def enough_width(config: Config) -> str | None:
         "one power of N less": _collapsed(power_of_total=0),
         "one power of N more": _collapsed(power_of_total=2),
         "every class below the mean collapses": lambda key, config: {
-            "num_collapsed": np.float64(sum(n < np.mean(counts_of(config)) for n in counts_of(config)))
+            "num_collapsed": jnp.asarray(
+                1.0 * sum(n < sum(counts_of(config)) / len(counts_of(config)) for n in counts_of(config))
+            )
         },
     },
     traceable=False,

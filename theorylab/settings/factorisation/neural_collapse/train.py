@@ -159,10 +159,13 @@ def _train_samples(key: jax.Array, config: Config) -> Observables:
         update,
         (weights, features),
         num_steps=config.num_steps,
-        record=lambda state: {"loss": loss(*state), "scatter": jnp.trace(summarise(*state, config).scatter)},
+        record=lambda state: {
+            "loss": loss(*state),
+            "scatter": jnp.trace(summarise(state[0], state[1], config).scatter),
+        },
         record_at=recorded_steps(config),
     )
-    return _observables(config, orbit.observables, summarise(*orbit.state, config))
+    return _observables(config, orbit.observables, summarise(orbit.state[0], orbit.state[1], config))
 
 
 def _observables(config: Config, recorded: Observables, state: State) -> Observables:

@@ -51,6 +51,7 @@ SETTINGS = {
     "robust_recovery": "factorisation",
     "linear_networks": "factorisation",
     "catapult": "factorisation",
+    "neural_collapse": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",
     "grokking_networks": "two_layer",

@@ -81,9 +81,7 @@ def first_layer(config: Config, count: int) -> Pair:
     return Pair(k, cosine, k * (1 - cosine**2))
 
 
-def next_kernel(
-    first: Float[Array, "networks width"], second: Float[Array, "networks width"], config: Config
-) -> Pair:
+def next_kernel(first: Float[Array, "networks width"], second: Float[Array, "networks width"], config: Config) -> Pair:
     """Kernel of the layer after activations ``first`` and ``second``, k = C_b + (C_W/n) h h'.
 
     The biases are one more unit of both, so that the rest is a squared distance and does not cancel.
@@ -113,7 +111,9 @@ def sample_networks(key: jax.Array, config: Config, count: int) -> Networks:
         # At C_b = 0 rounding must not make it negative.
         return jnp.maximum(kernel - config.bias_variance, 0.0)
 
-    def backward(state: tuple[Array, Array, Array], layer: tuple[Array, Array, Array]) -> tuple[tuple[Array, ...], None]:
+    def backward(
+        state: tuple[Array, Array, Array], layer: tuple[Array, Array, Array]
+    ) -> tuple[tuple[Array, ...], None]:
         square, overlap, ntk = state  # |b|² and y·b of the layer above
         z, kernel, key = layer
         normal = random.normal(key, count * (n + 1))

@@ -120,10 +120,7 @@ def closure(
         v0, v1, v2 = noises[layer] * np.array([1.0, curved_noise, curved_noise])
         m1, m2, m3, m4 = (
             f1 * m1 + f2 * m2 / 2 + f3 * m3 / 6 + fourth * f4 * m4 / 24,
-            f1**2 * m2
-            + f1 * f2 * m3
-            + fourth * (f2**2 / 4 + f1 * f3 / 3) * m4
-            + (v0 + v1 * m1 + v2 * m2 / 2) / n,
+            f1**2 * m2 + f1 * f2 * m3 + fourth * (f2**2 / 4 + f1 * f3 / 3) * m4 + (v0 + v1 * m1 + v2 * m2 / 2) / n,
             f1**3 * m3
             + 1.5 * f1**2 * f2 * m4
             + 3 / n * (f1 * v0 * m1 + (f1 * v1 + f2 * v0 / 2) * m2)

@@ -139,8 +139,8 @@ def variance_derivatives(function: Callable[[Any], Any], count: int, variance: A
     """Derivatives 0, ..., ``count`` in K of the Gaussian average E[f(h)], h ~ N(0, K), along a new last axis.
 
     By the heat equation d/dK E[f] = E[f'']/2, hence d^j/dK^j E[f] = E[f(h) He_2j(h/sqrt K)]/(2K)^j: f itself need not
-    be smooth. K = ``variance`` > 0 is a number or an array; one of NumPy's is worked on by NumPy, with a NumPy ``f``, so
-    that theories can be evaluated cell by cell without compilation. The accuracy is that of
+    be smooth. K = ``variance`` > 0 is a number or an array; one of NumPy's is worked on by NumPy, with a NumPy ``f``,
+    so that theories can be evaluated cell by cell without compilation. The accuracy is that of
     :func:`hermite_coefficients`.
 
     Raises

@@ -14,7 +14,7 @@ from theorylab.contract import ConfigError, config, scalar, size
 
 @config
 class Config:
-    """A random network z¹ = sqrt(C_W/n_0) W¹ x + b¹, zˡ⁺¹ = sqrt(C_W/n) Wˡ⁺¹ s(zˡ) + bˡ⁺¹, with W ~ N(0, 1), b ~ N(0, C_b).
+    """A random network z¹ = sqrt(C_W/n_0) W¹ x + b¹, zˡ⁺¹ = sqrt(C_W/n) Wˡ⁺¹ s(zˡ) + bˡ⁺¹, W ~ N(0, 1), b ~ N(0, C_b).
 
     ``depth`` counts layers of weights (and of preactivations); the kernel of the last has ``depth - 1`` random factors.
     """

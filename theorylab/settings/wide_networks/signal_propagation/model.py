@@ -1,8 +1,8 @@
 """Random networks without their matrices: Gaussian vectors that have exactly the network's law.
 
 Given a layer, the units of the next are independent and Gaussian. Hence signals need n numbers per layer, for one input
-or two. Gradients do as well: the weights A = sqrt(C_W/n) W of a layer enter the forward pass through y = A h alone. Given
-y, the backward pass needs Aᵀ b, with b independent of A otherwise, and that is
+or two. Gradients do as well: the weights A = sqrt(C_W/n) W of a layer enter the forward pass through y = A h alone.
+Given y, the backward pass needs Aᵀ b, with b independent of A otherwise, and that is
 
     Aᵀ b = h (y·b)/|h|² + sqrt(C_W/n) |b| (g - h (h·g)/|h|²),    g ~ N(0, I).
 

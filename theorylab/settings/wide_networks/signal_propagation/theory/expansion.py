@@ -1,7 +1,7 @@
 """Kernels of any activation, in powers of 1/width; by NumPy, layer by layer.
 
-K is the infinite-width kernel, K' = F(K) = C_b + C_W ⟨s²⟩_K, with ⟨.⟩_K the Gaussian average of variance K. Given k, the
-next kernel has mean F(k) and variance v(k)/n, v = C_W² (⟨s⁴⟩ - ⟨s²⟩²).
+K is the infinite-width kernel, K' = F(K) = C_b + C_W ⟨s²⟩_K, with ⟨.⟩_K the Gaussian average of variance K. Given k,
+the next kernel has mean F(k) and variance v(k)/n, v = C_W² (⟨s⁴⟩ - ⟨s²⟩²).
 """
 
 from __future__ import annotations

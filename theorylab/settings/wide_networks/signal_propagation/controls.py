@@ -141,11 +141,6 @@ def _ntk_vertex(config: Config, **wrong: Any) -> dict[str, Any]:
     return {"ntk_variance": found.variance / config.width}
 
 
-def ntk_without_response(key: jax.Array, config: Config) -> dict[str, Any]:
-    """χ_K = 0."""
-    return _ntk_vertex(config, response=0.0)
-
-
 def ntk_with_little_noise(key: jax.Array, config: Config) -> dict[str, Any]:
     """Without the factor 3 of the weights' fourth moment."""
     return _ntk_vertex(config, gradient_noise=1.0)

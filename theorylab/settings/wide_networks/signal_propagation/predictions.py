@@ -217,7 +217,6 @@ def ntk_vertex_error(config: Config, observable: str) -> float:
     holds=wide,
     error=ntk_vertex_error,
     controls={
-        "gradients do not respond to the kernel": controls.ntk_without_response,
         "gradient noise ⟨s'⁴⟩ for 3⟨s'⁴⟩": controls.ntk_with_little_noise,
         "noises of kernel and gradient independent": controls.ntk_without_covariance,
     },

@@ -13,6 +13,15 @@ SLOPES = {"negative_slope": (0.0, 0.3, 1.0)}
 SMOOTH = Config(width=32, depth=6, num_networks=10_000, activation="tanh", weight_variance=1.0)
 WIDE = Config(width=100, depth=4, num_networks=2000)
 
+#: Networks of each kind, at criticality but for the last.
+CRITICAL = {
+    "linear": Config(activation="linear", weight_variance=1.0),
+    "relu": Config(),
+    "tanh": Config(activation="tanh", weight_variance=1.0),
+    "sin": Config(activation="sin", weight_variance=1.0),
+    "chaotic": Config(activation="tanh", weight_variance=2.0),
+}
+
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         Case("piecewise linear", NARROW, SLOPES, seeds=16),
@@ -33,24 +42,17 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=16,
         ),
     ),
-    "paper": (
-        Case(
-            "depth over width",
-            Config(width=1000, num_networks=2000, activation="leaky_relu", negative_slope=0.0),
-            SLOPES | {"depth": (10, 100, 1000)},
-            seeds=24,
-        ),
-        Case(
-            "tanh",
-            Config(width=1000, num_networks=2000, activation="tanh", weight_variance=1.0),
-            {"depth": (10, 100, 1000)},
-            seeds=24,
-        ),
+    "paper": tuple(
+        Case(name, dataclasses.replace(config, width=1000, num_networks=2000), {"depth": (10, 100, 1000)}, seeds=24)
+        for name, config in CRITICAL.items()
     ),
 }
 
-#: Depths of the figure of fluctuations, for each width: depth over width from 1/8 to 1.
-WIDTHS = {"tiny": (8, 16), "default": (8, 16, 32, 64), "paper": (16, 64, 256, 1024)}
+#: Widths of the figure of fluctuations, for each width, by depth over width.
+WIDTHS = {"tiny": (8, 16), "default": (8, 16, 32), "paper": (16, 64, 256, 1024)}
+
+
+RATIOS = {"tiny": (0.25, 0.5), "default": (0.25, 0.5), "paper": (0.125, 0.25, 0.5, 0.75)}
 
 
 def _fluctuations(preset: str, networks: int, seeds: int) -> tuple[Case, ...]:
@@ -58,7 +60,7 @@ def _fluctuations(preset: str, networks: int, seeds: int) -> tuple[Case, ...]:
         Case(
             f"width_{width}",
             Config(width=width, num_networks=networks, activation="leaky_relu", negative_slope=0.0),
-            {"depth": tuple(max(2, round(width * ratio)) for ratio in (0.25, 0.5, 0.75))},
+            {"depth": tuple(max(2, round(width * ratio)) for ratio in RATIOS[preset])},
             seeds=seeds,
         )
         for width in WIDTHS[preset]
@@ -67,19 +69,19 @@ def _fluctuations(preset: str, networks: int, seeds: int) -> tuple[Case, ...]:
 
 def _chains(depths: tuple[int, ...], networks: int, seeds: int) -> tuple[Case, ...]:
     """Kernels of five activations along the depth, at one width."""
-    base = Config(width=100, num_networks=networks)
-    kinds = {
-        "linear": dataclasses.replace(base, activation="linear", weight_variance=1.0),
-        "relu": base,
-        "tanh": dataclasses.replace(base, activation="tanh", weight_variance=1.0),
-        "sin": dataclasses.replace(base, activation="sin", weight_variance=1.0),
-        "chaotic": dataclasses.replace(base, activation="tanh", weight_variance=2.0),
-    }
-    return tuple(Case(f"chain_{name}", config, {"depth": depths}, seeds=seeds) for name, config in kinds.items())
+    return tuple(
+        Case(
+            f"chain_{name}",
+            dataclasses.replace(config, width=100, num_networks=networks),
+            {"depth": depths},
+            seeds=seeds,
+        )
+        for name, config in CRITICAL.items()
+    )
 
 
 SWEEPS: dict[str, tuple[Case, ...]] = {
-    "tiny": (*_fluctuations("tiny", 2000, 4), *_chains((3, 6), 500, 4)),
-    "default": (*_fluctuations("default", 10_000, 8), *_chains((3, 6, 11, 21), 2000, 8)),
+    "tiny": (*_fluctuations("tiny", 1000, 4), *_chains((3,), 200, 4)),
+    "default": (*_fluctuations("default", 8000, 8), *_chains((3, 11, 21), 500, 8)),
     "paper": (*_fluctuations("paper", 10_000, 16), *_chains((3, 6, 11, 21, 51, 101), 10_000, 16)),
 }

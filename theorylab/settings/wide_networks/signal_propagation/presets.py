@@ -48,7 +48,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     ),
 }
 
-#: Widths of the figure of fluctuations, for each width, by depth over width.
+#: Widths of the figure of fluctuations, and their depths over width.
 WIDTHS = {"tiny": (8, 16), "default": (8, 16, 32), "paper": (16, 64, 256, 1024)}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from theorylab.contract import ConfigError
 from theorylab.settings.factorisation.neural_collapse import SETTING, Config, predictions
+from theorylab.settings.factorisation.neural_collapse.data import explicit_network
 from theorylab.settings.factorisation.neural_collapse.theory import classes
 
 
@@ -95,7 +96,7 @@ def test_both_branches_are_stationary_and_the_lower_is_a_saddle(depth, unequal):
     derivatives = jax.jit(lambda x: (jax.grad(loss)(x), jax.hessian(loss)(x)))
     for logits, falling in ((found.minimum, 0), (found.minimum.at[2].set(found.saddle[2]), 1)):
         for factor in (1.0, 1.01):
-            network = classes.explicit_network(
+            network = explicit_network(
                 factor * logits, jnp.array(counts), cost, jnp.array(decays), feature_decay, width
             )
             x = jnp.concatenate([part.ravel() for part in (*network[0], network[1])])

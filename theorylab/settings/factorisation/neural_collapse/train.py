@@ -22,7 +22,7 @@ from theorylab.settings.factorisation.neural_collapse.config import (
     class_sizes,
     counts_of,
 )
-from theorylab.settings.factorisation.neural_collapse.theory import classes
+from theorylab.settings.factorisation.neural_collapse.data import explicit_network
 from theorylab.training import iterate
 
 #: Logits, norms and logits off the diagonal below this are shown as this: a collapsed class has exactly 0 in theory.
@@ -89,7 +89,7 @@ def start(key: jax.Array, config: Config) -> State:
     found = branches(config)
     logits = config.start_factor * (found.minimum if config.start == "minimum" else found.saddle)
     decays = jnp.full(config.depth, config.weight_decay)
-    weights, means = classes.explicit_network(
+    weights, means = explicit_network(
         logits, class_sizes(config), class_costs(config), decays, config.feature_decay, config.width
     )
     keys = random.split(key, config.depth + 1)

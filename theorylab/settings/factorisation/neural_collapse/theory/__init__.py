@@ -1,1 +1,1 @@
-"""Pure functions: the scalar problem of a class, its branches, and the explicit network."""
+"""Pure functions: the scalar problem of a class, its branches and thresholds."""

@@ -1,4 +1,4 @@
-"""The deep linear unconstrained-features model, one class at a time: branches, thresholds, the explicit network.
+"""The deep linear unconstrained-features model, one class at a time: branches and thresholds.
 
 L = |W_M ... W_1 H - Y|²/(2N) + (1/2) Σ_j λ_j |W_j|² + (1/2) λ_H |H|² decouples at its minimum into classes. With n_k
 samples and c_k = (Π_j λ_j · λ_H n_k)^(1/(M+1)), a class with the logit s costs
@@ -104,23 +104,3 @@ def critical_count(total: ArrayLike, depth: int, decay_product: ArrayLike, featu
     """
     bend = float(depth) ** (2 * depth) / (float(depth - 1) ** (depth - 1) if depth > 1 else 1.0)
     return (jnp.asarray(total) ** (depth + 1) * decay_product * feature_decay * bend) ** (1 / depth)
-
-
-def explicit_network(
-    logits: Array, counts: Array, cost: Array, decays: Array, feature_decay: ArrayLike, width: int
-) -> tuple[tuple[Array, ...], Array]:
-    """A stationary point with these logits: λ_j w_jk² = λ_H n_k |h_k|² = c_k s_k^(2/(M+1)), all classes orthogonal.
-
-    Returns the weights W_1, ..., W_M and one feature for each class, ``[width, K]``. A class at 0 takes no direction,
-    so that ``width`` directions serve the others.
-    """
-    depth, num_classes = decays.shape[0], counts.shape[0]
-    share = cost * logits ** (2 / (depth + 1))
-    # Directions in order, first to the classes that are not at 0.
-    order = jnp.argsort(jnp.argsort(logits == 0, stable=True), stable=True)
-    frame = (order[None] == jnp.arange(width)[:, None]).astype(share.dtype)
-    inner = [(frame * jnp.sqrt(share / decay)[None]) @ frame.T for decay in decays[:-1]]
-    last = (frame * jnp.sqrt(share / decays[-1])[None]).T
-    features = frame * jnp.sqrt(share / (feature_decay * counts))[None]
-    assert last.shape == (num_classes, width)
-    return (*inner, last), features

@@ -21,6 +21,9 @@ DeclaredError = float | Mapping[str, float] | Callable[[Any, str], float]
 #: Which simulated observable estimates another, or a function of all the simulated ones.
 Estimates = Mapping[str, str | Callable[[Mapping[str, Any]], Any]]
 
+#: Why a theory does not speak of some runs, and which these are: from all the simulated observables, one truth for each.
+SetAside = Mapping[str, Callable[[Mapping[str, Any]], Any]]
+
 #: Declared error of an exact theory: what float64 rounding leaves, relative.
 ROUNDING = 1e-8
 
@@ -125,6 +128,10 @@ class Theory:
         is declared, a prediction that does not follow the instance is rejected even if its mean is right. Infinity says
         that the two are not tied seed by seed, as an estimate is not to what it estimates: the slope is not judged.
         For predictions without heavy tails over seeds.
+    sets_aside
+        ``{why: which}`` for runs that a theory does not speak of, such as those that end in a local minimum: ``which``
+        maps the simulated observables, ``{name: array of (..., seed, *inner)}``, to a truth for each run. A comparison
+        leaves these runs out, and says how many. Where the configuration decides, it is ``holds`` that says so.
     """
 
     name: str
@@ -138,6 +145,7 @@ class Theory:
     traceable: bool = True
     estimates: Estimates = dataclasses.field(default_factory=dict)
     residual: DeclaredError | None = None
+    sets_aside: SetAside = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -215,6 +223,7 @@ def theory(
     traceable: bool = True,
     estimates: Estimates | None = None,
     residual: DeclaredError | None = None,
+    sets_aside: SetAside | None = None,
     name: str = "",
 ) -> Callable[[Predictor], Theory]:
     """Declare a predictor to be a :class:`Theory`, whose attributes these are; its name is the function's.
@@ -242,6 +251,7 @@ def theory(
             traceable=traceable,
             estimates=dict(estimates or {}),
             residual=residual,
+            sets_aside=dict(sets_aside or {}),
         )
 
     return declare

@@ -71,6 +71,16 @@ class Carried:
                 found[name] = self.values(str(other))
         return found
 
+    def set_aside(self, theory: Theory) -> dict[str, np.ndarray]:
+        """Return of which runs a theory does not speak, over (swept fields, seed), by the reason why."""
+        if not theory.sets_aside:
+            return {}
+        found = {o.name: self.values(o.name) for o in self.setting.observables if o.name in self.data}
+        try:
+            return {why: np.asarray(which(found), bool) for why, which in theory.sets_aside.items()}
+        except KeyError as error:
+            raise ConfigError(f"{error.args[0]}: the data have lost it, and {theory.name} is not for all runs") from None
+
     def predicted(self, theory: Theory, names: Sequence[str], why: Reasons) -> dict[str, np.ndarray]:
         """Evaluate a theory for the same runs: axes (swept fields, seed, inner), without seed for an ensemble."""
         # Runs of one base seed are evaluated together; an ensemble has none.

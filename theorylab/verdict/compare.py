@@ -99,13 +99,14 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
     else:
         names = [name for name in theory.predicts if name in carried.data]
         predicted = carried.predicted(theory, names, why) if names else {}
-    bad, finished = carried.first_bad_step(), carried.finished()
+    bad, finished, aside = carried.first_bad_step(), carried.finished(), carried.set_aside(theory)
+    judged = finished & ~np.any(list(aside.values()), axis=0) if aside else finished
     rows = []
     for name in names:
         observable = setting.observable(name)
         values = carried.values(name)
         inner = {dim: carried.inner(dim) for dim in observable.dims}
-        together = _judged_together(carried, theory, name, values, predicted.get(name), finished, why, z_max)
+        together = _judged_together(carried, theory, name, values, predicted.get(name), judged, why, z_max)
         for index, cell in plan.cells():
             swept = {field: plan.grid[field][i] for field, i in zip(plan.dims, index, strict=True)}
             identity: dict[str, Any] = {"observable": name, "theory": theory.name, "case": case, "cell": swept}
@@ -114,22 +115,25 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
                 at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
                 rows.append(Row(**identity, at=at, **row))
                 continue
-            runs = Runs(values[index], carried.seeds, bad[index], observable.allow_nan).only(finished[index])
+            runs = Runs(values[index], carried.seeds, bad[index], observable.allow_nan).only(judged[index])
+            left = {text: int(np.sum(which[index] & finished[index])) for text, which in aside.items()}
+            said = ", ".join(f"{count} {text}" for text, count in left.items() if count)
             target = predicted[name][index] if name in predicted else None
             reason = why[index]
             if reason is None and not len(runs.seeds):
-                reason = "no run is finished"
+                reason = f"no run is left to judge ({said})" if said else "no run is finished"
             if reason is None and (target is None or np.isnan(target).all()):
                 reason = "the theory predicts no value here"
             if reason is not None:
                 rows.append(not_compared(runs, reason, identity))
                 continue
-            if theory.kind != "ensemble" and not finished[index].all():
-                target = target[finished[index]]  # type: ignore[index]
+            if theory.kind != "ensemble" and not judged[index].all():
+                target = target[judged[index]]  # type: ignore[index]
             declared = theory.relative_error(cell, name)
             residual = theory.relative_residual(cell, name)
             row = judge(runs, target, kind=theory.kind, declared=declared, z_max=z_max, residual=residual)  # type: ignore[arg-type]
             at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
+            row |= {"seeds": int(finished[index].sum()), "set_aside": said}
             rows.append(Row(**identity, at=at, **row))
     return rows
 
@@ -140,7 +144,7 @@ def _judged_together(
     name: str,
     values: np.ndarray,
     predicted: np.ndarray | None,
-    finished: np.ndarray,
+    whole: np.ndarray,
     why: Reasons,
     z_max: float,
 ) -> dict[tuple[int, ...], dict[str, Any]]:
@@ -150,7 +154,7 @@ def _judged_together(
     shape = carried.plan.shape
     count = math.prod(shape)
     values, predicted = (array.reshape(count, *array.shape[len(shape) :]) for array in (values, predicted))
-    chosen = plain(values, predicted, theory.kind) & finished.reshape(count, -1).all(1)
+    chosen = plain(values, predicted, theory.kind) & whole.reshape(count, -1).all(1)
     chosen &= np.array([reason is None for reason in why.values()])
     (numbers,) = np.nonzero(chosen)
     if not len(numbers):

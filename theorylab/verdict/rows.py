@@ -51,7 +51,8 @@ class Row:
     whose prediction is negligible against ``scale``, the largest in the row (its root mean square over seeds), is
     shown only where it fails, and has no ``relative_error``.
 
-    ``seeds`` finished, of which ``judged_seeds`` entered the numbers and ``diverged_seeds`` became non-finite.
+    ``seeds`` finished, of which ``judged_seeds`` entered the numbers and ``diverged_seeds`` became non-finite;
+    ``set_aside`` says of how many the theory does not speak, and why.
     ``slope`` is that of simulation on theory over seeds, for a theory of the instance whose predictions vary.
     """
 
@@ -73,6 +74,7 @@ class Row:
     scale: float = math.nan
     slope: float = math.nan
     slope_error: float = math.nan
+    set_aside: str = ""
 
     @property
     def status(self) -> Status:

@@ -83,7 +83,8 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
 def some_seeds(row: Row) -> str:
     """Say how many seeds were judged, where it is not all of them."""
     left_out = row.status.judged and row.judged_seeds < row.seeds
-    return f", {row.judged_seeds} of {row.seeds} seeds judged" if left_out else ""
+    why = f" ({row.set_aside})" if row.set_aside else ""
+    return f", {row.judged_seeds} of {row.seeds} seeds judged{why}" if left_out else ""
 
 
 def not_judged(rows: Iterable[Row]) -> list[tuple[str, int, str]]:

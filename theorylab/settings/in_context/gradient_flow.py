@@ -328,12 +328,12 @@ def reduced_equations(key: jax.Array, config: Config) -> Observables:
     return _along(config, _gains(config, curvatures(spectrum(config), config.context_length, config.noise_variance)))
 
 
-def _isotropic_loss(config: Config, clock: float) -> Observables:
-    """d (1 - 2s + γ s²) + σ², s on a logistic curve whose clock runs ``clock`` times as fast."""
+def _isotropic_loss(config: Config, *, clock: float = 1.0, start: float = 1.0) -> Observables:
+    """d (1 - 2s + γ s²) + σ², s on a logistic curve of which ``clock`` and ``start`` are mistakes by these factors."""
     d, noise = config.dim, config.noise_variance
     gamma = curvatures(spectrum(config), config.context_length, noise)[0]
     times = clock * jnp.array(recorded_steps(config), dtype=float) * config.time_step
-    gains = logistic_gain(times, config.initial_scale**2 / jnp.sqrt(1.0 * d), d, gamma)
+    gains = logistic_gain(times, start * config.initial_scale**2 / jnp.sqrt(1.0 * d), d, gamma)
     return {"loss": jnp.asarray(d * (1 + gains * (gamma * gains - 2)) + noise)}
 
 
@@ -343,11 +343,14 @@ def _isotropic_loss(config: Config, clock: float) -> Observables:
     predicts=("loss",),
     holds=merged_and_isotropic,
     error=euler_error,
-    controls={"growth rate sqrt(d)": lambda key, config: _isotropic_loss(config, 0.5)},
+    controls={
+        "growth rate sqrt(d)": lambda key, config: _isotropic_loss(config, clock=0.5),
+        "s₀ = ε², not ε²/sqrt(d)": lambda key, config: _isotropic_loss(config, start=config.dim**0.5),
+    },
 )
 def logistic(key: jax.Array, config: Config) -> Observables:
     """Predict the loss of the isotropic flow in closed form: each gain follows a logistic curve."""
-    return _isotropic_loss(config, 1.0)
+    return _isotropic_loss(config)
 
 
 # --- cases ------------------------------------------------------------------------------------------------------------

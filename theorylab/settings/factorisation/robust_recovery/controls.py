@@ -63,6 +63,13 @@ def pairs_of_unit_scale(key: jax.Array, config: Config) -> Predicted:
     return {"pair_sum": 1 - config.outlier_prob}
 
 
+def pairs_without_largest_value(key: jax.Array, config: Config) -> Predicted:
+    """|E_t| + |E_{t+1}| = 2 φ η_t: the largest singular value is forgotten."""
+    kept: Any = drawn(key, config)
+    scale = subgradient.instance_scale(kept.rows, (kept.corruption == 0).astype(float))
+    return {"pair_sum": scale / config.largest_value}
+
+
 def averaged_outliers(key: jax.Array, config: Config) -> Predicted:
     """0: corruptions of either sign cancel, and the target is recovered."""
     return {"final_error": 0.0}

@@ -16,7 +16,9 @@ SMALL: dict[str, Any] = {"dim": 10, "model_rank": 10, "num_measurements": 800}
 DEFAULT = (
     Case(
         "outliers",
-        dataclasses.replace(SUBGRADIENT, learning_rate=1.3, num_measurements=3000),
+        dataclasses.replace(
+            SUBGRADIENT, learning_rate=1.3, num_measurements=3000, largest_value=1.25, smallest_value=0.75
+        ),
         {"outlier_prob": (0.0, 0.2, 0.3)},
         seeds=4,
     ),
@@ -34,7 +36,12 @@ DEFAULT = (
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("outliers", dataclasses.replace(SUBGRADIENT, outlier_prob=0.3, **SMALL), {"learning_rate": (0.8, 1.3)}, 6),
+        Case(
+            "outliers",
+            dataclasses.replace(SUBGRADIENT, outlier_prob=0.3, largest_value=1.25, smallest_value=0.75, **SMALL),
+            {"learning_rate": (0.8, 1.3)},
+            seeds=6,
+        ),
         Case("plateau, l1", dataclasses.replace(PLATEAU, **SMALL), seeds=6),
         Case(
             "population, residual steps",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from theorylab.contract import Control, Observables, at_config
 from theorylab.numerics.spectra import Spectrum
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.kernel_spectra import measured_levels, spectrum
 from theorylab.settings.kernels.theory.implicit import EffectiveRidges, effective_ridges, learnabilities
-from theorylab.settings.kernels.theory.power_law import continuum_law, errors_of_law
+from theorylab.settings.kernels.theory.power_law import PowerLawSums, continuum_law, corrected_law, errors_of_law
 from theorylab.settings.kernels.theory.risk import (
     TargetSums,
     errors_at,
@@ -87,8 +89,7 @@ def without_width_factor(key: jax.Array, config: Config) -> Observables:
     return {"test_error": (bias + config.noise_variance) / (1 - (q * (k - 2 * z) + z**2) / (n * (k - q)))}
 
 
-def without_zeta_terms(key: jax.Array, config: Config) -> Observables:
-    """Errors of the power law from the continuum sums, (11) of ``theory/power_law.py``."""
+def _power_law(law: Callable[[Array, Array], Callable[[Array], PowerLawSums]], config: Config) -> Observables:
     arguments = (
         config.num_samples,
         config.num_features,
@@ -97,4 +98,19 @@ def without_zeta_terms(key: jax.Array, config: Config) -> Observables:
         config.eigenvalue_exponent,
         config.target_exponent,
     )
-    return errors_of_law(continuum_law, *(jnp.asarray(x, float) for x in arguments))
+    return errors_of_law(law, *(jnp.asarray(x, float) for x in arguments))
+
+
+def without_zeta_terms(key: jax.Array, config: Config) -> Observables:
+    """Errors of the power law from the continuum sums, (11) of ``theory/power_law.py``."""
+    return _power_law(continuum_law, config)
+
+
+def without_mixed_zeta_term(key: jax.Array, config: Config) -> Observables:
+    """Errors of the power law with Σ v² L G of the continuum, the other sums zeta-corrected."""
+
+    def law(alpha: Array, beta: Array) -> Callable[[Array], PowerLawSums]:
+        corrected, continuum = corrected_law(alpha, beta), continuum_law(alpha, beta)
+        return lambda gamma: corrected(gamma)._replace(mixed=continuum(gamma).mixed)
+
+    return _power_law(law, config)

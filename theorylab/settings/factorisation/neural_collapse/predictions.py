@@ -86,7 +86,7 @@ def converged(config: Config) -> str | None:
     if decays < 4:
         return f"learning_rate times weight_decay times num_steps is {decays:.2g}, below 4: not converged"
     if decays * distance < 8:
-        return f"decays over the run times the relative distance of a class from n* is {decays * distance:.2g}, below 8: not converged"
+        return f"a class is within {distance:.0%} of its critical count: not converged after {decays:.2g} decay times"
     return None
 
 

@@ -156,7 +156,7 @@ def _limit(key: jax.Array, config: Config, factor: float = 4.0, last_layer: floa
 def kernel_limit(key: jax.Array, config: Config) -> Observables:
     """Predict the largest stable step of each seed, 4/λ_max(K_0), K_0 = Σ^1/2 c²(M + qI) Σ^1/2 of that seed.
 
-    The first unstable step may lie far below: where the catapult is under way after T steps, losses are above the first.
+    The first unstable step may lie far below: where the catapult is under way after T steps, losses are high.
     For targets that meet the top eigenvector. Close eigenvalues beside it shift the limit: 1.5% above for spectra
     (1, .9, .8, .5, .1) at m = 10⁶, while Σ = I shifts nothing.
     """

@@ -82,10 +82,11 @@ def threshold(config: Config, power_of_total: int = 1) -> float:
 def converged(config: Config) -> str | None:
     """Say that the run is too short, for the decays or for the class nearest to n*, where descent is slow."""
     distance = min(abs(n / threshold(config) - 1) for n in counts_of(config))
-    slowest = float(config.learning_rate * config.weight_decay * config.num_steps) * min(1.0, distance)
-    if slowest < 4:
-        reason = "learning_rate times weight_decay times num_steps, times the relative distance of a class from n*"
-        return f"{reason}, is {slowest:.2g}, below 4: not converged"
+    decays = float(config.learning_rate * config.weight_decay * config.num_steps)
+    if decays < 4:
+        return f"learning_rate times weight_decay times num_steps is {decays:.2g}, below 4: not converged"
+    if decays * distance < 8:
+        return f"a class is within {distance:.0%} of its critical count: not converged after {decays:.2g} decay times"
     return None
 
 

@@ -43,6 +43,11 @@ SECTIONS: dict[str, tuple[str, str]] = {
         "1000 eigenvalues, 18 ridges x 20 widths; all agree to 1e-8. The eager loop solves every 30th point, its time "
         "is scaled up.",
     ),
+    "signal_propagation": (
+        "Random networks without matrices",
+        "64 tanh networks, n = 256, L = 32; the tangent kernel of all layers in the second table, where ours draws a "
+        "second input as well. The last one has kernels of 1000 leaky ReLU networks, by chi-square numbers.",
+    ),
     "grokking_mean_field": ("Grokking: mean-field theory", "No other implementation is known to compare with."),
     "trainer_overhead": (
         "What recording costs",
@@ -89,6 +94,10 @@ TARGETS: tuple[Target, ...] = (
     Target("P10", "latency", "first figure", "warm", "", 3, at_least=False),
     Target("P10", "latency", "start", "import jax, theorylab", "import jax", 1.15, at_least=False),
     Target("P10", "latency", "start", "theorylab --help", "", 1, at_least=False),
+    Target("P11", "signal_propagation", "kernel", "matrices, JAX", "ours", 50),
+    Target("P11", "signal_propagation", "kernel", "matrices, PyTorch", "ours", 50),
+    Target("P11", "signal_propagation", "kernel and tangent kernel", "matrices, JAX", "ours", 50),
+    Target("P11", "signal_propagation", "width, chi-square numbers", "n = 65536", "n = 256", 1.3, at_least=False),
 )
 #: Seconds of ``import jax`` where the goals of P10 were set.
 JAX_IMPORT = 0.9

@@ -13,6 +13,7 @@ Then the cost of the kernels of leaky ReLU networks by chi-square numbers, at tw
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -87,12 +88,8 @@ def samplers(rounds: int, torch: TorchProcess) -> list[Row]:
             found = np.log(np.mean(np.asarray(result).reshape(-1, NETWORKS), axis=1))
             check_close(f"mean of {name}", found, wanted, 0.5, absolute=True)
 
-        contenders: dict[str, Callable[[], Any]] = {
-            name: lambda program=program: program(key) for name, (program, _) in ready.items()
-        }
-        contenders["matrices, PyTorch"] = lambda workload=workload: torch.ask(
-            "forward()" if workload == KERNEL else "both()"
-        )
+        contenders: dict[str, Callable[[], Any]] = {name: partial(program, key) for name, (program, _) in ready.items()}
+        contenders["matrices, PyTorch"] = partial(torch.ask, "forward()" if workload == KERNEL else "both()")
         outcome = race(contenders, rounds, check=check)
         rows += rows_of(workload, outcome, compile_seconds={name: seconds for name, (_, seconds) in ready.items()})
     return rows
@@ -106,9 +103,9 @@ def widths(rounds: int) -> list[Row]:
         config = Config(width=width, depth=DEPTH, activation="leaky_relu", weight_variance=2 / 1.09)
         name = f"n = {width}"
         program, seconds[name] = compiled(
-            jax.jit(lambda key, config=config: sample_kernels(key, config, CHAINS)), jax.random.key(0)
+            jax.jit(partial(sample_kernels, config=config, count=CHAINS)), jax.random.key(0)
         )
-        contenders[name] = lambda program=program: program(jax.random.key(0))
+        contenders[name] = partial(program, jax.random.key(0))
     return rows_of("width, chi-square numbers", race(contenders, rounds), compile_seconds=seconds)
 
 

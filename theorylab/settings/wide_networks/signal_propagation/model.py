@@ -27,7 +27,6 @@ from theorylab.settings.wide_networks.signal_propagation.config import (
     Config,
     activation_of,
     derivative_of,
-    even_moment,
     slope_below_zero,
 )
 
@@ -167,11 +166,6 @@ def sample_kernels(key: jax.Array, config: Config, count: int) -> Float[Array, "
 
     start = jnp.log(config.input_kernel * jnp.ones(count))
     return jax.lax.scan(layer, start, random.split(key, config.depth - 1))[0]
-
-
-def mean_factor(config: Config) -> Array:
-    """E k'/k of a piecewise linear network without biases: C_W (1 + a²)/2."""
-    return config.weight_variance * even_moment(slope_below_zero(config), 2)
 
 
 # --- the explicit network ---------------------------------------------------------------------------------------------

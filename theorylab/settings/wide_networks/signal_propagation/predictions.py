@@ -11,12 +11,12 @@ import numpy as np
 from theorylab.contract import ROUNDING, Observables, at_config, theory, times
 from theorylab.settings.wide_networks.papers import ROBERTS
 from theorylab.settings.wide_networks.signal_propagation import controls
-from theorylab.settings.wide_networks.signal_propagation.config import Config, fluctuation_rate, slope_below_zero
-from theorylab.settings.wide_networks.signal_propagation.model import mean_factor
+from theorylab.settings.wide_networks.signal_propagation.config import Config, slope_below_zero
 from theorylab.settings.wide_networks.signal_propagation.regimes import (
     fluctuation,
     is_linear,
     light_tails,
+    mean_factor,
     network_of,
     piecewise_linear,
     small_fluctuations,
@@ -205,7 +205,7 @@ def ntk_vertex_error(config: Config, observable: str) -> float:
     """
     slope, aspect = slope_below_zero(config), config.depth / config.width
     if slope is not None and config.bias_variance == 0:
-        return float(0.9 + 0.57 * (float(fluctuation_rate(float(slope))) - 2)) * aspect
+        return float(0.9 + 0.57 * (float(exact.fluctuation_rate(float(slope))) - 2)) * aspect
     critical = slope is None and config.bias_variance == 0 and abs(config.weight_variance - 1) < 1e-9
     return 4 / config.width if critical else 1.2 * aspect
 

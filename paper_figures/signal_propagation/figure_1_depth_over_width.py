@@ -38,7 +38,7 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
         logs = found["log_kernel_variance"].drop_vars("depth").rename(depth=axis)
         variables[f"log_{width}"] = logs
         variables[axis] = (axis, found.depth.values)
-        depths = np.unique(np.round(np.geomspace(2, max(3, LONGEST * width), 40)).astype(int))
+        depths = np.unique(np.round(np.geomspace(2, max(3, LONGEST * width), 14)).astype(int))
         curve = f"curve_{width}"
         variables[f"depths_{width}"] = (curve, depths)
         variables[f"kernel_theory_{width}"] = (curve, (1 + RATE / width) ** (depths - 1.0))
@@ -58,17 +58,17 @@ def draw(data: xarray.Dataset) -> Figure:
     widths = [int(width) for width in np.atleast_1d(data.attrs["widths"])]
     for width, color in zip(widths, gradient(len(widths)), strict=True):
         for axes, name in zip(panels, ("kernel", "log", "ntk"), strict=True):
-            axes.plot(data[f"depths_{width}"] / width, data[f"{name}_theory_{width}"], color=color)
+            axes.plot((data[f"depths_{width}"] - 1) / width, data[f"{name}_theory_{width}"], color=color)
             values, depth = data[f"{name}_{width}"], data[f"depth_{width}"].values
-            points(axes, depth / width, values, color=color, label=f"$n = {width}$")
+            points(axes, (depth - 1) / width, values, color=color, label=f"$n = {width}$")
     fine = np.linspace(0.02, LONGEST, 100)
-    panels[0].plot(fine, np.exp(RATE * fine), "k:", linewidth=1, label=r"$e^{5L/n}$")
-    panels[1].plot(fine, RATE * fine, "k:", linewidth=1, label=r"$5L/n$")
+    panels[0].plot(fine, np.exp(RATE * fine), "k:", linewidth=1, label=r"$e^{5(L-1)/n}$")
+    panels[1].plot(fine, RATE * fine, "k:", linewidth=1, label=r"$5(L-1)/n$")
     panels[0].set(yscale="log", ylabel=r"$\mathrm{E}\,k_L^2/(\mathrm{E}\,k_L)^2$", title="(a) kernel")
     panels[1].set(ylabel=r"$\mathrm{Var}\,\ln k_L$", title="(b) logarithm of the kernel")
     panels[2].set(yscale="log", ylabel=r"$\mathrm{E}\,\Theta_L^2/(\mathrm{E}\,\Theta_L)^2$", title="(c) tangent kernel")
     for axes in panels:
-        axes.set(xlabel="depth over width, $L/n$")
+        axes.set(xlabel="random factors over width, $(L-1)/n$")
         axes.legend()
     return figure
 

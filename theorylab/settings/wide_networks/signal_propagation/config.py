@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
 
 from theorylab.contract import ConfigError, config, scalar, size
 
@@ -87,13 +86,3 @@ def derivative_of(config: Config) -> Callable[[Array], Array]:
         return jnp.cos
     slope = slope_below_zero(config)
     return lambda z: jnp.where(z > 0, jnp.ones_like(z), slope)
-
-
-def even_moment(slope: ArrayLike, order: int) -> Array:
-    """E d^order of the slope d of a leaky ReLU at a symmetric preactivation: (1 + a^order)/2."""
-    return jnp.asarray((1 + jnp.asarray(slope) ** order) / 2)
-
-
-def fluctuation_rate(slope: ArrayLike) -> Array:
-    """c = 3 E d⁴/(E d²)² - 1 of a leaky ReLU: 2 for the linear network, 5 for ReLU."""
-    return 3 * even_moment(slope, 4) / even_moment(slope, 2) ** 2 - 1

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import Observables
-from theorylab.settings.wide_networks.signal_propagation.config import Config, fluctuation_rate, slope_below_zero
-from theorylab.settings.wide_networks.signal_propagation.model import mean_factor
-from theorylab.settings.wide_networks.signal_propagation.regimes import network_of
-from theorylab.settings.wide_networks.signal_propagation.theory import cosines, expansion
+from theorylab.settings.wide_networks.signal_propagation.config import Config, slope_below_zero
+from theorylab.settings.wide_networks.signal_propagation.regimes import mean_factor, network_of
+from theorylab.settings.wide_networks.signal_propagation.theory import cosines, exact, expansion
 
 
 def one_layer_more(config: Config) -> Config:
@@ -28,7 +27,7 @@ def linear_rate(key: jax.Array, config: Config) -> Observables:
 
 
 def _leading(config: Config) -> Any:
-    return fluctuation_rate(slope_below_zero(config)) * (config.depth - 1) / config.width
+    return exact.fluctuation_rate(slope_below_zero(config)) * (config.depth - 1) / config.width
 
 
 def leading_variance(key: jax.Array, config: Config) -> Observables:
@@ -55,7 +54,7 @@ def _ntk(config: Config, ratio: Any) -> Observables:
 
 def independent_layers(key: jax.Array, config: Config) -> Observables:
     """Factor 1 for each layer between a pair."""
-    depth, x = config.depth, 1 + fluctuation_rate(slope_below_zero(config)) / config.width
+    depth, x = config.depth, 1 + exact.fluctuation_rate(slope_below_zero(config)) / config.width
     between = jnp.arange(1, depth)
     pairs = jnp.sum((depth - between) * x ** (depth - 1 - between))
     return _ntk(config, (depth * x ** (depth - 1) + 2 * pairs) / depth**2)
@@ -63,12 +62,12 @@ def independent_layers(key: jax.Array, config: Config) -> Observables:
 
 def correlated_layers(key: jax.Array, config: Config) -> Observables:
     """As if Θ were L k_L."""
-    return _ntk(config, (1 + fluctuation_rate(slope_below_zero(config)) / config.width) ** (config.depth - 1))
+    return _ntk(config, (1 + exact.fluctuation_rate(slope_below_zero(config)) / config.width) ** (config.depth - 1))
 
 
 def leading_ntk(key: jax.Array, config: Config) -> Observables:
     """1 + (7c - 2)/9 L/n."""
-    rate = fluctuation_rate(slope_below_zero(config))
+    rate = exact.fluctuation_rate(slope_below_zero(config))
     return _ntk(config, 1 + (7 * rate - 2) / 9 * config.depth / config.width)
 
 

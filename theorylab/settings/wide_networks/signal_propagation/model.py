@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,6 @@ from theorylab.settings.wide_networks.signal_propagation.config import (
     Config,
     activation_of,
     derivative_of,
-    even_moment,
     slope_below_zero,
 )
 
@@ -111,9 +110,7 @@ def sample_networks(key: jax.Array, config: Config, count: int) -> Networks:
         # At C_b = 0 rounding must not make it negative.
         return jnp.maximum(kernel - config.bias_variance, 0.0)
 
-    def backward(
-        state: tuple[Array, Array, Array], layer: tuple[Array, Array, Array]
-    ) -> tuple[tuple[Array, ...], None]:
+    def backward(state: Any, layer: Any) -> tuple[Any, None]:
         square, overlap, ntk = state  # |b|² and y·b of the layer above
         z, kernel, key = layer
         normal = random.normal(key, count * (n + 1))
@@ -171,11 +168,6 @@ def sample_kernels(key: jax.Array, config: Config, count: int) -> Float[Array, "
     return jax.lax.scan(layer, start, random.split(key, config.depth - 1))[0]
 
 
-def mean_factor(config: Config) -> Array:
-    """E k'/k of a piecewise linear network without biases: C_W (1 + a²)/2."""
-    return config.weight_variance * even_moment(slope_below_zero(config), 2)
-
-
 # --- the explicit network ---------------------------------------------------------------------------------------------
 
 
@@ -222,7 +214,8 @@ def sample_matrices(key: jax.Array, config: Config, count: int) -> Networks:
         biases = sum(value for name, value in squares.items() if "bias" in name)
         pair = first_layer(config, 1)
         if hidden:
-            pair = next_kernel(*(activations(params, x)[0][None] for x in inputs), config)
+            first, second = (activations(params, x)[0][None] for x in inputs)
+            pair = next_kernel(first, second, config)
         one = (pair.first, squares["first_bias"], weights + config.bias_learning_rate * biases)
         return Networks(*(jnp.reshape(value, ()) for value in (*one, pair.cosine, pair.square_sine)))
 

@@ -8,10 +8,10 @@ from theorylab.contract import Case
 from theorylab.settings.wide_networks.signal_propagation.config import Config
 
 #: Narrow, so that every order counts; at C_W = 2 ReLU is critical, and the others grow.
-NARROW = Config(width=10, depth=4, num_networks=20_000, activation="leaky_relu", negative_slope=0.0)
+NARROW = Config(width=10, depth=4, num_networks=10_000, activation="leaky_relu", negative_slope=0.0)
 SLOPES = {"negative_slope": (0.0, 0.3, 1.0)}
-SMOOTH = Config(width=32, depth=6, num_networks=10_000, activation="tanh", weight_variance=1.0)
-WIDE = Config(width=100, depth=4, num_networks=2000)
+SMOOTH = Config(width=32, depth=6, num_networks=5000, activation="tanh", weight_variance=1.0)
+WIDE = Config(width=100, depth=4, num_networks=1000)
 
 #: Networks of each kind, at criticality but for the last.
 CRITICAL = {
@@ -24,9 +24,9 @@ CRITICAL = {
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("piecewise linear", NARROW, SLOPES, seeds=16),
-        Case("tanh", SMOOTH, {}, seeds=16),
-        Case("ReLU, wide", WIDE, {}, seeds=16),
+        Case("piecewise linear", NARROW, SLOPES, seeds=32),
+        Case("tanh", SMOOTH, {}, seeds=32),
+        Case("ReLU, wide", WIDE, {}, seeds=32),
     ),
     "default": (
         Case("piecewise linear", NARROW, SLOPES | {"depth": (2, 4, 6)}, seeds=24),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,11 @@ HEAVY = 0.1
 DEATHS = 10.0
 #: Depth over width up to which expansions are leading.
 NARROW = 0.2
+
+
+def mean_factor(config: Config) -> Any:
+    """E k'/k of a piecewise linear network without biases: C_W (1 + a²)/2."""
+    return config.weight_variance * exact.even_moment(slope_below_zero(config), 2)
 
 
 def piecewise_linear(config: Config) -> str | None:

@@ -31,6 +31,10 @@ def homogeneous_average(function: Callable[[Any, Any], Any], degree: int, cosine
     return 2 ** (degree / 2) * math.gamma(degree / 2 + 1) * float(np.sum(half * weights * values)) / (2 * math.pi)
 
 
+def _product(first: Callable[[Any, Any], Any], second: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda a, b: first(a, b) * second(a, b)
+
+
 class Cosines(NamedTuple):
     """Along the layers: ρ at infinite width, and n Var ρ."""
 
@@ -63,9 +67,7 @@ def cosine_vertex(
         gradient = np.array([-rho / 2, 1.0, -rho / 2])
         found.append((rho, gradient @ spread @ gradient))
         means = np.array([homogeneous_average(one, 2, rho) for one in products])
-        squares = [
-            [homogeneous_average(lambda a, b, f=f, g=g: f(a, b) * g(a, b), 4, rho) for g in products] for f in products
-        ]
+        squares = [[homogeneous_average(_product(f, g), 4, rho) for g in products] for f in products]
         noise = gain**2 * (np.array(squares) - np.outer(means, means))
         noise *= np.where(np.eye(3, dtype=bool), 1.0, covariance)
         following = gain * means[1]

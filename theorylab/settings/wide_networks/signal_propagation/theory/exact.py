@@ -19,7 +19,15 @@ from jax.scipy.special import digamma
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.wide_networks.signal_propagation.config import even_moment, fluctuation_rate
+
+def even_moment(slope: ArrayLike, order: int) -> Array:
+    """E d^order of the slope d of a leaky ReLU at a symmetric preactivation: (1 + a^order)/2."""
+    return jnp.asarray((1 + jnp.asarray(slope) ** order) / 2)
+
+
+def fluctuation_rate(slope: ArrayLike) -> Array:
+    """c = 3 E d⁴/(E d²)² - 1 of a leaky ReLU: 2 for the linear network, 5 for ReLU."""
+    return 3 * even_moment(slope, 4) / even_moment(slope, 2) ** 2 - 1
 
 
 class Moments(NamedTuple):

@@ -133,7 +133,9 @@ def closure(
 
 def third_cumulant(network: Network, kernel: Any) -> Any:
     """Third cumulant of C_W s²."""
-    one, two, three = (network.averages(lambda s, d, power=power: s**power, kernel) for power in (2, 4, 6))
+    one = network.averages(lambda s, d: s**2, kernel)
+    two = network.averages(lambda s, d: s**4, kernel)
+    three = network.averages(lambda s, d: s**6, kernel)
     return network.weight_variance**3 * (three - 3 * two * one + 2 * one**3)
 
 

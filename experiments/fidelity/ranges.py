@@ -82,6 +82,7 @@ def finite_population(draw: Draw) -> Population:
             {"population": 600, "num_samples": 120},
             {"population": 600, "num_samples": 60, "num_features": 40},
             {"population": 600, "num_samples": 60, "kernel": "ntk"},
+            {"population": 1797, "num_samples": 400},
         ],
     )
     return Population(ridge=draw.log("ridge", 0.05, 10), noise_variance=draw.between("noise_variance", 0, 1), **sizes)
@@ -91,10 +92,11 @@ def linear_attention(draw: Draw) -> Attention:
     sizes = draw.one_of(
         "sizes",
         [
+            {"dim": 2, "context_length": 10},
             {"dim": 3, "context_length": 10},
             {"dim": 5, "context_length": 20},
             {"dim": 5, "context_length": 6},
-            {"dim": 5, "context_length": 20, "num_tasks": 10, "num_starts": 8},
+            {"dim": 5, "context_length": 20, "num_tasks": 10},
             {"dim": 4, "context_length": 30, "num_starts": 8},
         ],
     )
@@ -139,57 +141,150 @@ def deep_layers(draw: Draw) -> Layers:
 
 
 def matrix_sensing(draw: Draw) -> Sensing:
-    sizes: Mapping[str, Any] = draw.one_of(
+    wide: Mapping[str, Any] = {"init_scale": draw.log("wide_scale", 0.1, 0.6)}
+    leading: Mapping[str, Any] = {"init_scale": draw.log("leading_scale", 0.03, 0.3)}
+    sizes, small = draw.one_of(
         "sizes",
         [
-            {"dim": 12, "target_rank": 1, "model_rank": 1, "num_steps": 1500},
-            {"dim": 12, "target_rank": 2, "model_rank": 2, "num_steps": 1500},
-            {"dim": 6, "target_rank": 1, "model_rank": 2, "num_steps": 3000},
-            {"dim": 20, "target_rank": 2, "model_rank": 4, "num_steps": 4000},
-            {"model": "asymmetric", "dim": 12, "target_rank": 2, "model_rank": 2, "num_steps": 2000},
-            {"model": "asymmetric", "dim": 12, "target_rank": 2, "model_rank": 3, "num_steps": 20_000},
-            {"model": "asymmetric", "dim": 10, "target_rank": 2, "model_rank": 3, "num_steps": 4000,
-             "init": "orthonormal"},
-            {"model": "asymmetric", "trainer": "modified", "dim": 10, "target_rank": 2, "model_rank": 3,
-             "num_steps": 4000},
-            {"model": "asymmetric", "operator": "gaussian", "dim": 8, "target_rank": 1, "model_rank": 2,
-             "num_measurements": 400, "num_steps": 4000},
-            {"model": "asymmetric", "operator": "gaussian", "dim": 10, "target_rank": 1, "model_rank": 1,
-             "num_measurements": 120, "num_steps": 1500},
+            ({"dim": 12, "target_rank": 1, "model_rank": 1, "num_steps": 1500}, wide),
+            ({"dim": 12, "target_rank": 2, "model_rank": 2, "num_steps": 1500}, wide),
+            ({"dim": 6, "target_rank": 1, "model_rank": 2, "num_steps": 3000}, wide),
+            ({"dim": 20, "target_rank": 2, "model_rank": 4, "num_steps": 4000}, wide),
+            ({"model": "asymmetric", "dim": 20, "target_rank": 2, "model_rank": 2, "num_steps": 2500}, leading),
+            (
+                {"model": "asymmetric", "dim": 20, "target_rank": 2, "model_rank": 3, "num_steps": 20_000},
+                {"init_scale": draw.log("over_scale", 0.1, 0.3)},
+            ),
+            (
+                {
+                    "model": "asymmetric",
+                    "dim": 10,
+                    "target_rank": 2,
+                    "model_rank": 3,
+                    "num_steps": 4000,
+                    "init": "orthonormal",
+                },
+                {"init_scale": draw.log("balanced_scale", 0.2, 1.2)},
+            ),
+            (
+                {
+                    "model": "asymmetric",
+                    "trainer": "modified",
+                    "dim": 10,
+                    "target_rank": 2,
+                    "model_rank": 3,
+                    "num_steps": 4000,
+                },
+                wide,
+            ),
+            (
+                {
+                    "model": "asymmetric",
+                    "trainer": "boost",
+                    "dim": 10,
+                    "target_rank": 2,
+                    "model_rank": 3,
+                    "num_steps": 4000,
+                },
+                {"init_scale": draw.log("boost_scale", 0.02, 0.1)},
+            ),
+            (
+                {
+                    "model": "asymmetric",
+                    "operator": "gaussian",
+                    "dim": 8,
+                    "target_rank": 1,
+                    "model_rank": 2,
+                    "num_measurements": 400,
+                    "num_steps": 4000,
+                },
+                wide,
+            ),
+            (
+                {
+                    "model": "asymmetric",
+                    "operator": "gaussian",
+                    "dim": 10,
+                    "target_rank": 1,
+                    "model_rank": 1,
+                    "num_measurements": 120,
+                    "num_steps": 1500,
+                },
+                wide,
+            ),
+            (
+                {
+                    "model": "asymmetric",
+                    "operator": "gaussian",
+                    "dim": 20,
+                    "target_rank": 1,
+                    "model_rank": 3,
+                    "num_measurements": draw.one_of("measurements", [500, 800]),
+                    "num_steps": 6000,
+                },
+                {
+                    "init_scale": draw.log("wishart_scale", 0.2, 0.6),
+                    "learning_rate": draw.log("wishart_rate", 0.1, 0.2),
+                },
+            ),
+            (
+                {
+                    "model": "asymmetric",
+                    "operator": "gaussian",
+                    "dim": 10,
+                    "target_rank": 2,
+                    "model_rank": 4,
+                    "num_measurements": draw.one_of("threshold", [36, 95]),
+                    "num_steps": 1600,
+                },
+                {"init_scale": draw.log("early_scale", 0.002, 0.01), "learning_rate": draw.log("early_rate", 0.1, 0.2)},
+            ),
         ],
-    )  # fmt: skip
+    )
     largest = draw.log("largest_value", 0.7, 1.5)
     return Sensing(
-        largest_value=largest,
-        smallest_value=float(f"{largest * draw.between('condition', 0.4, 1.0):.4g}"),
-        learning_rate=draw.log("learning_rate", 0.05, 0.2),
-        init_scale=draw.log("init_scale", 0.1, 0.6),
-        init_ratio=draw.between("init_ratio", 1.5, 4),
-        **sizes,
-    )
+        **{
+            "largest_value": largest,
+            "smallest_value": float(f"{largest * draw.between('condition', 0.4, 1.0):.4g}"),
+            "learning_rate": draw.log("learning_rate", 0.05, 0.2),
+            "init_ratio": draw.between("init_ratio", 1.5, 4),
+            "rebalance_scale": draw.log("rebalance_scale", 0.5, 1.1),
+            **sizes,
+            **small,
+        }
+    )  # fmt: skip
 
 
 def robust_recovery(draw: Draw) -> Robust:
-    sizes: Mapping[str, Any] = draw.one_of(
+    small: Mapping[str, Any]  # ranges that the regimes have of their own
+    sizes, small = draw.one_of(
         "sizes",
         [
-            {"num_measurements": 800, "num_steps": 500},
-            {"num_measurements": 800, "num_steps": 200, "step_schedule": "residual"},
-            {"operator": "population", "step_schedule": "residual", "num_steps": 200},
-            {"loss": "l2", "step_schedule": "constant", "num_measurements": 800, "num_steps": 2500},
+            ({"num_steps": 800}, {"init_scale": draw.log("budget_scale", 1e-7, 1e-4)}),
+            ({"num_steps": 1200}, {"init_scale": draw.log("pairs_scale", 1e-8, 1e-6)}),
+            ({"num_steps": 1600, "step_schedule": "residual"}, {"outlier_prob": 0.0}),
+            ({"operator": "population", "step_schedule": "residual", "num_steps": 200}, {"outlier_prob": 0.0}),
+            ({"loss": "l2", "step_schedule": "constant", "num_steps": 2500}, {}),
+            ({"loss": "l2", "step_schedule": "constant", "num_steps": 4000}, {"outlier_prob": 0.0}),
         ],
     )
-    square = "loss" in sizes
+    factor = {"geometric": 1.0, "residual": 0.3, "constant": 0.1}[sizes.get("step_schedule", "geometric")]
+    largest = draw.log("largest_value", 0.7, 1.4)
     return Robust(
-        dim=10,
-        target_rank=2,
-        model_rank=10,
-        learning_rate=draw.log("learning_rate", 0.5, 1.5) * (0.1 if square else 1.0),
-        step_decay=draw.between("step_decay", 0.97, 0.99),
-        smallest_value=draw.between("smallest_value", 0.5, 1.0),
-        init_scale=draw.log("init_scale", 1e-6, 1e-3),
-        outlier_prob=draw.between("outlier_prob", 0, 0.4) if "operator" not in sizes else 0.0,
-        **sizes,
+        **{
+            "dim": 10,
+            "target_rank": 2,
+            "model_rank": 10,
+            "num_measurements": 800,
+            "learning_rate": draw.log("learning_rate", 0.7, 1.5) * factor,
+            "step_decay": draw.between("step_decay", 0.97, 0.985),
+            "largest_value": largest,
+            "smallest_value": float(f"{largest * draw.between('condition', 0.5, 1.0):.4g}"),
+            "init_scale": draw.log("init_scale", 1e-7, 1e-4),
+            "outlier_prob": draw.between("outlier_prob", 0, 0.4),
+            **sizes,
+            **small,
+        }
     )
 
 

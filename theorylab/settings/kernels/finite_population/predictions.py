@@ -17,8 +17,9 @@ from theorylab.settings.kernels.theory.risk import errors_at, finite_population_
 
 def universality_holds(config: Config) -> str | None:
     """Say where the data set's eigensystem does not predict a part of it; None where it does."""
-    if config.num_samples > config.population / 5:
-        return f"num_samples = {config.num_samples} is above population / 5 = {config.population / 5:g}"
+    part, of = (4, "population / 4") if config.ridge >= 0.1 else (5, "population / 5 (below ridge 0.1)")
+    if config.num_samples > config.population / part:
+        return f"num_samples = {config.num_samples} is above {of} = {config.population / part:g}"
     if config.ridge == 0 and config.num_samples == config.num_features:
         return "the prediction at num_features = num_samples without ridge is infinite"
     if min(config.num_samples, config.num_features) < 16:
@@ -26,7 +27,8 @@ def universality_holds(config: Config) -> str | None:
     return None
 
 
-#: Relative error, by data set: measured, and flat in the sizes; see the tests of theory against experiment.
+#: Relative error, by data set: measured, and flat in the sizes; see the tests of theory against experiment. At a
+#: quarter of the population (150 of 600 and 400 of 1797 digits, ridge 0.1 to 1, noise 0 and 0.5): 3.7%, 11% and 4.3%.
 MEASURED_ERROR = {
     "digits": {"test_error": 0.08, "train_error": 0.20, "inverse_trace": 0.12},
     "mnist": {"test_error": 0.06, "train_error": 0.20, "inverse_trace": 0.12},

@@ -69,20 +69,33 @@ def tail_is_reached(config: Config) -> str | None:
     return None
 
 
+def second_order(config: Config, observable: str) -> float:
+    """Relative error of second order in the rate, at most 2.2 rate s_1/T of |E|, twice that of the constant.
+
+    Measured over n = 6 to 50, ranks 1 to 3 of 2 to 5, rates .03 to .4, scales .1 to .6, the worst of 20 seeds each.
+    """
+    error = 4 * effective_rate(config) * config.largest_value / config.num_steps + 1e-6
+    return 2 * error if observable == "tail_constant" else error
+
+
 @theory(
     kind="exact",
     source=XIONG_DING_DU.at("the lower bound Ω(1/T²) of |E|², here with its constant, in discrete time"),
     predicts=("final_error", "tail_constant"),
     holds=requires(tail_is_reached, model="symmetric", operator="population", trainer="gd", extra_columns=True),
-    error=1e-3,
+    error=second_order,
     controls={"loss of half the square": controls.twice_the_rate, "no offset": controls.tail_without_offset},
     traceable=False,
 )
 def universal_tail(key: jax.Array, config: Config) -> dict[str, Any]:
-    """The tail from the initialisation, x ← x − rate x³ from each ζ: |E|² = Σ (ζ²/(1 + 2 rate t ζ²))² for the flow."""
+    """The tail from the initialisation, x ← x − rate x³ from each ζ: |E|² = Σ (ζ²/(1 + 2 rate t ζ²))² for the flow.
+
+    The ζ are those of gradient descent to first order in the rate; the flow's are 2e-3 off after 2000 steps.
+    """
     instance = drawn(key, config)
     rate, steps = effective_rate(config), config.num_steps
-    scales = symmetric.tail_scales(instance.left, config.target_rank)
+    horizon = rate * symmetric.tail_start(last_value(config), config.init_scale, rate)
+    scales = symmetric.descent_scales(instance.left, instance.spectrum, rate, horizon)
     error = symmetric.descent_tail(scales, rate, (steps,))[0]
     constant = (2 * rate * steps * error) ** 2 / (config.model_rank - config.target_rank)
     return {"tail_constant": constant, "final_error": error / math.hypot(*spectrum(config))}

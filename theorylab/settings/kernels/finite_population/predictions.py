@@ -27,8 +27,8 @@ def universality_holds(config: Config) -> str | None:
     return None
 
 
-#: Relative error, by data set: measured, and flat in the sizes; see the tests of theory against experiment. At a quarter
-#: of the population (150 of 600 and 400 of 1797 digits, ridge 0.1 to 1, noise 0 and 0.5): 3.7%, 11% and 4.3%.
+#: Relative error, by data set: measured, and flat in the sizes; see the tests of theory against experiment. At a
+#: quarter of the population (150 of 600 and 400 of 1797 digits, ridge 0.1 to 1, noise 0 and 0.5): 3.7%, 11% and 4.3%.
 MEASURED_ERROR = {
     "digits": {"test_error": 0.08, "train_error": 0.20, "inverse_trace": 0.12},
     "mnist": {"test_error": 0.06, "train_error": 0.20, "inverse_trace": 0.12},

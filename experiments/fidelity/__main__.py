@@ -37,6 +37,8 @@ ROUNDS = 8
 PART = 1 / 3
 #: Tolerance, relative to the largest prediction in a row, above which agreement says little.
 WEAK = 0.3
+#: Part of the largest prediction in a row below which an entry's relative deviation says little.
+NEGLIGIBLE = 0.1
 
 
 def rows_at(name: str, config: Any, seeds: int, *, rounds: int, base_seed: int) -> tuple[list[Row], int]:
@@ -95,9 +97,9 @@ def deviations(name: str, config: Any, rows: Sequence[Row], seeds: int) -> list[
             "theory": row.theory,
             "observable": row.observable,
             "declared": _declared(setting, config, row),
-            "deviation": abs(row.empirical - row.predicted) / abs(row.predicted) if row.predicted else math.nan,
-            "standard_error": row.standard_error / abs(row.predicted) if row.predicted else math.nan,
-            "negligible": math.isnan(row.relative_error),
+            "deviation": _part(abs(row.empirical - row.predicted), row.predicted),
+            "standard_error": _part(row.standard_error, row.predicted),
+            "negligible": not abs(row.predicted) >= NEGLIGIBLE * row.scale,
             "tolerance": row.tolerance / row.scale if row.scale else math.nan,
             "verdict": str(row.verdict),
             "failed": row.failed,
@@ -108,6 +110,11 @@ def deviations(name: str, config: Any, rows: Sequence[Row], seeds: int) -> list[
         for row in rows
         if row.status.judged
     ]
+
+
+def _part(size: float, of: float) -> float:
+    """Size relative to a prediction; nothing of nothing is nothing."""
+    return size / abs(of) if of else (math.nan if size else 0.0)
 
 
 def measured(name: str, count: int, seed: int, folder: Path, *, rounds: int) -> list[dict[str, Any]]:

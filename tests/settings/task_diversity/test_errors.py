@@ -10,7 +10,7 @@ import pytest
 
 from theorylab.contract import ConfigError
 from theorylab.lab.sweep import sweep
-from theorylab.settings.in_context import task_diversity
+from theorylab.settings.in_context import leverages, task_diversity
 from theorylab.settings.in_context.losses import Regression
 
 
@@ -67,7 +67,7 @@ def test_finitely_many_prompts_approach_the_limit_of_large_dimension():
         errors.append(np.array(spread) / limits / np.sqrt(seeds))
     assert np.all(deviations[1] > 0)
     assert np.all(deviations[1] < 0.75 * deviations[0])
-    assert np.all(deviations[1] < 2 / 20 + 4 * errors[1])  # the declared finite-size error
+    assert np.all(deviations[1] < task_diversity.limit_error(config, "pool_error") + 4 * errors[1])
 
 
 def test_less_than_one_prompt_is_refused():
@@ -83,3 +83,30 @@ def test_the_threshold_is_refused_or_not_judged():
         task_diversity.SETTING.validate(task_diversity.Config(prompt_ratio=1.0))
     as_many = task_diversity.Config(dim=4, prompt_ratio=1.25)  # 20 prompts, 20 weights
     assert "threshold" in task_diversity.pool_regression.holds(as_many)
+
+
+def test_published_simulations_at_a_hundred_dimensions():
+    """Lu et al. measured 1.3050 on fresh tasks at half a prompt per weight; their limit is 3.9% lower."""
+    config = task_diversity.Config(dim=100, context_length=100, num_tasks=50, prompt_ratio=0.5, noise_variance=0.01)
+    limit = float(task_diversity.pool_regression(jax.random.key(0), config)["fresh_task_error"])
+    np.testing.assert_allclose(limit, 1.2541, atol=1e-4)
+    found = float(task_diversity.finite_dimension(jax.random.key(0), config)["fresh_task_error"])
+    assert abs(found / 1.3050 - 1) < task_diversity.finite_error(config, "fresh_task_error") < 0.013
+    assert 1.3050 / limit - 1 > 0.039
+
+
+def test_leverages_of_gaussian_summaries_give_the_textbooks_variance():
+    """Noise alone, fitted with twice as many prompts as weights: 1 + p/(N - p) of it on fresh prompts."""
+    rng, d = np.random.default_rng(3), 80
+    contexts = leverages.Contexts(rng.standard_normal((6000, d + 1)), np.zeros((6000, d)))
+    fit = leverages.fitted(contexts, 2 * d * (d + 1), 0.5, 1e-6, generator=rng)
+    np.testing.assert_array_equal(fit.mean, 0)
+    # Rows x ⊗ h have norms that fluctuate by (2/d + 2/d), which raises it by three quarters of that.
+    np.testing.assert_allclose(leverages.error(fit, contexts, 0.5), 0.5 * 2, rtol=0.05)
+
+
+def test_the_limit_is_not_judged_where_it_is_far():
+    limit, finite = task_diversity.pool_regression, task_diversity.finite_dimension
+    assert "the limit of large dimension may be" in limit.holds(task_diversity.Config(dim=10, prompt_ratio=1.5))
+    assert finite.holds(task_diversity.Config(dim=10, prompt_ratio=1.5)) is None
+    assert "too near the interpolation threshold" in finite.holds(task_diversity.Config(dim=10, prompt_ratio=1.1))

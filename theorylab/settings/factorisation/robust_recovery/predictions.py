@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import theory, times
@@ -55,10 +56,20 @@ def sign_rip(key: jax.Array, config: Config) -> dict[str, Any]:
     controls={"no sqrt(2/π) of the sign map": controls.unit_scale, "rate η": controls.rate_of_the_steps},
 )
 def effective_descent(key: jax.Array, config: Config) -> dict[str, Any]:
-    """The errors of gradient descent on the square loss, of rate η 2/π."""
-    rate = subgradient.effective_rate_l1(config.learning_rate)
+    """The errors of gradient descent on the square loss, of rate η 2/π; NaN below 1e-8 |M|, at rounding."""
+    rate, instance = subgradient.effective_rate_l1(config.learning_rate), sample(key, config)
     same = dataclasses.replace(config, loss="l2", step_schedule="constant", learning_rate=rate)
-    return {"recovery_error": train(sample(key, config), same).errors[np.asarray(recorded_steps(config))]}
+    errors = train(instance, same).errors[np.asarray(recorded_steps(config))]
+    floor = 1e-8 * jnp.sqrt(jnp.sum(instance.spectrum**2))
+    return {"recovery_error": jnp.where(errors > floor, errors, jnp.nan)}
+
+
+def noise_driven(config: Config, observable: str) -> float:
+    """Relative error 2 sqrt(2 n/m), twice the deviation of Sign-RIP: late slopes hold the noise-driven part as well.
+
+    Measured at n = 10, m = 800, where it is 32%: 25% in the worst of 24 runs.
+    """
+    return 2 * subgradient.sign_rip_deviation(config.dim, config.num_measurements)
 
 
 @theory(
@@ -66,8 +77,7 @@ def effective_descent(key: jax.Array, config: Config) -> dict[str, Any]:
     source=MA_FATTAHI.at("the linear rate, here from the gradient descent of rate 2η/π that the steps are on average"),
     predicts=("error_slope",),
     holds=requires(loss="l1", operator="gaussian", step_schedule="residual"),
-    # Measured late slopes hold the noise-driven part as well.
-    error=0.25,
+    error=noise_driven,
     controls={"rate η": controls.rate_of_the_steps, "largest value": controls.slope_of_the_largest},
     traceable=False,
 )

@@ -1,0 +1,86 @@
+"""Least squares on products of a query and a context's summary, at finite dimension.
+
+Prompts have features x ⊗ h: a query x ~ N(0, I/d) and a summary h of a context, whose law is that of a pool of tasks.
+The prediction of a matrix Ŵ is x·Ŵh, its target x·w + noise. Features of one prompt have a common factor, |x|² hᵀRh,
+which fluctuates by 1/sqrt(d): their leverages differ, and that is the largest correction to the limit d -> ∞.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+#: Relative changes at which fixed points count as found, and iterations at most.
+TOLERANCE, ITERATIONS = 1e-5, 3000
+
+
+class Contexts(NamedTuple):
+    """Summaries of contexts and the tasks that they are of."""
+
+    summaries: Float[np.ndarray, "contexts features"]
+    tasks: Float[np.ndarray, "contexts dim"]
+
+
+class Fit(NamedTuple):
+    """Mean of the fitted matrix, and E (Ŵ - W)ᵀ(Ŵ - W) around it."""
+
+    mean: Float[np.ndarray, "dim features"]
+    spread: Float[np.ndarray, "features features"]
+
+
+def fitted(
+    contexts: Contexts,
+    num_prompts: int,
+    noise_variance: float,
+    ridge: float,
+    *,
+    generator: np.random.Generator,
+) -> Fit:
+    """Least squares with a ridge on prompts of a law that is given by a sample of its contexts.
+
+    The deterministic equivalent of (ΦᵀΦ + ridge)⁻¹ for rows x ⊗ h is I ⊗ R,
+
+        R⁻¹ = ridge + (N/d) E[q h hᵀ/(1 + ℓ)],   ℓ = q hᵀRh,   q = |x|².
+
+    Leaving one prompt out, Ŵ has the mean W = (N/d) E[q w hᵀ/(1 + ℓ)] R, and its spread V obeys the linear equation
+
+        V = N R E[q h hᵀ e²/(1 + ℓ)²] R,   e² = (q/d) (|w - Wh|² + hᵀVh) + σ².
+
+    At q hᵀRh = const this is the textbook's N/(N - p); derived here. Corrections are of order 1/d, from the
+    law of h given its norm; they grow as contexts shorten.
+    """
+    h, tasks = contexts
+    count, d = len(h), tasks.shape[1]
+    q = generator.chisquare(d, count) / d
+
+    def leverages(resolvent: np.ndarray) -> np.ndarray:
+        found: np.ndarray = q * np.sum((h @ resolvent) * h, axis=1)
+        return found
+
+    def of_prompts(weights: np.ndarray) -> np.ndarray:
+        return (h * weights[:, None]).T @ h * (num_prompts / count)
+
+    resolvent: np.ndarray = np.eye(h.shape[1]) / ridge
+    for _ in range(ITERATIONS):
+        old, inverse = resolvent, of_prompts(q / (1 + leverages(resolvent)) / d)
+        resolvent = np.linalg.inv(inverse + ridge * np.eye(len(inverse)))
+        if np.abs(resolvent - old).max() < TOLERANCE * np.abs(resolvent).max():
+            break
+    leverage = leverages(resolvent)
+    mean = (tasks * (q / (1 + leverage))[:, None]).T @ h @ resolvent * (num_prompts / count / d)
+    miss, spread = np.sum((tasks - h @ mean.T) ** 2, axis=1), np.zeros_like(resolvent)
+    for _ in range(ITERATIONS):
+        old, error = spread, q / d * (miss + np.sum((h @ spread) * h, axis=1)) + noise_variance
+        spread = resolvent @ of_prompts(q * error / (1 + leverage) ** 2) @ resolvent
+        if np.abs(spread - old).max() < TOLERANCE * np.abs(spread).max():
+            break
+    return Fit(mean, spread)
+
+
+def error(fit: Fit, contexts: Contexts, noise_variance: float) -> float:
+    """Mean squared error on prompts of a law, given by a sample of its contexts."""
+    h, tasks = contexts
+    miss = np.sum((tasks - h @ fit.mean.T) ** 2, axis=1) + np.sum((h @ fit.spread) * h, axis=1)
+    return float(miss.mean() / tasks.shape[1] + noise_variance)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import toy
+from scipy.special import ndtr
 
 from theorylab.contract import ContractError
 from theorylab.lab.sweep import sweep
@@ -76,8 +77,22 @@ def test_false_alarms(seeds):
     ):
         values = predicted + 0.2 * e if values is None else values
         assert failing(values, predicted) <= count / 2000
+    assert failing(p * (1 + 0.1 * e), p) <= count / 400  # a residual that grows, where 1e-3 was measured
     assert failing(skewed**1.5 * (1 + 0.1 * e), skewed**1.5) <= count / 70
     assert failing(skewed * (1 + 0.1 * e), skewed, declared=0.1) <= count / 2000
+
+
+@pytest.mark.parametrize("seeds", [8, 20, 40])
+def test_accuracies_that_saturate(seeds):
+    """Most seeds are at 0 or 1; those near the median vary little, and by noise. It is not normal: below 1 in 70."""
+    count = 4000
+    random = np.random.default_rng(seeds)
+    p, e = random.normal(size=(2, count, seeds))
+    values = np.round(ndtr(4 * (p - 0.8) + e), 2)
+    predicted = ndtr(4 / np.sqrt(2) * (p - 0.8))  # the mean over e
+    assert failing(values, predicted, declared=0.05, residual=0.4) <= count / 70
+    assert failing(1 - values, predicted, declared=0.05, residual=0.4) > (0.1 if seeds == 8 else 0.9) * count
+    assert failing(values, np.full_like(predicted, 0.5), declared=0.05, residual=0.4) > 0.9 * count
 
 
 def test_the_declared_error_tilts_the_slope():

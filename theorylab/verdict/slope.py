@@ -69,9 +69,14 @@ def slopes(
         multiplies the standard error (HC3, which allows for a seed of great weight and for a residual that grows).
     residual
         The declared residual at each cell, NaN where there is none: the standard deviation over seeds of y − p relative
-        to that of p. With it the slope of y on p must be 1 (but for residual², which the theory's own noise may take),
-        and the residual itself is judged, by the quantile of F. Infinity says that p does not follow y: nothing is
-        judged.
+        to that of p. With it the slope of y on p must be 1 (but for residual², which the theory's own noise may take;
+        more where the seeds of the regression vary less than all of them, as the noise does not), and the residual
+        itself is judged, by the quantile of F. Infinity says that p does not follow y: nothing is judged.
+
+    A right theory with normal residuals is rejected 1e-4 to 2e-4 of the time, from 4 seeds on (measured, 1e5
+    repetitions): the conditions' level at 4. Where the residual grows in proportion to p it is 1e-3 at 8 seeds, 4e-4
+    at 40; where p is log-normal besides, or an accuracy that saturates, up to 1e-2. No test without assumptions has a
+    level below 2^-seeds.
 
     Where the predictions are constant, or vary by less than the residual of the regression, no slope is judged.
     """
@@ -98,7 +103,9 @@ def slopes(
         scatter, whole = (_deviation(array, both) for array in (values - predicted, predicted))
         scatter = np.where(scatter > CONSTANT * size.max(1), scatter, 0.0)
         relative = np.where(scatter > 0, scatter / whole, 0.0)
-        departures.append(np.where(varies, (1 - width**2 - slope) / allowed, np.nan))
+        # The declared residual is a part of the deviation of all seeds, and noise takes the more of a smaller one.
+        taken = (width * whole / spread) ** 2
+        departures.append(np.where(varies, (1 - taken - slope) / allowed, np.nan))
         freedom = np.maximum(count - 1, 1)
         bound = width * np.sqrt(fdtri(freedom, freedom, level))
         scattered = np.where(relative > 0, relative / bound, 0.0)

@@ -40,8 +40,8 @@ PUBLISHED = Config(input_dim=100, num_samples=550, num_steps=1500)
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         # One compiled simulation for the isotropic and the planted start: compiling is what costs.
-        Case("mean field", SMALL_MEAN_FIELD, {"spike_overlap": (1 / 60, 5.0)}, seeds=170),
-        Case("network", dataclasses.replace(NETWORK, num_steps=100, num_test=2000), seeds=10),
+        Case("mean field", SMALL_MEAN_FIELD, {"spike_overlap": (1 / 60, 5.0)}, seeds=150),
+        Case("network", dataclasses.replace(NETWORK, num_steps=60, num_test=2000), seeds=10),
         Case("memorisation", dataclasses.replace(MEMORISATION, num_samples=120, num_steps=80), seeds=24),
         Case("many samples", FEWER_SAMPLES, seeds=12),
     ),

@@ -42,6 +42,7 @@ FAMILIES = {
 SETTINGS = {
     "random_features": "kernels",
     "finite_population": "kernels",
+    "signal_propagation": "wide_networks",
     "linear_attention": "in_context",
     "gradient_flow": "in_context",
     "estimators": "in_context",
@@ -51,11 +52,13 @@ SETTINGS = {
     "robust_recovery": "factorisation",
     "linear_networks": "factorisation",
     "catapult": "factorisation",
+    "neural_collapse": "factorisation",
     "xor": "two_layer",
     "grokking": "two_layer",
     "grokking_networks": "two_layer",
     "sgd_stability": "step_size",
     "benign_oscillation": "step_size",
+    "numerical_collapse": "step_size",
 }
 
 #: What ``theorylab reproduce`` shows to a newcomer: five settings of five kinds.

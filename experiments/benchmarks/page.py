@@ -48,6 +48,11 @@ SECTIONS: dict[str, tuple[str, str]] = {
         "10,000 spectra of 200 eigenvalues, batches of 8; all agree to 1e-9. Slow contenders solve every 20th or 100th "
         "spectrum, their time is scaled up.",
     ),
+    "signal_propagation": (
+        "Random networks without matrices",
+        "64 tanh networks, n = 256, L = 32; the tangent kernel of all layers in the second table, where ours draws a "
+        "second input as well. The last one has kernels of 1000 leaky ReLU networks, by chi-square numbers.",
+    ),
     "grokking_mean_field": ("Grokking: mean-field theory", "No other implementation is known to compare with."),
     "trainer_overhead": (
         "What recording costs",
@@ -101,6 +106,10 @@ TARGETS: tuple[Target, ...] = (
     Target("P10", "latency", "start", "theorylab --help", "", 1, at_least=False),
     Target("P11", "linear_networks", "32 step sizes", "every parameter, vmapped", "ours", 30),
     Target("P11", "linear_networks", "32 step sizes", "PyTorch eager", "ours", 100),
+    Target("P12", "signal_propagation", "kernel", "matrices, JAX", "ours", 50),
+    Target("P12", "signal_propagation", "kernel", "matrices, PyTorch", "ours", 50),
+    Target("P12", "signal_propagation", "kernel and tangent kernel", "matrices, JAX", "ours", 50),
+    Target("P12", "signal_propagation", "width, chi-square numbers", "n = 65536", "n = 256", 1.3, at_least=False),
 )
 #: Seconds of ``import jax`` where the goals of P10 were set.
 JAX_IMPORT = 0.9

@@ -60,8 +60,9 @@ def draw(data: xarray.Dataset) -> Figure:
     for (scaling, name), color in zip(NAMES.items(), COLOURS, strict=False):
         here = data.sel(scaling=scaling)
         right.plot(data.fine_width, here.limit_theory, color=color, label=name)
-        points(right, data.width.values, here.first_unstable, color=color)
-    right.set(xscale="log", yscale="log", xlabel="width $m$", ylabel="first unstable step")
+        measured = here.first_unstable if scaling == "mup" else here.last_stable
+        points(right, data.width.values, measured, color=color)
+    right.set(xscale="log", yscale="log", xlabel="width $m$", ylabel="last stable step (muP: first unstable)")
     right.set_title(f"(b) mean over {data.sizes['seed']} networks, and infinite width")
     right.legend()
     return figure

@@ -84,6 +84,17 @@ def test_a_flipped_bit_of_the_metadata_is_noticed(store, kept):
     assert noticed > 75  # of the others, most are blanks
 
 
+@pytest.mark.parametrize("schema", metadata.READABLE[:-1])
+def test_a_store_does_not_pass_for_an_older_one_by_a_flipped_bit(store, schema):
+    """Of which less is asked."""
+    file = store / "zarr.json"
+    text = file.read_text()
+    file.write_text(text.replace(f'"theorylab_schema": {metadata.SCHEMA}', f'"theorylab_schema": {schema}'))
+    assert file.read_text() != text
+    with pytest.raises(StoreError, match="does not match its checksum"):
+        open_results(store)
+
+
 @pytest.mark.parametrize("name", ["path", "second_moment", "first_bad_step", "mean", "base_seed", "finished"])
 def test_a_missing_chunk_is_named(store, name):
     file = chunks(store, name)[0]
@@ -277,6 +288,7 @@ def test_a_foreign_folder_is_not_handed_to_zarr(tmp_path, monkeypatch):
 def test_a_codec_that_is_not_ours_is_refused(store):
     content = json.loads((store / "zarr.json").read_text())
     content["attributes"]["theorylab_schema"] = 1
+    del content["attributes"][metadata.CHECKSUM]
     content["consolidated_metadata"]["metadata"]["path"]["codecs"].append({"name": "numcodecs.pickle"})
     (store / "zarr.json").write_text(json.dumps(content))
     with pytest.raises(StoreError, match=r"need the codec 'numcodecs\.pickle'"):

@@ -25,6 +25,14 @@ from theorylab.numerics.files import finish, others_may_write, written_whole
 CELLWISE = {"grid": {"mean": (0.0, 1.0, 2.0)}, "seeds": 1, "memory_budget": 1}
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """A shell's background jobs ignore it, and their children with them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def slow(monkeypatch):
     """Delays of the coming writes in seconds, and an event that is set when a delayed one begins."""

@@ -21,7 +21,7 @@ DeclaredError = float | Mapping[str, float] | Callable[[Any, str], float]
 #: Which simulated observable estimates another, or a function of all the simulated ones.
 Estimates = Mapping[str, str | Callable[[Mapping[str, Any]], Any]]
 
-#: Why a theory does not speak of some runs, and which these are: from all simulated observables, one truth for each.
+#: Why a theory does not speak of some runs, and which: from all the simulated observables, one truth for each run.
 SetAside = Mapping[str, Callable[[Mapping[str, Any]], Any]]
 
 #: Declared error of an exact theory: what float64 rounding leaves, relative.

@@ -79,9 +79,8 @@ class Carried:
         try:
             return {why: np.asarray(which(found), bool) for why, which in theory.sets_aside.items()}
         except KeyError as error:
-            raise ConfigError(
-                f"{error.args[0]}: the data have lost it, and {theory.name} is not for all runs"
-            ) from None
+            why = f"the data have lost it, and {theory.name} is not for all runs"
+            raise ConfigError(f"{error.args[0]}: {why}") from None
 
     def predicted(self, theory: Theory, names: Sequence[str], why: Reasons) -> dict[str, np.ndarray]:
         """Evaluate a theory for the same runs: axes (swept fields, seed, inner), without seed for an ensemble."""

@@ -129,5 +129,7 @@ def test_theories_of_the_flow_do_not_hold_for_long_steps():
         assert theory.holds(config) is None
         assert "too long" in theory.holds(dataclasses.replace(config, time_step=0.02))
     wide = dataclasses.replace(config, covariate_variance=5.0)
-    assert "the start grows by 0.05 in one" in gradient_flow.reduced_equations.holds(wide)
+    assert "the start changes by 0.05 in one" in gradient_flow.reduced_equations.holds(wide)
     assert gradient_flow.reduced_equations.holds(dataclasses.replace(wide, covariate_variance=1e300)) is not None
+    for beyond in ({"initial_scale": 10.0}, {"noise_variance": 1e8}):
+        assert "too long" in gradient_flow.reduced_equations.holds(dataclasses.replace(config, **beyond))

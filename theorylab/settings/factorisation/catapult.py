@@ -138,13 +138,13 @@ def _limit(key: jax.Array, config: Config, factor: float = 4.0, last_layer: floa
     gram = linear_map.draw_gram(key, problem(config), config.width)
     kernel = linear_map.kernel_top(gram.at[-1, -1].multiply(last_layer), problem(config))
     limit = factor / kernel
-    return {"first_unstable": limit, "last_stable": limit, "limit_ratio": jnp.asarray(1.0) * factor / 4}
+    return {"last_stable": limit, "limit_ratio": jnp.asarray(1.0) * factor / 4}
 
 
 @theory(
     kind="instance",
     source=LEWKOWYCZ.at("the limit 4/λ_0, here of the largest eigenvalue of several"),
-    predicts=("first_unstable", "last_stable", "limit_ratio"),
+    predicts=("last_stable", "limit_ratio"),
     holds=kernel_regime,
     error=0.02,
     controls={
@@ -156,6 +156,7 @@ def _limit(key: jax.Array, config: Config, factor: float = 4.0, last_layer: floa
 def kernel_limit(key: jax.Array, config: Config) -> Observables:
     """Predict the largest stable step of each seed, 4/λ_max(K_0), K_0 = Σ^1/2 c²(M + qI) Σ^1/2 of that seed.
 
+    The first unstable step may lie far below: where the catapult is under way after T steps, losses are high.
     For targets that meet the top eigenvector. Close eigenvalues beside it shift the limit: 1.5% above for spectra
     (1, .9, .8, .5, .1) at m = 10⁶, while Σ = I shifts nothing.
     """
@@ -223,7 +224,7 @@ def _mean_kernel(factor: float, ratio: bool = False) -> Callable[[jax.Array, Con
     def predict(key: jax.Array, config: Config) -> Observables:
         edge = linear_map.kernel_edge(config.problem, "ntk" if ratio else config.scaling, config.width)
         limit = jnp.asarray(factor / edge)
-        return {"first_unstable": limit, "last_stable": limit}
+        return {"last_stable": limit}
 
     return predict
 
@@ -231,7 +232,7 @@ def _mean_kernel(factor: float, ratio: bool = False) -> Callable[[jax.Array, Con
 @theory(
     kind="ensemble",
     source="mean of the initial kernel, c²m(s_w² + s_a²) λ_max(Σ), derived here",
-    predicts=("first_unstable", "last_stable"),
+    predicts=("last_stable",),
     holds=transferred,
     error=0.03,
     controls={
@@ -258,7 +259,9 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("mup", MUP, {"target_scale": (0.3, 0.447)}, seeds=12),
     ),
     "default": (
-        Case("ntk", dataclasses.replace(NTK, num_rates=300), {"width": (256, 1024, 4096, 10**6)}, seeds=40),
+        Case(
+            "ntk", dataclasses.replace(NTK, num_rates=300, num_steps=500), {"width": (256, 1024, 4096, 10**6)}, seeds=40
+        ),
         Case("standard", dataclasses.replace(STANDARD, num_rates=300), seeds=40),
         Case(
             "mup", dataclasses.replace(MUP, num_rates=300), {"width": (1024, 10**6), "target_scale": (0.3, 0.447)}, 20

@@ -95,7 +95,7 @@ def draw_weights(key: jax.Array, problem: Problem, width: int) -> tuple[Array, A
     """Draw W, ``[m, d]``, and a, ``[m]``, from their Gaussian laws."""
     dim = problem.variances.shape[0]
     first_key, last_key = random.split(key)
-    first = problem.stds[:dim] * random.normal(first_key, width, dim)
+    first = problem.stds[None, :dim] * random.normal(first_key, width, dim)
     return first, problem.stds[dim] * random.normal(last_key, width)
 
 

@@ -74,3 +74,29 @@ YANG_HU = Paper(
   year = {2021},
 }""",
 )
+DANG = Paper(
+    title="Neural Collapse in Deep Linear Networks: From Balanced to Imbalanced Data",
+    authors="H. Dang, T. Tran, S. Osher, H. Tran-The, N. Ho and T. Nguyen",
+    year=2023,
+    venue="ICML 2023",
+    arxiv="2301.00437",
+    bibtex="""@inproceedings{dang2023neural,
+  title = {Neural Collapse in Deep Linear Networks: From Balanced to Imbalanced Data},
+  author = {Dang, Hien and Tran, Tho and Osher, Stanley and Tran-The, Hung and Ho, Nhat and Nguyen, Tan},
+  booktitle = {International Conference on Machine Learning},
+  year = {2023},
+}""",
+)
+MIXON = Paper(
+    title="Neural collapse with unconstrained features",
+    authors="D. G. Mixon, H. Parshall and J. Pi",
+    year=2020,
+    venue="arXiv",
+    arxiv="2011.11619",
+    bibtex="""@article{mixon2020neural,
+  title = {Neural collapse with unconstrained features},
+  author = {Mixon, Dustin G. and Parshall, Hans and Pi, Jianzong},
+  journal = {arXiv preprint arXiv:2011.11619},
+  year = {2020},
+}""",
+)

@@ -8,18 +8,17 @@ from theorylab.contract import Case
 from theorylab.settings.factorisation.linear_networks.config import Config
 
 WEIGHTS = Config(simulator="weights", width=12)
-NARROW = dataclasses.replace(WEIGHTS, scaling="mup", width=3)
+NARROW = dataclasses.replace(WEIGHTS, width=4)
 OPPOSING = Config(
     problem="opposing", scaling="standard", simulator="weights", width=8, num_steps=800, target_scale=2.0,
     init_scale=0.05, learning_rate=0.06,
 )  # fmt: skip
 ONE_INPUT = Config(problem="scalar", simulator="weights", width=64, num_steps=60, target_scale=0.0)
-WIDE = Config(width=10_000, num_steps=1, num_records=1)
+WIDE = Config(width=10_000, num_steps=1, num_records=1, learning_rate=0.1)
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("ntk", WEIGHTS, {"learning_rate": (0.1, 0.3)}, seeds=8),
-        Case("narrow", dataclasses.replace(NARROW, learning_rate=0.1), {}, seeds=8),
+        Case("narrow", NARROW, {"learning_rate": (0.05, 0.15)}, seeds=8),
         Case("opposing", OPPOSING, {"learning_rate": (0.03, 0.06)}, seeds=20, show="sharpness"),
         Case("one input", ONE_INPUT, {"learning_rate": (0.5, 1.2)}, seeds=8),
         Case("many draws", WIDE, {}, seeds=3200, show="initial_sharpness"),
@@ -31,6 +30,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             {"scaling": ("ntk", "standard", "mup"), "width": (6, 32)},
             seeds=8,
         ),
+        Case("narrow", dataclasses.replace(NARROW, learning_rate=0.1), {"scaling": ("ntk", "mup")}, seeds=20),
         Case("rates", dataclasses.replace(WEIGHTS, width=32), {"learning_rate": (0.05, 0.15, 0.3, 0.4)}, seeds=20),
         Case("opposing", OPPOSING, {"learning_rate": (0.03, 0.06, 0.08)}, seeds=40, show="sharpness"),
         Case("one input", ONE_INPUT, {"learning_rate": (0.5, 0.9, 1.2)}, seeds=20),

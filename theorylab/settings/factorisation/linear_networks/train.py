@@ -46,10 +46,11 @@ def follow(gram: Array, config: Config, step: Step = linear_map.gram_step) -> Ob
     task = problem(config)
 
     def record(gram: Array) -> Observables:
-        return {
-            "loss": linear_map.loss_of(gram, task),
-            "sharpness": linear_map.sharpness_of(gram, task, config.width),
-        }
+        # One decomposition for all: two of different sizes, side by side, can wait for each other's threads for ever.
+        reduced, bulk, copies = linear_map.hessian_spectrum(gram, task, config.width)
+        top = jnp.maximum(reduced[-1], bulk) if copies else reduced[-1]
+        measured = {"loss": linear_map.loss_of(gram, task), "sharpness": task.rate_scale * top}
+        return measured | edges(config, reduced, bulk, copies)
 
     orbit = iterate(
         lambda gram, _: step(gram, task, jnp.asarray(config.learning_rate)),
@@ -58,9 +59,8 @@ def follow(gram: Array, config: Config, step: Step = linear_map.gram_step) -> Ob
         record=record,
         record_at=recorded_steps(config),
     )
-    spectrum = linear_map.hessian_spectrum(gram, task, config.width)
     imbalance = jnp.trace(orbit.state[:-1, :-1]) - orbit.state[-1, -1]
-    return _observables(config, orbit.observables, imbalance, **edges(config, *spectrum))
+    return _observables(config, orbit.observables, imbalance)
 
 
 def edges(config: Config, reduced: Array, bulk: Array, copies: int) -> Observables:
@@ -77,7 +77,7 @@ def floored(loss: Array) -> Array:
     return jnp.where(loss < FLOOR * loss[0], FLOOR * loss[0], loss)
 
 
-def _observables(config: Config, recorded: Observables, imbalance: Array, **hessian: Array) -> Observables:
+def _observables(config: Config, recorded: Observables, imbalance: Array) -> Observables:
     """Bring measurements to the units of the observables."""
     loss, sharpness, scale = recorded["loss"], recorded["sharpness"], problem(config).rate_scale
     edge = kernel_edge(config)
@@ -88,8 +88,8 @@ def _observables(config: Config, recorded: Observables, imbalance: Array, **hess
         "final_sharpness": sharpness[-1],
         "sharpness_fluctuation": config.width * (sharpness[0] / edge - 1) ** 2,
         "imbalance": imbalance / config.width,
-        "hessian_edges": scale * hessian["hessian_edges"],
-        "hessian_norm": scale**2 * hessian["hessian_norm"],
+        "hessian_edges": scale * recorded["hessian_edges"][0],
+        "hessian_norm": scale**2 * recorded["hessian_norm"][0],
     }
 
 
@@ -122,5 +122,4 @@ def _train_weights(key: jax.Array, config: Config) -> Observables:
         record_at=recorded_steps(config),
     )
     squares = orbit.state**2
-    measured = {name: orbit.observables.pop(name)[0] for name in ("hessian_edges", "hessian_norm")}
-    return _observables(config, orbit.observables, jnp.sum(squares[:count]) - jnp.sum(squares[count:]), **measured)
+    return _observables(config, orbit.observables, jnp.sum(squares[:count]) - jnp.sum(squares[count:]))

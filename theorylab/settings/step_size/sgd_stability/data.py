@@ -23,13 +23,13 @@ def gaussian_gradients(
     With u = √λ w of direction û the sum is √λ |u| (χ² û + χ ξ): χ² has B degrees of freedom, and ξ is a normal vector
     orthogonal to û.
     """
-    scale = jnp.sqrt(eigenvalues)[None]
-    u = scale * weights
-    length = jnp.sqrt(jnp.sum(u**2, axis=1, keepdims=True))
-    direction = u / jnp.where(length > 0, length, 1.0)
-    across = normals - direction * jnp.sum(direction * normals, axis=1, keepdims=True)
-    chi = jnp.sqrt(chi_squares)[:, None]
-    return scale * length * chi * (chi * direction + across) / batch_size
+    roots = jnp.sqrt(eigenvalues)
+    u = roots[None] * weights
+    length, chi = jnp.sqrt(jnp.einsum("rd,rd->r", u, u)), jnp.sqrt(chi_squares)
+    along = jnp.einsum("rd,rd->r", u, normals) / jnp.where(length > 0, length, 1.0)
+    # Products of numbers for each run with its two vectors: as one fused expression it was miscompiled in float32.
+    across = (length * chi)[:, None] * normals
+    return roots[None] * ((chi_squares - chi * along)[:, None] * u + across) / batch_size
 
 
 def wishart_factor(

@@ -75,7 +75,11 @@ def simulate(key: jax.Array, config: Config) -> Observables:
 
     ones = jnp.ones((runs, d), lam.dtype)
     _, losses = jax.lax.scan(step, ones, jnp.arange(config.num_steps))
-    first, second = gradient(rounds - 2, starts[0]), starts[1] - rate * gradient(rounds - 1, starts[1])
+    # One loop for both, as for the steps.
+    _, (first, second) = jax.lax.scan(
+        lambda _, inputs: (None, gradient(*inputs)), None, (jnp.arange(config.num_steps, rounds), jnp.stack(starts))
+    )
+    second = starts[1] - rate * second
     additive = config.noise_scale * (normals[1] + normals[1].T) / math.sqrt(2 * d)
     bare = jnp.zeros((d, d), lam.dtype).at[0, 0].set(config.spike)
     tops = jnp.linalg.eigvalsh(jnp.stack([factor.T @ factor, bare + additive]))[:, -1]

@@ -1,0 +1,1 @@
+"""Pure functions: the scalar problem of a class, its branches and thresholds."""

@@ -1,0 +1,1 @@
+"""Wide networks at initialisation: kernels, gradients and their fluctuations at finite width."""

@@ -1,0 +1,87 @@
+"""What a check runs, and what the figures draw besides."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from theorylab.contract import Case
+from theorylab.settings.wide_networks.signal_propagation.config import Config
+
+#: Narrow, so that every order counts; at C_W = 2 ReLU is critical, and the others grow.
+NARROW = Config(width=10, depth=4, num_networks=10_000, activation="leaky_relu", negative_slope=0.0)
+SLOPES = {"negative_slope": (0.0, 0.3, 1.0)}
+SMOOTH = Config(width=32, depth=6, num_networks=5000, activation="tanh", weight_variance=1.0)
+WIDE = Config(width=100, depth=4, num_networks=1000)
+
+#: Networks of each kind, at criticality but for the last.
+CRITICAL = {
+    "linear": Config(activation="linear", weight_variance=1.0),
+    "relu": Config(),
+    "tanh": Config(activation="tanh", weight_variance=1.0),
+    "sin": Config(activation="sin", weight_variance=1.0),
+    "chaotic": Config(activation="tanh", weight_variance=2.0),
+}
+
+PRESETS: dict[str, tuple[Case, ...]] = {
+    "tiny": (
+        Case("piecewise linear", NARROW, SLOPES, seeds=32),
+        Case("tanh", SMOOTH, {}, seeds=32),
+        Case("ReLU, wide", WIDE, {}, seeds=32),
+    ),
+    "default": (
+        Case("piecewise linear", NARROW, SLOPES | {"depth": (2, 4, 6)}, seeds=24),
+        Case("ReLU", dataclasses.replace(NARROW, activation="relu"), {"width": (16, 64), "depth": (2, 8)}, seeds=24),
+        Case("tanh", SMOOTH, {"weight_variance": (1.0, 2.0), "width": (32, 64), "depth": (6, 11)}, seeds=24),
+        Case("sin", dataclasses.replace(SMOOTH, activation="sin"), {"depth": (6, 17)}, seeds=24),
+        Case("tanh with biases", dataclasses.replace(SMOOTH, weight_variance=1.5, bias_variance=0.2), {}, seeds=24),
+        Case("ReLU, wide", WIDE, {"depth": (4, 11), "input_cosine": (0.0, 0.6)}, seeds=24),
+        Case(
+            "the network itself",
+            dataclasses.replace(NARROW, num_networks=2000, sampler="matrices"),
+            SLOPES,
+            seeds=16,
+        ),
+    ),
+    "paper": tuple(
+        Case(name, dataclasses.replace(config, width=1000, num_networks=2000), {"depth": (10, 100, 1000)}, seeds=24)
+        for name, config in CRITICAL.items()
+    ),
+}
+
+#: Widths of the figure of fluctuations, and their depths over width.
+WIDTHS = {"tiny": (8, 16), "default": (8, 16, 32), "paper": (16, 64, 256, 1024)}
+
+
+RATIOS = {"tiny": (0.25, 0.5), "default": (0.25, 0.5), "paper": (0.125, 0.25, 0.5, 0.75)}
+
+
+def _fluctuations(preset: str, networks: int, seeds: int) -> tuple[Case, ...]:
+    return tuple(
+        Case(
+            f"width_{width}",
+            Config(width=width, num_networks=networks, activation="leaky_relu", negative_slope=0.0),
+            {"depth": tuple(max(2, round(width * ratio)) for ratio in RATIOS[preset])},
+            seeds=seeds,
+        )
+        for width in WIDTHS[preset]
+    )
+
+
+def _chains(depths: tuple[int, ...], networks: int, seeds: int) -> tuple[Case, ...]:
+    """Kernels of five activations along the depth, at one width."""
+    return tuple(
+        Case(
+            f"chain_{name}",
+            dataclasses.replace(config, width=100, num_networks=networks),
+            {"depth": depths},
+            seeds=seeds,
+        )
+        for name, config in CRITICAL.items()
+    )
+
+
+SWEEPS: dict[str, tuple[Case, ...]] = {
+    "tiny": (*_fluctuations("tiny", 1000, 4), *_chains((3,), 200, 4)),
+    "default": (*_fluctuations("default", 8000, 8), *_chains((3, 11, 21), 500, 8)),
+    "paper": (*_fluctuations("paper", 10_000, 16), *_chains((3, 6, 11, 21, 51, 101), 10_000, 16)),
+}

@@ -181,9 +181,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.check is not None:
         return check(names, options.check, options.seed, options.folder)
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name in names:
         rows = measured(name, options.points, options.seed, options.folder, rounds=ROUNDS)
+        results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
         results[name] = {"points": options.points, "seed": options.seed, "theories": summary(rows)}
         with written_whole(RESULTS) as scratch:
             scratch.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from theorylab.contract import Case
 from theorylab.settings.factorisation.robust_recovery.config import Config
 
 SUBGRADIENT = Config()
-PLATEAU = dataclasses.replace(SUBGRADIENT, step_schedule="residual", init_scale=1e-7, learning_rate=0.4)
+PLATEAU = dataclasses.replace(SUBGRADIENT, step_schedule="residual", init_scale=1e-6, learning_rate=0.4)
 SQUARE = dataclasses.replace(SUBGRADIENT, loss="l2", step_schedule="constant", learning_rate=0.1)
 SMALL: dict[str, Any] = {"dim": 10, "model_rank": 10, "num_measurements": 800}
 
@@ -24,7 +24,7 @@ DEFAULT = (
     ),
     Case("budget", SUBGRADIENT, {"learning_rate": (0.59, 0.77)}, seeds=4),
     Case("plateau, l1", PLATEAU, seeds=3),
-    Case("plateau, l2", dataclasses.replace(SQUARE, init_scale=1e-7, num_steps=2000), seeds=3),
+    Case("plateau, l2", dataclasses.replace(SQUARE, init_scale=1e-6, num_steps=2000), seeds=3),
     Case(
         "outliers, square loss",
         dataclasses.replace(

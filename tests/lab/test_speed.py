@@ -36,8 +36,7 @@ def spent(monkeypatch):
     for owner, names in (
         (Crc32cCodec, ("_encode_sync", "_decode_sync")),
         (places.PlacedStore, ("_placed", "_checked")),
-        (places, ("identity_of",)),
-        (metadata, ("_checksum",)),
+        (metadata, ("_checksum", "identity_of")),
     ):
         for name in names:
             watch(owner, name)

@@ -106,13 +106,19 @@ def _check_codecs(path: Path, content: Mapping[str, Any]) -> None:
         raise not_readable(path, f"its arrays need the codec {min(other)!r}, which this library never writes")
 
 
+def identity_of(path: Path) -> str | None:
+    """Return the identity of a store; ``None`` for one of an older layout, whose chunks know no place."""
+    found: str | None = json.loads((path / FILE).read_bytes())["attributes"].get(IDENTITY)
+    return found
+
+
 def open_group(path: str | os.PathLike[str], mode: Any = "r") -> zarr.Group:
     """Open a store with Zarr; what it is has been asked before."""
     import zarr
 
     from theorylab.lab import places
 
-    store = places.folder(Path(path), places.identity_of(Path(path)), read_only=mode == "r")
+    store = places.folder(Path(path), identity_of(Path(path)), read_only=mode == "r")
     return zarr.open_group(store, mode=mode, zarr_format=3)
 
 

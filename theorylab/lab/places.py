@@ -8,7 +8,6 @@ decoder passes over: other readers of Zarr see plain arrays. The checksum that f
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import struct
 import uuid
@@ -17,8 +16,6 @@ from typing import Any
 
 import numpy as np
 from zarr.storage import LocalStore
-
-from theorylab.lab.metadata import FILE, IDENTITY
 
 _CHUNK = re.compile(r"[^/]+/c(/\d+)*")
 _MAGIC, _BYTES = 0x184D2A50, 16
@@ -36,12 +33,6 @@ class PlaceError(ValueError):
 def new_identity() -> str | None:
     """Return a name for a new store, which no other has."""
     return uuid.uuid4().hex
-
-
-def identity_of(path: Path) -> str | None:
-    """Return the identity of a store; ``None`` for one of an older layout, whose chunks know no place."""
-    found: str | None = json.loads((path / FILE).read_bytes())["attributes"].get(IDENTITY)
-    return found
 
 
 def folder(path: Path, identity: str | None, *, read_only: bool = False) -> LocalStore:

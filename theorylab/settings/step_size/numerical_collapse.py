@@ -23,6 +23,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from theorylab.contract import Case, Observable, Observables, Setting, config, scalar, size, theory
+from theorylab.numerics.stablemax import stablemax
 from theorylab.settings.step_size.papers import PRIETO
 from theorylab.training.iterate import iterate, log_spaced_steps
 
@@ -55,12 +56,6 @@ def needs(config: Config) -> str | None:
 def machine_eps(dtype: str) -> float:
     """Spacing ε of the numbers above 1."""
     return float(jnp.finfo(jax.dtypes.canonicalize_dtype(dtype)).eps)
-
-
-def stablemax(logit: Array) -> Array:
-    """The positive function s of StableMax: 1 + x for x >= 0, 1/(1 - x) below."""
-    below = jnp.where(logit >= 0, 0.0, logit)  # the branch not taken must not blow up, nor its derivative
-    return jnp.where(logit >= 0, 1 + logit, 1 / (1 - below))
 
 
 def cross_entropy(correct: Array, other: Array, loss: str) -> Array:

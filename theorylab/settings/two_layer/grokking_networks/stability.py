@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from theorylab.numerics.stablemax import stablemax
+
 if TYPE_CHECKING:
     import optax
 
@@ -26,17 +28,11 @@ def softmax_cross_entropy(
     return jnp.log(jnp.sum(jnp.exp(shifted), axis=1)) - _at(shifted, labels)
 
 
-def stablemax_weights(logits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """s(z) = z + 1 for z >= 0 and 1/(1 - z) below: positive, and linear where exp is exponential."""
-    # Each branch sees only its own half line, or its gradient would be infinite at z = 1.
-    return jnp.where(logits >= 0, jnp.maximum(logits, 0) + 1, 1 / (1 - jnp.minimum(logits, 0)))
-
-
 def stablemax_cross_entropy(
     logits: Float[Array, "samples classes"], labels: Int[Array, " samples"]
 ) -> Float[Array, " samples"]:
-    """Cross-entropy -log (s(z_y)/Σ_k s(z_k)) with :func:`stablemax_weights` in place of exponentials."""
-    weights = stablemax_weights(logits)
+    """Cross-entropy -log (s(z_y)/Σ_k s(z_k)), s = :func:`~theorylab.numerics.stablemax.stablemax` in place of exp."""
+    weights = stablemax(logits)
     return jnp.log(jnp.sum(weights, axis=1)) - jnp.log(_at(weights, labels))
 
 

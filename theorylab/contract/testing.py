@@ -219,27 +219,6 @@ def controls(setting: Setting, *, base_seed: int = 0) -> Complaints:
                 yield f"the control {name!r} of {theory.name} is not rejected anywhere in tiny"
 
 
-def statistics(setting: Setting, *, base_seed: int = 0) -> Complaints:
-    """Every case of ``tiny`` has enough seeds: what statistics adds to a tolerance is no more than what is declared.
-
-    Or no more than :data:`LOOSE` of the largest prediction in the row.
-    """
-    for case, data in _tiny(setting, base_seed):
-        for row in tl.compare(setting, data, case=case.name):
-            yield from (f"tiny, {text}" for text in too_few_seeds(row))
-
-
-def too_few_seeds(row: Any) -> Complaints:
-    """Say so where seeds, and not the theory, decide how far a row may be off."""
-    statistical = STANDARD_ERRORS * row.standard_error
-    if row.status.judged and statistical > max(row.tolerance - statistical, LOOSE * row.scale):
-        part, place = statistical / row.scale, f"{row.case} {row.cell} {row.at}"
-        yield f"{place}: {row.observable} of {row.theory} may be {part:.0%} off by its {row.judged_seeds} seeds alone"
-
-
-#: Standard errors in a tolerance, and the part of the largest prediction that they may always be.
-STANDARD_ERRORS, LOOSE = 4, 0.1
-
 CLAUSES: dict[str, Callable[..., Complaints]] = {
     "shapes": shapes,
     "predictions": predictions,

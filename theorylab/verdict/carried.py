@@ -7,6 +7,7 @@ carries its seed and base seed, each cell its swept values.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing
 from collections.abc import Sequence
@@ -44,6 +45,11 @@ class Carried:
         dims = () if name in (results.FIRST_BAD_STEP, results.FINISHED) else self.setting.observable(name).dims
         return self._in_order(self.data[name], (*self.plan.dims, "seed", *dims))
 
+    @functools.cached_property
+    def simulated(self) -> dict[str, np.ndarray]:
+        """All observables that the data hold, as :meth:`values` returns them."""
+        return {o.name: self.values(o.name) for o in self.setting.observables if o.name in self.data}
+
     def finished(self) -> np.ndarray:
         """Return which runs have been computed, over (swept fields, seed)."""
         if results.FINISHED not in self.data:
@@ -62,22 +68,21 @@ class Carried:
 
     def estimated(self, theory: Theory) -> dict[str, np.ndarray]:
         """Return what a theory estimates from the simulated values, of the observables that the data hold."""
-        simulated = [o.name for o in self.setting.observables if o.name in self.data]
+        simulated = self.simulated if theory.estimates else {}
         found = {}
         for name, other in theory.estimates.items():
             if name in simulated and callable(other):
-                found[name] = np.asarray(other({each: self.values(each) for each in simulated}))
-            elif {name, other} <= set(simulated):
-                found[name] = self.values(str(other))
+                found[name] = np.asarray(other(simulated))
+            elif name in simulated and other in simulated:
+                found[name] = simulated[str(other)]
         return found
 
     def set_aside(self, theory: Theory) -> dict[str, np.ndarray]:
         """Return of which runs a theory does not speak, over (swept fields, seed), by the reason why."""
         if not theory.sets_aside:
             return {}
-        found = {o.name: self.values(o.name) for o in self.setting.observables if o.name in self.data}
         try:
-            return {why: np.asarray(which(found), bool) for why, which in theory.sets_aside.items()}
+            return {why: np.asarray(which(self.simulated), bool) for why, which in theory.sets_aside.items()}
         except KeyError as error:
             why = f"the data have lost it, and {theory.name} is not for all runs"
             raise ConfigError(f"{error.args[0]}: {why}") from None

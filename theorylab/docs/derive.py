@@ -41,10 +41,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     parts = {path: {"settings": settings_table(path, pages)} for path in (root / "README.md", pages / "index.md")}
     parts[root / "paper_figures" / "README.md"] = {"figures": gallery_index(root)}
     for name in own_settings():
-        setting = get(name)
-        theories = "\n\n".join(filter(None, (theories_table(setting), fidelity_table(setting, root))))
-        tables = {"theories": theories, "parameters": parameters_table(setting)}
-        parts[pages / "settings" / f"{name}.md"] = tables
+        parts[pages / "settings" / f"{name}.md"] = tables_of(get(name), root)
     found = {}
     for path, tables in parts.items():
         text = path.read_text(encoding="utf-8") if path.exists() else first_page(path.stem, papers_of(get(path.stem)))
@@ -90,6 +87,12 @@ def settings_table(document: Path, pages: Path) -> str:
             cited = ", ".join(link(paper) for paper in setting.papers)
             rows.append([f"[`{name}`]({page})", f"{cell(setting.title)} ({cited})", theories])
     return table(rows)
+
+
+def tables_of(setting: Setting, root: Path = ROOT) -> dict[str, str]:
+    """Return the tables of a setting's page, by the name of their lines."""
+    theories = filter(None, (theories_table(setting), fidelity_table(setting, root)))
+    return {"theories": "\n\n".join(theories), "parameters": parameters_table(setting)}
 
 
 def theories_table(setting: Setting) -> str:

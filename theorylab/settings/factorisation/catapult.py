@@ -41,13 +41,8 @@ GROWTH = 10.0
 class Config:
     """A network of m neurons, and the steps that are tried on it."""
 
-    problem: ProblemName = size(
-        default="spread",
-        help="spread: Σ = diag(3, 1.5, 1, .5, .25), β* = s(1, 1, 1, 1, 1); opposing: diag(1, 20), s(1, .01); "
-        "scalar: d = 1, β* = s",
-        source="our choice",
-    )
-    scaling: Scaling = size(default="ntk", help="how the initial weights, the output and the step scale with the width")
+    problem: ProblemName = size(default="spread", help=linear_map.PROBLEM_HELP)
+    scaling: Scaling = size(default="ntk", help=linear_map.SCALING_HELP)
     width: int = size(default=1024, help="hidden neurons", symbol="m", at_least=2)
     num_steps: int = size(default=400, help="gradient steps of each run", symbol="T", at_least=1)
     num_rates: int = size(default=100, help="steps that are tried, evenly spaced in their logarithms", at_least=2)
@@ -138,7 +133,7 @@ def _limit(key: jax.Array, config: Config, factor: float = 4.0, last_layer: floa
     gram = linear_map.draw_gram(key, problem(config), config.width)
     kernel = linear_map.kernel_top(gram.at[-1, -1].multiply(last_layer), problem(config))
     limit = factor / kernel
-    return {"last_stable": limit, "limit_ratio": jnp.asarray(1.0) * factor / 4}
+    return {"last_stable": limit, "limit_ratio": jnp.asarray(factor / 4)}
 
 
 @theory(
@@ -174,11 +169,6 @@ def mean_field(config: Config) -> str | None:
     return None
 
 
-def _mean_field(key: jax.Array, config: Config) -> Observables:
-    stable = stable_rates(linear_map.mean_gram(problem(config), config.width), config)
-    return {"first_unstable": limits(stable, config)["first_unstable"]}
-
-
 def _wider(predict: Predictor) -> Predictor:
     def wrong(key: jax.Array, config: Config) -> Observables:
         limit = predict(key, config)["first_unstable"]
@@ -211,7 +201,8 @@ def mean_field_limit(key: jax.Array, config: Config) -> Observables:
 
     It depends on the target: .602, .528 and .362 at s = .3, .447 and 1.
     """
-    return _mean_field(key, config)
+    stable = stable_rates(linear_map.mean_gram(problem(config), config.width), config)
+    return {"first_unstable": limits(stable, config)["first_unstable"]}
 
 
 def transferred(config: Config) -> str | None:
@@ -220,11 +211,10 @@ def transferred(config: Config) -> str | None:
     return why if why or config.width >= 1000 else f"width = {config.width} is below 1000"
 
 
-def _mean_kernel(factor: float, ratio: bool = False) -> Callable[[jax.Array, Config], Observables]:
+def _mean_kernel(factor: float, scaling: Scaling | None = None) -> Callable[[jax.Array, Config], Observables]:
     def predict(key: jax.Array, config: Config) -> Observables:
-        edge = linear_map.kernel_edge(config.problem, "ntk" if ratio else config.scaling, config.width)
-        limit = jnp.asarray(factor / edge)
-        return {"last_stable": limit}
+        edge = linear_map.kernel_edge(config.problem, scaling or config.scaling, config.width)
+        return {"last_stable": jnp.asarray(factor / edge)}
 
     return predict
 
@@ -236,7 +226,7 @@ def _mean_kernel(factor: float, ratio: bool = False) -> Callable[[jax.Array, Con
     holds=transferred,
     error=0.03,
     controls={
-        "every scaling transfers": _mean_kernel(4.0, ratio=True),
+        "every scaling transfers": _mean_kernel(4.0, "ntk"),
         "limit of a quadratic": _mean_kernel(2.0),
         "10% more": times(1.1),
     },

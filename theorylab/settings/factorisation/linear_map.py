@@ -28,6 +28,9 @@ PROBLEMS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "opposing": ((1.0, 20.0), (1.0, 0.01)),
     "scalar": ((1.0,), (1.0,)),
 }
+#: What the fields of that type are, in every setting that has them.
+PROBLEM_HELP = "spread: Σ = diag(3, 1.5, 1, .5, .25), β* = s(1, 1, 1, 1, 1); opposing: diag(1, 20), s(1, .01); scalar: d = 1, β* = s"
+SCALING_HELP = "how the initial weights, the output and the step scale with the width"
 
 
 class Problem(NamedTuple):
@@ -196,11 +199,9 @@ def hessian_spectrum(
     return jnp.linalg.eigvalsh(hessian(*small, problem)), jnp.linalg.norm(gradient), max(width - columns, 0)
 
 
-def sharpness_of(gram: Float[Array, "columns columns"], problem: Problem, width: int) -> Array:
-    """Largest eigenvalue of the Hessian times the step's scale: gradient descent is at its edge where it is 2/η."""
-    reduced, bulk, copies = hessian_spectrum(gram, problem, width)
-    top = jnp.maximum(reduced[-1], bulk) if copies else reduced[-1]
-    return problem.rate_scale * top
+def sharpness_of(reduced: Array, bulk: Array, copies: int, problem: Problem) -> Array:
+    """Largest eigenvalue of a :func:`hessian_spectrum` times the step's scale: 2/η where descent is at its edge."""
+    return problem.rate_scale * (jnp.maximum(reduced[-1], bulk) if copies else reduced[-1])
 
 
 def kernel_top(gram: Float[Array, "columns columns"], problem: Problem) -> Array:

@@ -19,13 +19,8 @@ MOST_PARAMETERS = 1600
 class Config:
     """A network of m neurons on one of three problems, T steps of gradient descent."""
 
-    problem: ProblemName = size(
-        default="spread",
-        help="spread: Σ = diag(3, 1.5, 1, .5, .25), β* = s(1, 1, 1, 1, 1); opposing: diag(1, 20), s(1, .01); "
-        "scalar: d = 1, β* = s",
-        source="our choice",
-    )
-    scaling: Scaling = size(default="ntk", help="how the initial weights, the output and the step scale with the width")
+    problem: ProblemName = size(default="spread", help=linear_map.PROBLEM_HELP)
+    scaling: Scaling = size(default="ntk", help=linear_map.SCALING_HELP)
     simulator: Literal["gram", "weights"] = size(default="gram", help="follow the moments, or train every parameter")
     width: int = size(default=64, help="hidden neurons", symbol="m", at_least=2)
     num_steps: int = size(default=100, help="gradient steps", symbol="T", at_least=1)

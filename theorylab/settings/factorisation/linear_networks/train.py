@@ -48,8 +48,8 @@ def follow(gram: Array, config: Config, step: Step = linear_map.gram_step) -> Ob
     def record(gram: Array) -> Observables:
         # One decomposition for all: two of different sizes, side by side, can wait for each other's threads for ever.
         reduced, bulk, copies = linear_map.hessian_spectrum(gram, task, config.width)
-        top = jnp.maximum(reduced[-1], bulk) if copies else reduced[-1]
-        measured = {"loss": linear_map.loss_of(gram, task), "sharpness": task.rate_scale * top}
+        sharpness = linear_map.sharpness_of(reduced, bulk, copies, task)
+        measured = {"loss": linear_map.loss_of(gram, task), "sharpness": sharpness}
         return measured | edges(config, reduced, bulk, copies)
 
     orbit = iterate(

@@ -29,7 +29,13 @@ PROBLEMS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "scalar": ((1.0,), (1.0,)),
 }
 #: What the fields of that type are, in every setting that has them.
-PROBLEM_HELP = "spread: Σ = diag(3, 1.5, 1, .5, .25), β* = s(1, 1, 1, 1, 1); opposing: diag(1, 20), s(1, .01); scalar: d = 1, β* = s"
+PROBLEM_HELP = "; ".join(
+    (
+        "spread: Σ = diag(3, 1.5, 1, .5, .25), β* = s(1, 1, 1, 1, 1)",
+        "opposing: diag(1, 20), s(1, .01)",
+        "scalar: d = 1, β* = s",
+    )
+)
 SCALING_HELP = "how the initial weights, the output and the step scale with the width"
 
 

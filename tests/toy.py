@@ -26,6 +26,12 @@ from theorylab.contract import (
 TRACES: list[int] = []  # one entry per trace of simulate
 
 
+def forget_programs():
+    """So that ``TRACES`` counts from here on, of programs that an earlier sweep has compiled too."""
+    TRACES.clear()
+    jax.clear_caches()
+
+
 @config
 class Config:
     num_samples: int = size(default=50, help="samples", symbol="n", at_least=1, at_most=10_000)

@@ -27,10 +27,12 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
     setting = get("catapult")
     runs = [results(setting, f"widths_{scaling}", preset, folder) for scaling in NAMES]
     kept = [run[["last_stable", "first_unstable", "limit_ratio", "switches"]] for run in runs]
-    widths = np.geomspace(16, 4096, 60)
+    widths = np.geomspace(16, 4096, 60).astype(int)
     mup = dataclasses.replace(setting.case(preset, "widths_mup").config, width=10**6)
     limit = float(mean_field_limit.predict(jax.random.key(0), mup)["first_unstable"])
-    lines = [[4 / linear_map.kernel_edge("spread", scaling, w) for w in widths] for scaling in ("ntk", "standard")]
+    lines = [
+        [4 / linear_map.kernel_edge("spread", scaling, w) for w in widths.tolist()] for scaling in ("ntk", "standard")
+    ]
     return xarray.concat(kept, xarray.Variable("scaling", list(NAMES)), join="exact").assign(
         limit_theory=(("scaling", "fine_width"), np.array([*lines, np.full(len(widths), limit)])), fine_width=widths
     )

@@ -33,7 +33,9 @@ def submitit(monkeypatch):
     return pytest.importorskip("submitit")
 
 
-def test_a_job_that_is_lost_is_submitted_again(run, toy, tmp_path, submitit):
+def test_a_job_that_is_lost_is_submitted_again(run, toy, tmp_path, submitit, monkeypatch):
+    # So long a result may come late over a cluster's network disk.
+    monkeypatch.setattr(submitit.core.core.Job, "_results_timeout_s", 0.5)
     file, store = tmp_path / "mine.py", tmp_path / "toy.zarr"
     file.write_text(DIES_ONCE.format(tests=toy.removesuffix("toy.py"), folder=str(tmp_path)), encoding="utf-8")
     arguments = ("sweep", file, "--mean", "0", "1", "2", "--seeds", "6", "--store", store)

@@ -150,7 +150,7 @@ def test_any_list_is_right_or_one_error_names_the_field(field, values):
     ],
 )
 def test_what_is_wrong_with_a_grid_is_said_before_anything_runs(grid, message):
-    toy.TRACES.clear()
+    toy.forget_programs()
     for run in (sweep, lambda setting, config, grid: predict(setting, config, grid, theory="ensemble")):
         with pytest.raises(ConfigError, match=message):
             run(toy.SETTING, toy.Config(), grid)
@@ -174,7 +174,7 @@ def test_what_is_wrong_with_a_grid_is_said_before_anything_runs(grid, message):
 )  # fmt: skip
 def test_what_is_wrong_with_the_other_numbers(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    toy.TRACES.clear()
+    toy.forget_programs()
     with pytest.raises(ConfigError, match=message):
         sweep(toy.SETTING, **options)
     assert toy.TRACES == []
@@ -199,7 +199,7 @@ def test_seed_numbers_of_a_prediction():
 def test_one_and_one_point_zero_are_one_store(tmp_path):
     path = tmp_path / "a.zarr"
     first = sweep(toy.SETTING, toy.Config(scale=1, num_steps=3.0), {"mean": (0, 1)}, seeds=2, store=path)
-    toy.TRACES.clear()
+    toy.forget_programs()
     for config, grid in (
         (toy.Config(scale=1.0, num_steps=3), {"mean": (0.0, 1.0)}),
         (toy.Config(scale=np.float32(1), num_steps=np.array(3)), {"mean": np.linspace(0, 1, 2)}),

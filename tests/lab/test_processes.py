@@ -127,7 +127,7 @@ def test_one_process_after_the_other(tmp_path, whole):
     assert calls[-1] == (9, 9)
     assert first["finished"].values.sum() == 9
     assert "finished_at" not in first.attrs
-    toy.TRACES.clear()
+    toy.forget_programs()
     data = sweep(toy.SETTING, grid=GRID, seeds=6, store=path)  # one process finishes what four began
     assert toy.TRACES == [10, 20]
     assert assert_finished_cells_equal(data, whole, rtol=1e-12).all()

@@ -33,7 +33,7 @@ def test_opens_with_plain_xarray(tmp_path):
 
 def test_finished_cells_are_not_run_again(tmp_path):
     first = sweep(toy.SETTING, grid=GRID, seeds=4, store=tmp_path / "a.zarr")
-    toy.TRACES.clear()
+    toy.forget_programs()
     again = sweep(toy.SETTING, grid=GRID, seeds=4, store=tmp_path / "a.zarr")
     assert toy.TRACES == []
     xarray.testing.assert_identical(first, again)
@@ -53,7 +53,7 @@ def test_a_failed_run_is_continued(tmp_path):
     half = open_results(path)
     assert half["finished"].values.mean() == pytest.approx(2 / 3)
     assert np.isfinite(half["path"].values).all(-1).mean() == pytest.approx(2 / 3)
-    toy.TRACES.clear()
+    toy.forget_programs()
     resumed = sweep(toy.SETTING, grid=GRID, seeds=4, store=path)
     assert toy.TRACES == [40]
     np.testing.assert_array_equal(resumed["path"], sweep(toy.SETTING, grid=GRID, seeds=4)["path"])

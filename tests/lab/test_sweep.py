@@ -41,12 +41,23 @@ def test_an_observable_cannot_have_the_name_of_a_field():
 
 
 def test_one_program_per_combination_of_sizes():
-    toy.TRACES.clear()
+    toy.forget_programs()
     sweep(toy.SETTING, grid={"mean": (0.0, 1.0, 2.0), "scale": (0.1, 0.2)}, seeds=5)
     assert len(toy.TRACES) == 1
-    toy.TRACES.clear()
+    toy.forget_programs()
     sweep(toy.SETTING, grid={"mean": (0.0, 1.0, 2.0), "num_samples": (10, 20, 30)}, seeds=5)
     assert sorted(toy.TRACES) == [10, 20, 30]
+
+
+def test_the_same_sizes_are_compiled_once_for_all_sweeps():
+    grids = [{"mean": (0.0, 1.0)}, {"mean": (2.0, 3.0)}]
+    toy.forget_programs()
+    first = [sweep(toy.SETTING, toy.Config(scale=0.25), grid, seeds=3, base_seed=i) for i, grid in enumerate(grids)]
+    assert len(toy.TRACES) == 1
+    toy.forget_programs()
+    alone = sweep(toy.SETTING, toy.Config(scale=0.25), grids[1], seeds=3, base_seed=1)
+    assert len(toy.TRACES) == 1
+    np.testing.assert_array_equal(first[1]["path"], alone["path"])
 
 
 @pytest.mark.parametrize("budget", [1, 3_000, 20_000])
@@ -89,7 +100,7 @@ def test_divergence_is_flagged_with_step_and_seed():
     ],
 )
 def test_bad_input_is_refused_before_anything_is_traced(config, grid, message):
-    toy.TRACES.clear()
+    toy.forget_programs()
     with pytest.raises(ConfigError) as error:
         sweep(toy.SETTING, config, grid)
     assert message in str(error.value)

@@ -74,7 +74,7 @@ def test_such_a_case_is_one_row_and_the_others_run(setting):
 
 
 def test_nothing_runs_before_it_is_found(setting):
-    toy.TRACES.clear()
+    toy.forget_programs()
     with pytest.raises(ImportError, match="toys"):
         sweep(setting, grid={"num_samples": (50, 100)}, seeds=4)
     next(iter(check(setting, (MANY, FEW))))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from theorylab.contract import Setting, Theory
-from theorylab.contract.theory import always
+from theorylab.contract.theory import Predictor, always
 from theorylab.lab.grid import Grid, Plan, make_plan, seed_keys
 from theorylab.lab.job import check_base_seed, check_seeds
 from theorylab.lab.layout import block_index, join_coords, ordered
@@ -87,7 +88,7 @@ def predictions(
     coords["seed"] = seeds
     lead = (*plan.dims, "seed")
     arrays: dict[str, np.ndarray] = {}
-    restricted = dataclasses.replace(theory, predict=_only(theory.predict, set(observables)))
+    restricted = _only(theory.predict, frozenset(observables))
     evaluate = _compiled if theory.traceable else _on_host
     why = reasons(plan, theory) if why is None else why
     applies = np.array([reason is None for reason in why.values()]).reshape(plan.shape)
@@ -116,7 +117,8 @@ def predictions(
     return dataset.isel(seed=0, drop=True) if theory.kind == "ensemble" else dataset
 
 
-def _only(function: Callable[..., Any], names: set[str]) -> Callable[..., Any]:
+@functools.lru_cache(maxsize=128)  # one object per predictor: what JAX has compiled of it serves the next case
+def _only(function: Predictor, names: frozenset[str]) -> Predictor:
     def chosen(key: Any, config: Any) -> dict[str, Any]:
         return {name: value for name, value in function(key, config).items() if name in names}
 
@@ -124,10 +126,10 @@ def _only(function: Callable[..., Any], names: set[str]) -> Callable[..., Any]:
 
 
 def _compiled(
-    theory: Theory, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: np.ndarray
+    function: Predictor, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: Any
 ) -> Blocks:
     """All swept scalars in one program. Their grid is a product, so it may hold cells at which the theory does not."""
-    program = Program(theory.predict, cell, plan, seeds)
+    program = Program(function, cell, plan, seeds)
     if not program.outputs:
         return
     program.fit(DEFAULT_MEMORY_BUDGET)
@@ -137,7 +139,7 @@ def _compiled(
 
 
 def _on_host(
-    theory: Theory, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: np.ndarray
+    function: Predictor, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: Any
 ) -> Blocks:
     keys = seed_keys(base_seed, seeds)
     for position in map(tuple, np.argwhere(holds)):
@@ -145,5 +147,5 @@ def _on_host(
         here = chosen | dict(zip(plan.scalar, position, strict=True))
         for number, key in enumerate(keys):
             index = {name: slice(int(i), int(i) + 1) for name, i in (here | {"seed": number}).items()}
-            outputs = theory.predict(key, dataclasses.replace(cell, **values))
+            outputs = function(key, dataclasses.replace(cell, **values))
             yield index, {name: np.asarray(value) for name, value in outputs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -38,6 +39,26 @@ def share_out(function: Callable[..., Any], devices: Sequence[jax.Device], share
     )
 
 
+@functools.lru_cache(maxsize=128)
+def _all_scalars(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """All scalars of one seed. One object per function, so that JAX finds what it has compiled for another sweep."""
+
+    def run(seed: Any, base_seed: Any, values: Any, config: Any) -> Any:
+        return nested_map(function, config, names)(seed_keys(base_seed, seed), values)
+
+    return run
+
+
+@functools.lru_cache(maxsize=128)
+def _all_seeds(run: Callable[..., Any], devices: tuple[jax.Device, ...]) -> Any:
+    """All scalars of all seeds, compiled for the devices; one object, like :func:`_all_scalars`."""
+
+    def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
+        return map_first(run)(seeds, base_seed, values, config)
+
+    return share_out(mapped, devices, (False, True, False, False))
+
+
 class Program:
     """A function of (key, config) over seeds and swept scalars: traced once, compiled for a block that fits.
 
@@ -61,26 +82,17 @@ class Program:
         """Trace the function over seeds (outside) and scalars (inside) for the current block, once."""
         if self._traced is None:
             self.devices = self.devices[: self.block[0]]
-            run = self._run_one
+            run = _all_scalars(self.function, self.names)
             if len(self.devices) > 1:
                 base_seed, seeds, *others = self._shapes(1)
                 one = jax.jit(run).trace(jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others)
                 if self._on_processor and calls_host(one.jaxpr):
                     # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
                     self.devices = self.devices[:1]
-                run = _function_of(one)
-
-            def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
-                return map_first(run)(seeds, base_seed, values, config)
-
-            self._traced = share_out(mapped, self.devices, (False, True, False, False)).trace(
-                *self._shapes(self.padded)
-            )
+                else:
+                    run = _function_of(one)
+            self._traced = _all_seeds(run, tuple(self.devices)).trace(*self._shapes(self.padded))
         return self._traced
-
-    def _run_one(self, seed: Any, base_seed: Any, values: Any, config: Any) -> Any:
-        """All scalars of one seed."""
-        return nested_map(self.function, config, self.names)(seed_keys(base_seed, seed), values)
 
     def _shapes(self, seeds: int) -> tuple[Any, ...]:
         dtype = jax.dtypes.canonicalize_dtype(float)

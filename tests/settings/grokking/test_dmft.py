@@ -141,15 +141,18 @@ def test_first_steps_reject_wrong_theories(solution):
 # --- against simulation ---------------------------------------------------------------------------------------------
 
 
-def simulate(generator, dim, overlap, num_steps, cutoff=4.0):
+def simulate(generator, dim, overlap, num_steps, cutoff=4.0, *, stratified=True):
     """Curves of the infinitely wide network at α = 1, ε = ½, ν = 4, γ = 0.12, D = dim: written out independently.
 
     All neurons undergo one affine map, W -> A W + b; the teacher is the first axis. Its field is drawn from the
-    truncated normal law, stratified (one draw in each of P quantiles), which takes out most of the spread.
+    truncated normal law, stratified (one draw in each of P quantiles), which takes out most of the spread, and the
+    part of the mean weight along the teacher, which is of order 1/D.
     """
     samples, c, eps = 4 * dim, 0.12, 0.5
     inputs = generator.standard_normal((samples, dim)).astype(np.float32) / np.float32(np.sqrt(dim))
-    levels = (generator.permutation(samples) + generator.random(samples)) / samples
+    levels = generator.random(samples)
+    if stratified:
+        levels = (generator.permutation(samples) + levels) / samples
     teacher = ndtri(ndtr(-cutoff) + levels * (1 - 2 * ndtr(-cutoff)))
     inputs[:, 0] = teacher / np.sqrt(dim)
     linear, shift = np.eye(dim, dtype=np.float32), np.zeros(dim, np.float32)
@@ -354,9 +357,10 @@ def test_dominant_mode_of_a_covariance():
 
 @pytest.mark.slow
 def test_noise_driven_theory_follows_the_isotropic_start():
-    dim, steps, seeds = 200, 20, 60
+    dim, steps, seeds = 200, 20, 240
     generator = np.random.default_rng(dim)
-    runs = [simulate(generator, dim, 1 / dim, steps)["total_overlap"] for _ in range(seeds)]
+    # The teacher's fields are not stratified: their spread drives the mean weight along the teacher.
+    runs = [simulate(generator, dim, 1 / dim, steps, stratified=False)["total_overlap"] for _ in range(seeds)]
     mean, error = np.mean(runs, axis=0), np.std(runs, axis=0, ddof=1) / np.sqrt(seeds)
     options = {"num_steps": steps, "num_particles": 2000}
     key = jax.random.key(0)

@@ -255,12 +255,15 @@ def of_stablemax(config: Config) -> str | None:
     """Say that the loss is softmax, that first steps are long, or that the gap collapses."""
     if config.loss != "stablemax":
         return "for loss = 'stablemax'"
+    coarse = "the gap comes near its collapse, where gradients are coarse"
+    if float(config.init_gap) > collapse_gap(config.dtype, "stablemax") / 4:
+        return coarse
     q = 1 + float(config.init_gap) / 2
     if (first := 2 * float(config.learning_rate) / (q**3 + q)) > 0.1:
         return f"the first step is {first:.2g} in z, above 0.1"
     last = (8 * float(config.learning_rate) * config.num_steps + (q**2 + 1) ** 2) ** 0.25
     if 2 * last > collapse_gap(config.dtype, "stablemax") / 4:
-        return "the gap comes near its collapse, where gradients are coarse"
+        return coarse
     return None
 
 

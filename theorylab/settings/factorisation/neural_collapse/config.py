@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from theorylab.contract import ConfigError, config, scalar, size
@@ -70,7 +71,9 @@ def check_config(config: Config) -> None:
             f"learning_rate = {config.learning_rate:g} is not allowed: times the decays (of features: times "
             f"feature_rate and {sum(counts)} samples) it must be below 1"
         )
-    if config.start != "random" and not bool(jnp.all(branches(config).exist)):
+    sizes = np.array(counts, float)
+    costs = classes.class_cost(sizes, config.depth, float(config.weight_decay) ** config.depth, config.feature_decay)
+    if config.start != "random" and not np.all(classes.have_branches(costs, sum(counts), sizes, config.depth)):
         raise ConfigError(f"start = {config.start} is not allowed: a class has no stationary logit at these decays")
     if config.start != "random" and config.width < len(counts):
         raise ConfigError(f"width = {config.width} is not allowed: start = {config.start} needs one for each class")

@@ -37,9 +37,9 @@ class Branches(NamedTuple):
     exist: Array
 
 
-def class_cost(counts: Array, depth: int, decay_product: ArrayLike, feature_decay: ArrayLike) -> Array:
-    """c_k = (Π_j λ_j · λ_H n_k)^(1/(M+1))."""
-    return (jnp.asarray(decay_product) * feature_decay * counts) ** (1 / (depth + 1))
+def class_cost(counts: Any, depth: int, decay_product: Any, feature_decay: Any) -> Any:
+    """c_k = (Π_j λ_j · λ_H n_k)^(1/(M+1)), of arrays of either kind: sizes are checked without compiling anything."""
+    return (decay_product * feature_decay * counts) ** (1 / (depth + 1))
 
 
 def class_loss(logit: ArrayLike, counts: Array, total: ArrayLike, cost: Array, depth: int) -> Array:
@@ -53,11 +53,16 @@ def spinodal_logit(depth: int) -> float:
     return (depth - 1) / (2 * depth)
 
 
+def have_branches(cost: Any, total: Any, counts: Any, depth: int) -> Any:
+    """Whether s^((M-1)/(M+1)) (1 - s) reaches c_k N/n_k at the spinodal: F' then has roots."""
+    power, bend = (depth - 1) / (depth + 1), spinodal_logit(depth)
+    return cost * total / counts < (bend**power * (1 - bend) if depth > 1 else 1.0)
+
+
 def branches(counts: Array, total: ArrayLike, cost: Array, depth: int) -> Branches:
     """Both roots of F' by halving brackets: [spinodal, 1], and (0, spinodal] in the logarithm of s."""
     power, bend = (depth - 1) / (depth + 1), spinodal_logit(depth)
-    level = cost * total / counts
-    exist = level < (bend**power * (1 - bend) if depth > 1 else 1.0)
+    level, exist = cost * total / counts, have_branches(cost, total, counts, depth)
 
     def gap(s: Array) -> Array:
         return s**power * (1 - s) - level

@@ -224,7 +224,7 @@ def refuse(setting: Setting) -> None:
         if shared := sorted(first & second):
             raise broken(f"{shared} are names of one {one} and one {other}: rename one")
     for theory in setting.theories:
-        named = [*theory.predicts, *theory.estimates, *theory.estimates.values()]
+        named = [*theory.predicts, *theory.estimates, *(v for v in theory.estimates.values() if isinstance(v, str))]
         named += theory.error if isinstance(theory.error, Mapping) else []
         if unknown := [name for name in named if name not in observables]:
             raise broken(f"theory {theory.name} names {unknown[0]!r}, which is no observable: {', '.join(observables)}")

@@ -17,3 +17,74 @@ MORE_IS_BETTER = Paper(
   year = {2024},
 }""",
 )
+
+JACOT = Paper(
+    title="Neural Tangent Kernel: Convergence and Generalization in Neural Networks",
+    authors="A. Jacot, F. Gabriel and C. Hongler",
+    year=2018,
+    venue="NeurIPS 2018",
+    arxiv="1806.07572",
+    bibtex="""@inproceedings{jacot2018neural,
+  title = {Neural Tangent Kernel: Convergence and Generalization in Neural Networks},
+  author = {Jacot, Arthur and Gabriel, Franck and Hongler, Cl{\\'e}ment},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2018},
+}""",
+)
+
+LEE = Paper(
+    title="Wide Neural Networks of Any Depth Evolve as Linear Models Under Gradient Descent",
+    authors="J. Lee, L. Xiao, S. S. Schoenholz, Y. Bahri, R. Novak, J. Sohl-Dickstein and J. Pennington",
+    year=2019,
+    venue="NeurIPS 2019",
+    arxiv="1902.06720",
+    bibtex="""@inproceedings{lee2019wide,
+  title = {Wide Neural Networks of Any Depth Evolve as Linear Models Under Gradient Descent},
+  author = {Lee, Jaehoon and Xiao, Lechao and Schoenholz, Samuel S. and Bahri, Yasaman and Novak, Roman and
+            Sohl-Dickstein, Jascha and Pennington, Jeffrey},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2019},
+}""",
+)
+
+CHO_SAUL = Paper(
+    title="Kernel Methods for Deep Learning",
+    authors="Y. Cho and L. K. Saul",
+    year=2009,
+    venue="NeurIPS 2009",
+    arxiv="",
+    bibtex="""@inproceedings{cho2009kernel,
+  title = {Kernel Methods for Deep Learning},
+  author = {Cho, Youngmin and Saul, Lawrence K.},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2009},
+}""",
+)
+
+DYER = Paper(
+    title="Asymptotics of Wide Networks from Feynman Diagrams",
+    authors="E. Dyer and G. Gur-Ari",
+    year=2020,
+    venue="ICLR 2020",
+    arxiv="1909.11304",
+    bibtex="""@inproceedings{dyer2020asymptotics,
+  title = {Asymptotics of Wide Networks from Feynman Diagrams},
+  author = {Dyer, Ethan and Gur-Ari, Guy},
+  booktitle = {International Conference on Learning Representations},
+  year = {2020},
+}""",
+)
+
+LEWKOWYCZ = Paper(
+    title="The large learning rate phase of deep learning: the catapult mechanism",
+    authors="A. Lewkowycz, Y. Bahri, E. Dyer, J. Sohl-Dickstein and G. Gur-Ari",
+    year=2020,
+    venue="arXiv",
+    arxiv="2003.02218",
+    bibtex="""@article{lewkowycz2020large,
+  title = {The large learning rate phase of deep learning: the catapult mechanism},
+  author = {Lewkowycz, Aitor and Bahri, Yasaman and Dyer, Ethan and Sohl-Dickstein, Jascha and Gur-Ari, Guy},
+  journal = {arXiv preprint arXiv:2003.02218},
+  year = {2020},
+}""",
+)

@@ -24,8 +24,8 @@ SETTING = Setting(
     observables=(
         Observable("kernel_drift", "|K_T - K_0|/|K_0|, Frobenius norms over all points", r"|\Delta K|/|K_0|"),
         Observable("kernel_drift_square", "|K_T - K_0|²/|Θ|²", r"|\Delta K|^2/|\Theta|^2"),
-        Observable("ntk", "entries of K_0 between the first training points", "K_0", dims=("pair",)),
-        Observable("kernel_deviation", "|K_0 - Θ|²/|Θ|²", r"|K_0 - \Theta|^2/|\Theta|^2"),
+        Observable("ntk", "entries of K_0 between the first training points, mean over kernels", "K_0", dims=("pair",)),
+        Observable("kernel_deviation", "|K_0 - Θ|²/|Θ|², mean over kernels", r"|K_0 - \Theta|^2/|\Theta|^2"),
         Observable("sharpness", "step times the top eigenvalue of K_0 on the training points", r"\eta\lambda_0"),
         Observable("final_sharpness", "step times the top eigenvalue of K_T", r"\eta\lambda_T"),
         Observable("loss", "half the summed squared residuals of the network", "L_t", dims=("step",)),

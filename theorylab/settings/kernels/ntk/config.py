@@ -19,6 +19,7 @@ class Config:
     num_train: int = size(default=12, help="training points", symbol="n", at_least=1)
     num_test: int = size(default=6, help="test points", at_least=1)
     num_steps: int = size(default=100, help="gradient steps", symbol="T", at_least=1)
+    num_kernels: int = size(default=8, help="further initial kernels of each seed, for their mean", at_least=1)
     data_seed: int = size(default=0, help="number of the data set, which all seeds share", at_least=0)
     learning_rate: float = scalar(default=0.1, help="step size, of the summed loss", symbol=r"\eta", above=0)
     label_scale: float = scalar(default=1.0, help="standard deviation of the labels", symbol="s_y", above=0)

@@ -82,12 +82,14 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     last = tangent_kernel(config.activation, net, x, config.width)
     theta = jnp.asarray(limit.moments(config.activation, data_of(config).x).kernel, x.dtype)
     norm = jnp.sum(theta**2)
+    others = random.split(random.fold_in(key, 1), config.num_kernels)
+    kernels = jax.lax.map(lambda other: initial_kernel(other, config), others)
     loss = jnp.sum((outputs[:, :count] - y) ** 2, axis=1) / 2
     at = np.array(recorded(config)) - 1
     drift = jnp.sum((last - first) ** 2)
     return {
-        "ntk": first[pairs(config)],
-        "kernel_deviation": jnp.sum((first - theta) ** 2) / norm,
+        "ntk": jnp.mean(kernels, axis=0)[pairs(config)],
+        "kernel_deviation": jnp.sum((kernels - theta) ** 2) / (config.num_kernels * norm),
         "kernel_drift": jnp.sqrt(drift / jnp.sum(first**2)),
         "kernel_drift_square": drift / norm,
         "sharpness": config.learning_rate * top(first, count),

@@ -150,8 +150,13 @@ def _means(unit: Config) -> expansion.Means:
     return expansion.means(theta, found, data_of(unit).unit_labels, unit.learning_rate, unit.num_steps)
 
 
+def means(config: Config) -> expansion.Means:
+    """Mean loss and test power of linearised networks with unit labels, to order 1/m, at every step."""
+    return _means(_unit(config))
+
+
 def _at_steps(config: Config, weight: float = 1.0) -> Observables:
-    found, at = _means(_unit(config)), np.array(recorded(config)) - 1
+    found, at = means(config), np.array(recorded(config)) - 1
     square = float(config.label_scale) ** 2
     values = {}
     for name in NETWORK:

@@ -43,21 +43,26 @@ PRESETS: dict[str, tuple[Case, ...]] = {
 #: Widths of the figures' power laws, and steps (times the top eigenvalue) of the catapult's.
 WIDTHS = {"tiny": (128, 256), "default": (128, 256, 512, 1024, 2048, 4096), "paper": (128, 512, 2048, 8192, 32768)}
 _SEEDS = {"tiny": 2, "default": 64, "paper": 200}
-_RATES = {
-    "tiny": (0.1, 0.57),
-    "default": (0.1, 0.2, 0.3, 0.4, 0.44, 0.48, 0.5, 0.52, 0.54, 0.57, 0.6, 0.64, 0.68, 0.72),
-    "paper": tuple(0.02 * step for step in range(5, 40)),
+#: Steps that are swept, times the top eigenvalue of the limit's kernel.
+_SHARPNESS = {
+    "tiny": (0.4, 2.4),
+    "default": (0.4, 0.8, 1.2, 1.6, 1.8, 1.9, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, 2.7, 2.8, 2.9, 3.0),
+    "paper": tuple(round(0.05 * step, 2) for step in range(8, 65)),
 }
+_TOP = {"relu": 7.4363, "tanh": 4.1980}
 
 SWEEPS: dict[str, tuple[Case, ...]] = {
     preset: (
         Case("widths_relu", dataclasses.replace(RELU, label_scale=0.1), {"width": widths}, seeds=_SEEDS[preset]),
         Case("widths_tanh", TANH, {"width": widths}, seeds=_SEEDS[preset]),
-        Case(
-            "rates",
-            dataclasses.replace(ABOVE, width=512 if preset == "tiny" else 2048),
-            {"learning_rate": _RATES[preset]},
-            seeds=min(_SEEDS[preset], 16),
+        *(
+            Case(
+                f"rates_{name}",
+                dataclasses.replace(base, width=512 if preset == "tiny" else 2048, label_scale=0.3),
+                {"learning_rate": tuple(round(value / _TOP[name], 4) for value in _SHARPNESS[preset])},
+                seeds=min(_SEEDS[preset], 16),
+            )
+            for name, base in (("relu", RELU), ("tanh", TANH))
         ),
         Case(
             "curves",

@@ -69,6 +69,8 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set_title(rf"(b) motion in training, $s_y = {data.attrs['label_scale']:g}$")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="width $m$")
+        axes.set_xticks(data.width.values, [str(width) for width in data.width.values])
+        axes.xaxis.set_ticks([], minor=True)
         axes.legend()
     return figure
 

@@ -71,7 +71,7 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         h = net.w @ x.T
         output = root * net.a @ activate(config.activation, h)[0]
         pull = -config.learning_rate * root * (line[:count] - y)
-        change = Neurons(change.a + value[:, :count] @ pull, change.w + (slope[:, :count] * pull) @ train)
+        change = Neurons(change.a + value[:, :count] @ pull, change.w + (slope[:, :count] * pull[None]) @ train)
         line = linear(change)
         return (net, h, output, change, line), (output, line)
 
@@ -84,19 +84,19 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     norm = jnp.sum(theta**2)
     others = random.split(random.fold_in(key, 1), config.num_kernels)
     kernels = jax.lax.map(lambda other: initial_kernel(other, config), others)
-    loss = jnp.sum((outputs[:, :count] - y) ** 2, axis=1) / 2
+    loss = jnp.sum((outputs[:, :count] - y[None]) ** 2, axis=1) / 2
     at = np.array(recorded(config)) - 1
     drift = jnp.sum((last - first) ** 2)
     return {
         "ntk": jnp.mean(kernels, axis=0)[pairs(config)],
-        "kernel_deviation": jnp.sum((kernels - theta) ** 2) / (config.num_kernels * norm),
+        "kernel_deviation": jnp.sum((kernels - theta[None]) ** 2) / (config.num_kernels * norm),
         "kernel_drift": jnp.sqrt(drift / jnp.sum(first**2)),
         "kernel_drift_square": drift / norm,
         "sharpness": config.learning_rate * top(first, count),
         "final_sharpness": config.learning_rate * top(last, count),
         "loss": loss[at],
         "test_power": jnp.mean(outputs[at, count:] ** 2, axis=1),
-        "linear_loss": jnp.sum((lines[at, :count] - y) ** 2, axis=1) / 2,
+        "linear_loss": jnp.sum((lines[at, :count] - y[None]) ** 2, axis=1) / 2,
         "linear_test_power": jnp.mean(lines[at, count:] ** 2, axis=1),
         "linearisation_error": jnp.sqrt(jnp.mean((outputs[-1, count:] - lines[-1, count:]) ** 2)),
         "peak_loss": jnp.max(loss) / config.width,

@@ -43,7 +43,7 @@ def contributions(activation: str, neurons: Neurons, x: Array) -> Float[Array, "
     """Contribution of each neuron to the kernel, k = φφ' + a² u φ'φ'."""
     value, slope = activate(activation, neurons.w @ x.T)
     slope = neurons.a[:, None] * slope
-    return value[:, :, None] * value[:, None, :] + (x @ x.T) * (slope[:, :, None] * slope[:, None, :])
+    return value[:, :, None] * value[:, None, :] + (x @ x.T)[None] * (slope[:, :, None] * slope[:, None, :])
 
 
 def near_kinks(z: Float[Array, "neurons dim"], x: Float[Array, "points dim"], reach: Array) -> tuple[Array, Array]:
@@ -78,7 +78,7 @@ def driven(
     w = z[:, 1:]
     if activation == "relu":
         # How far a pre-activation is moved, all neurons active at half of the points.
-        moved = scale * jnp.sqrt(jnp.mean(((w @ train.T > 0) * jnp.sum(forces, axis=0) @ (train @ x.T)) ** 2))
+        moved = scale * jnp.sqrt(jnp.mean(((w @ train.T > 0) * jnp.sum(forces, axis=0)[None] @ (train @ x.T)) ** 2))
         w, near = near_kinks(w, x, jnp.minimum(REACH * moved, 1.0))
         weight = weight * near
 

@@ -39,10 +39,10 @@ def trajectory(
     """
     count = labels.shape[0]
     values, vectors = jnp.linalg.eigh(kernel[:count, :count])
-    factor = 1 - learning_rate * values
-    powers = factor ** jnp.asarray(steps)[:, None]
-    modes = vectors.T @ labels
+    times, values = jnp.asarray(steps)[:, None], values[None]
+    powers = (1 - learning_rate * values) ** times
+    modes = (vectors.T @ labels)[None]
     # (1 - (1 - ηλ)^t)/λ, whose limit at λ = 0 is ηt.
     safe = jnp.where(jnp.abs(values) > 0, values, 1.0)
-    gain = jnp.where(jnp.abs(values) > 0, (1 - powers) / safe, learning_rate * jnp.asarray(steps)[:, None])
+    gain = jnp.where(jnp.abs(values) > 0, (1 - powers) / safe, learning_rate * times)
     return Trajectory(-(powers * modes) @ vectors.T, (gain * modes) @ vectors.T @ kernel[:count, count:])

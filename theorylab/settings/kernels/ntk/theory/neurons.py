@@ -35,4 +35,4 @@ def tangent_kernel(activation: str, neurons: Neurons, x: Array, total: int) -> F
 def push(activation: str, neurons: Neurons, h: Array, x: Array, force: Array) -> Neurons:
     """Change of each neuron by its gradient, for one force on every training point."""
     value, slope = activate(activation, h)
-    return Neurons(value @ force, neurons.a[:, None] * ((slope * force) @ x))
+    return Neurons(value @ force, neurons.a[:, None] * ((slope * force[None]) @ x))

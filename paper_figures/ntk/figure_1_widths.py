@@ -11,10 +11,9 @@ import xarray
 
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
-from theorylab.settings.kernels.ntk import predictions
+from theorylab.settings.kernels.ntk import limit, predictions
 from theorylab.settings.kernels.ntk.data import data_of
 from theorylab.settings.kernels.ntk.presets import WIDTHS
-from theorylab.settings.kernels.ntk.theory import limit
 from theorylab.verdict.plotting import COLOURS, points, run_script
 
 if TYPE_CHECKING:

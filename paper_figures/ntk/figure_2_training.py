@@ -11,9 +11,10 @@ import xarray
 
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
+from theorylab.settings.kernels.ntk import limit
 from theorylab.settings.kernels.ntk.data import data_of
 from theorylab.settings.kernels.ntk.predictions import means
-from theorylab.settings.kernels.ntk.theory import dynamics, limit
+from theorylab.settings.kernels.ntk.theory import dynamics
 from theorylab.verdict.plotting import COLOURS, gradient, points, run_script
 
 if TYPE_CHECKING:

@@ -269,3 +269,14 @@ def test_a_broken_declaration_is_refused(what):
     make, words = REFUSED[what]
     with pytest.raises(ContractError, match=words):
         make()
+
+
+def test_an_estimate_may_be_a_function_of_all_that_is_simulated():
+    """The declaration is taken, the comparison uses it, and a name among the estimates is still looked up."""
+    by_halves = {"average": lambda found: found["halves"].mean(axis=-1)}
+    estimated = dataclasses.replace(again, estimates=by_halves, controls={"square": {"average": "square"}})
+    setting = changed(theories=(estimated,))
+    assert not list(CLAUSES["agreement"](setting))
+    assert not list(CLAUSES["controls"](setting))
+    with pytest.raises(ContractError, match="'averige'"):
+        changed(theories=(dataclasses.replace(again, estimates={"average": "averige"}),))

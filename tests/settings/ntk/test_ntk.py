@@ -11,10 +11,10 @@ import pytest
 from theorylab import get
 from theorylab.contract import ConfigError
 from theorylab.numerics import kernels
-from theorylab.settings.kernels.ntk import Config, model, predictions, regimes
+from theorylab.settings.kernels.ntk import Config, limit, model, predictions, regimes
 from theorylab.settings.kernels.ntk.data import data_of
-from theorylab.settings.kernels.ntk.theory import drift, expansion, limit, sample
-from theorylab.settings.kernels.ntk.theory.neurons import Neurons
+from theorylab.settings.kernels.ntk.neurons import Neurons
+from theorylab.settings.kernels.ntk.theory import drift, expansion, sample
 
 KEY = jax.random.key(0)
 

@@ -12,10 +12,10 @@ from jaxtyping import Array, Float
 
 from theorylab.contract import Observables
 from theorylab.numerics import random
+from theorylab.settings.kernels.ntk import limit
 from theorylab.settings.kernels.ntk.config import Config
 from theorylab.settings.kernels.ntk.data import data_of
-from theorylab.settings.kernels.ntk.theory import limit
-from theorylab.settings.kernels.ntk.theory.neurons import Neurons, activate, push, tangent_kernel
+from theorylab.settings.kernels.ntk.neurons import Neurons, activate, push, tangent_kernel
 from theorylab.training.iterate import log_spaced_steps
 
 #: The kernel's entries are reported between the first few training points.

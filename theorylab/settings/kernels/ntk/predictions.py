@@ -12,15 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import ROUNDING, Observables, theory, times
-from theorylab.settings.kernels.ntk import regimes
+from theorylab.settings.kernels.ntk import limit, regimes
 from theorylab.settings.kernels.ntk.config import Config
 from theorylab.settings.kernels.ntk.data import data_of
 from theorylab.settings.kernels.ntk.model import initial_kernel, labels, pairs, recorded
-from theorylab.settings.kernels.ntk.theory import drift, dynamics, expansion, limit, sample
+from theorylab.settings.kernels.ntk.theory import drift, dynamics, expansion, sample
 from theorylab.settings.kernels.papers import CHO_SAUL, DYER, JACOT, LEE, LEWKOWYCZ
 
 #: Neurons that stand for their law, as powers of two: in the expansion in 1/m, and in the kernel's drift.
-EXPANSION_SAMPLE, DRIFT_SAMPLE = 11, 13
+EXPANSION_SAMPLE, DRIFT_SAMPLE = 11, 12
 #: Width at which the drift's power law is read off, in units of the labels' square.
 REFERENCE_WIDTH = 1e6
 
@@ -155,10 +155,10 @@ def means(config: Config) -> expansion.Means:
     return _means(_unit(config))
 
 
-def _at_steps(config: Config, weight: float = 1.0) -> Observables:
+def _at_steps(config: Config, weight: float = 1.0) -> dict[str, Any]:
     found, at = means(config), np.array(recorded(config)) - 1
     square = float(config.label_scale) ** 2
-    values = {}
+    values: dict[str, Any] = {}
     for name in NETWORK:
         value = getattr(found, name) + weight * getattr(found, f"{name}_slope") / config.width
         values[f"linear_{name}"] = square * value[at]
@@ -202,7 +202,7 @@ def expansion_error(config: Config, observable: str) -> float:
     },
     traceable=False,
 )
-def next_order(key: jax.Array, config: Config) -> Mapping[str, Any]:
+def next_order(key: jax.Array, config: Config) -> dict[str, Any]:
     """Predict the linearised networks' mean loss and test power at infinite width and to order 1/m."""
     return _at_steps(config)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from theorylab.settings.kernels.ntk import limit
 from theorylab.settings.kernels.ntk.config import Config
 from theorylab.settings.kernels.ntk.data import data_of
-from theorylab.settings.kernels.ntk.theory import limit
 
 
 def changed(config: Config, **fields: Any) -> Config:

@@ -1,1 +1,1 @@
-"""Pure functions of numbers and arrays: kernels, dynamics, expansions, drift."""
+"""Pure functions of numbers and arrays: dynamics, expansions, drift."""

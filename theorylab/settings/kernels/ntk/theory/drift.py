@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.kernels.ntk.theory.neurons import Neurons, activate, push
+from theorylab.settings.kernels.ntk.neurons import Neurons, activate, push
 
 #: Neurons are drawn this many typical moves from a kink.
 REACH = 4.0

@@ -36,15 +36,13 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
         exact = predict(setting, config, case.grid, theory="sgd_mean", seeds=case.seeds)
         variables[f"sgd_{name}"] = found.loss.rename(step=f"step_{name}")
         variables[f"mean_{name}"] = exact.loss.mean("seed").rename(step=f"step_{name}")
-        wide = np.append(widths, 2 * widths[-1])
-        losses = np.array([contour_losses(config, int(width)) for width in wide])
+        losses = np.array([contour_losses(config, int(width)) for width in widths])
         kept = np.array(log_spaced_steps(config.num_steps, PER_DECADE)[1:])
-        variables[f"contour_{name}"] = ((f"wide_{name}", f"line_{name}"), losses[:, kept])
-        edge = power_laws.frontier(losses, wide)
+        variables[f"contour_{name}"] = (("width", f"line_{name}"), losses[:, kept])
+        edge = power_laws.frontier(losses, widths)
         variables[f"switch_compute_{name}"] = (f"switch_{name}", edge.compute)
         variables[f"switch_loss_{name}"] = (f"switch_{name}", edge.loss)
         variables[f"line_{name}"] = (f"line_{name}", kept)
-        variables[f"wide_{name}"] = (f"wide_{name}", wide)
         law = power_laws.phase(config.spectrum_exponent, config.target_exponent)
         attrs |= {f"a_{name}": config.spectrum_exponent, f"b_{name}": config.target_exponent, f"slope_{name}": law.loss}
     return xarray.Dataset(variables, attrs=attrs)
@@ -63,11 +61,11 @@ def draw(data: xarray.Dataset) -> Figure:
 
     figure, panels = plt.subplots(1, 3, figsize=(12.6, 4.3))
     for axes, name, letter in zip(panels, PHASES, "abc", strict=True):
-        wide, steps = data[f"wide_{name}"].values, data[f"line_{name}"].values
-        colours = gradient(len(wide))
-        for width, colour, losses in zip(wide, colours, data[f"contour_{name}"].values, strict=True):
+        widths, steps = data.width.values, data[f"line_{name}"].values
+        colours = gradient(len(widths))
+        for width, colour, losses in zip(widths, colours, data[f"contour_{name}"].values, strict=True):
             axes.plot(width * steps, losses, color=colour, label=f"$M = {width:g}$", linewidth=1.3)
-        for width, colour in zip(data.width.values, colours, strict=False):
+        for width, colour in zip(widths, colours, strict=True):
             recorded = data[f"step_{name}"].values[1:]
             here = {"width": width, f"step_{name}": recorded}
             axes.plot(width * recorded, data[f"mean_{name}"].sel(here), "--", color="black", linewidth=0.7, zorder=3)
@@ -75,12 +73,11 @@ def draw(data: xarray.Dataset) -> Figure:
         compute, loss = data[f"switch_compute_{name}"].values, data[f"switch_loss_{name}"].values
         axes.plot(compute, loss, "s", color="black", markerfacecolor="white", markersize=5, zorder=5)
         slope = data.attrs[f"slope_{name}"]
-        ends = np.array([compute[0] / 4, compute[-1] * 12])
-        axes.plot(ends, 0.7 * loss[-1] * (ends / compute[-1]) ** -slope, color="#D55E00", linewidth=1.2, zorder=4)
-        axes.text(
-            ends[0], 0.55 * loss[-1] * (ends[0] / compute[-1]) ** -slope, rf"$C^{{-{slope:.3g}}}$", color="#D55E00",
-            ha="center", va="top",
-        )  # fmt: skip
+        ends = np.array([compute[0] / 3, compute[-1] * 8])
+        guide = 0.6 * loss[-1] * (ends / compute[-1]) ** -slope
+        axes.plot(ends, guide, color="#D55E00", linewidth=1.2, zorder=4)
+        middle, beside = np.sqrt(ends.prod()) / 3, 0.72 * np.sqrt(guide.prod()) * 3**slope
+        axes.text(middle, beside, rf"$C^{{-{slope:.3g}}}$", color="#D55E00", ha="right", va="top")
         axes.set(xscale="log", yscale="log", xlabel="compute $C = M t B$")
         axes.set_title(
             rf"({letter}) phase {name}, $a = {data.attrs[f'a_{name}']:g}$, $b = {data.attrs[f'b_{name}']:g}$"

@@ -75,7 +75,7 @@ def draw(data: xarray.Dataset) -> Figure:
     right.plot(a, 2 * a, color="black", linewidth=1)
     words = (
         (2.2, 1.9, "I: own modes meet the floor\n" + r"$L \sim C^{-(b-1)/(a+1)}$"),
-        (2.55, 4.25, "II: own modes meet\nthe sketch's mixing\n" + r"$L \sim C^{-(b-1)/b}$"),
+        (2.66, 4.3, "II: own modes\nmeet the mixing\n" + r"$L \sim C^{-(b-1)/b}$"),
         (1.5, 5.0, "III: SGD's noise meets\nthe mixing\n" + r"$L \sim C^{-1+1/(2a)}$"),
     )
     for x, y, text in words:

@@ -237,7 +237,7 @@ def test_theories_say_where_they_do_not_apply():
     offline = Config(regime="offline")
     assert "online" in predictions.sgd_mean.holds(offline)
     assert "offline" in predictions.double_contour.holds(Config())
-    assert "half" in predictions.double_contour.holds(dataclasses.replace(offline, num_samples=500))
+    assert "within 10" in predictions.double_contour.holds(dataclasses.replace(offline, num_samples=505))
     assert "half" in predictions.deterministic_equivalent.holds(Config(width=400))
     assert "contour" in predictions.double_contour.holds(dataclasses.replace(offline, learning_rate=1.5))
     assert "contour" in predictions.deterministic_equivalent.holds(Config(batch_size=1000, learning_rate=0.8))

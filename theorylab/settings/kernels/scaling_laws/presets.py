@@ -37,6 +37,12 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=256,
         ),
         Case("samples", _offline(MIDDLE), {"num_samples": (25, 100, 400), "noise_variance": (0.0, 0.2)}, seeds=64),
+        Case(
+            "more samples than features",
+            _offline(MIDDLE, num_features=64, num_steps=10_000),
+            {"num_samples": (40, 96, 200), "noise_variance": (0.0, 0.2)},
+            seeds=64,
+        ),
     ),
     "paper": (
         Case("slow target", LARGE, {"width": (64, 256, 1024), "batch_size": (1, 8, 64)}, seeds=32),
@@ -67,10 +73,10 @@ def _sweeps(
 
 SWEEPS: dict[str, tuple[Case, ...]] = {
     "tiny": _sweeps(
-        Config(num_features=128, num_steps=300, num_replicas=2), (8, 16, 32), (10, 40), seeds=8, long=3000
+        Config(num_features=128, num_steps=1000, num_replicas=2), (8, 16), (10, 40), seeds=8, long=3000
     ),
     "default": _sweeps(
-        Config(num_features=1000, num_steps=10_000, num_replicas=4), (16, 32, 64, 128), (25, 100, 400), 24, 100_000
+        Config(num_features=1000, num_steps=10_000, num_replicas=2), (16, 32, 64, 128, 256), (25, 100, 400), 24, 100_000
     ),
     "paper": _sweeps(
         Config(num_features=20_000, num_steps=100_000, num_replicas=8), (64, 128, 256, 512, 1024), (100, 400, 1600), 32,

@@ -108,19 +108,21 @@ def _sgd_on_samples(key: jax.Array, config: Config, drawn: Sketch) -> Array:
 
 
 def _offline(key: jax.Array, config: Config) -> Observables:
+    """Full-batch descent: by what t steps do to each eigenvalue of the sample covariance, or step by step."""
     x, noise, weights, variances = samples(key, config)
-    n = config.num_samples
-    eigenvalues, basis = jnp.linalg.eigh(x @ x.T / n)
+    n, clean = config.num_samples, x @ weights
 
     def excess(estimates: Float[Array, "some features"]) -> Float[Array, " some"]:
         return ((estimates - weights[None]) ** 2) @ variances
 
-    # Weights are Xᵀ U φ Uᵀ y/n, with φ = (1 - (1 - ηg)^t)/g after t steps and 1/g after all.
-    seen = eigenvalues > 1e-12 * eigenvalues[-1] if n > config.num_features else jnp.ones(n, bool)
-    inverse = jnp.where(seen, 1 / jnp.where(seen, eigenvalues, 1.0), 0.0)
-    clean = x @ weights
-    limit = ((inverse * (basis.T @ clean)) @ basis.T @ x / n)[None]
-    observables = {"irreducible_loss": excess(limit)[0]}
+    if n <= config.num_features:
+        eigenvalues, basis = jnp.linalg.eigh(x @ x.T / n)
+        back, along = basis.T @ x / n, basis.T  # labels y give the weights (φ ∘ along y) back
+        left = excess(((along @ clean / eigenvalues) @ back)[None])[0]
+    else:
+        eigenvalues, basis = jnp.linalg.eigh(x.T @ x / n)
+        back, along = basis.T, basis.T @ x.T / n
+        left = jnp.zeros((), x.dtype)
     labels = clean + noise
     if config.trainer == "plain":
 
@@ -129,11 +131,16 @@ def _offline(key: jax.Array, config: Config) -> Observables:
 
         loss = _recorded(config, step, jnp.zeros_like(weights), lambda theta: excess(theta[None])[0])
     else:
-        steps = jnp.asarray(recorded_steps(config), weights.dtype)
-        decay = 1 - config.learning_rate * eigenvalues
-        # Powers of a negative base: the size's, with the sign of the parity.
-        signs = jnp.where(steps % 2 == 1, -1.0, 1.0)[:, None]
-        sizes = jnp.abs(decay)[None] ** steps[:, None]
-        filters = (1 - jnp.where(decay[None] < 0, signs * sizes, sizes)) * inverse[None]
-        loss = excess((filters * (basis.T @ labels)[None]) @ basis.T @ x / n)
-    return observables | {"loss": loss}
+        filters = _filters(eigenvalues, config) / eigenvalues[None]
+        loss = excess((filters * (along @ labels)[None]) @ back)
+    return {"loss": loss, "irreducible_loss": left}
+
+
+def _filters(eigenvalues: Float[Array, " modes"], config: Config) -> Float[Array, "steps modes"]:
+    """1 - (1 - ηg)^t at the recorded steps, without cancellation; 1 - ηg may be negative."""
+    steps = jnp.asarray(recorded_steps(config), eigenvalues.dtype)[:, None]
+    scaled = (config.learning_rate * eigenvalues)[None]
+    slow = scaled < 1
+    shrinking = -jnp.expm1(steps * jnp.log1p(-jnp.where(slow, scaled, 0.0)))
+    signs = jnp.where(steps % 2 == 1, -1.0, 1.0)
+    return jnp.where(slow, shrinking, 1 - signs * jnp.abs(1 - scaled) ** steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from theorylab.contract import Case
 from theorylab.settings.kernels.scaling_laws.config import Config
@@ -13,7 +14,7 @@ MIDDLE = Config(num_features=1024, num_steps=3000)
 LARGE = Config(num_features=100_000, num_steps=30_000)
 
 
-def _offline(config: Config, **fields: float) -> Config:
+def _offline(config: Config, **fields: Any) -> Config:
     return dataclasses.replace(config, regime="offline", **fields)
 
 

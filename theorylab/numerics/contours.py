@@ -180,9 +180,9 @@ def around_spectrum(eigenvalues: ArrayLike, num_samples: float, horizon: float) 
     >>> eigenvalues = 1 / np.arange(1, 201) ** 1.5
     >>> contour = around_spectrum(eigenvalues, 50, horizon=100.0)
     >>> print(f"{trace_masses(contour, eigenvalues).sum().real:.6f}")
-    1.325391
+    1.324174
     >>> print(f"{np.sum(eigenvalues**2) + eigenvalues.sum() ** 2 / 50:.6f}")
-    1.325391
+    1.324174
     """
     lam = check_arguments(eigenvalues, num_samples)
     if not (horizon > 0 and math.isfinite(horizon)):

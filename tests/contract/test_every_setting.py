@@ -22,6 +22,20 @@ PAGES = ROOT / "theorylab" / "docs" / "pages" / "settings"
 # UserWarnings are on what some cases study, but for those on float64 constants in single precision.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "error:Explicitly requested dtype")
 
+#: Settings of which the clauses that run ``tiny`` take more than ten seconds of one core: left out by default, so that
+#: the suite stays short, and run by ``pytest -m tiny``, by ``pytest -m slow`` and by ``.ci/run``.
+COSTLY = (
+    "catapult",
+    "grokking",
+    "grokking_networks",
+    "linear_networks",
+    "matrix_sensing",
+    "random_features",
+    "sgd_stability",
+    "signal_propagation",
+    "task_diversity",
+    "xor",
+)
 #: Settings whose observables are slopes and small errors, which need float64 (they warn of it): one leg is in float32.
 FLOAT64 = ("matrix_sensing", "robust_recovery")
 
@@ -31,13 +45,21 @@ class OneSetting:
 
     name: str
 
-    @pytest.mark.parametrize("clause", CLAUSES)
+    @pytest.mark.parametrize("clause", [name for name, clause in CLAUSES.items() if clause not in RUN])
     def test_contract(self, clause):
-        run = CLAUSES[clause] in RUN or clause == "mapping"
-        if run and self.name in FLOAT64 and not jax.config.jax_enable_x64:
-            pytest.skip("its slopes and small errors need float64, of which it warns")
+        if clause == "mapping":
+            self.skip_in_single_precision()
         presets = {"presets": ("tiny",)} if CLAUSES[clause] in TRACED else {}
         assert list(CLAUSES[clause](tl.get(self.name), **presets)) == []
+
+    @pytest.mark.parametrize("clause", RUN)
+    def test_tiny(self, clause):
+        self.skip_in_single_precision()
+        assert list(clause(tl.get(self.name))) == []
+
+    def skip_in_single_precision(self):
+        if self.name in FLOAT64 and not jax.config.jax_enable_x64:
+            pytest.skip("its slopes and small errors need float64, of which it warns")
 
     @pytest.mark.slow
     @pytest.mark.parametrize("clause", TRACED)
@@ -75,6 +97,16 @@ class OneSetting:
             assert script.with_suffix(".png").exists(), f"the committed picture of {script.stem}"
 
 
+class OneCostlySetting(OneSetting):
+    """What a setting must pass, with the clauses that run ``tiny`` among the slow tests."""
+
+    @pytest.mark.slow
+    @pytest.mark.tiny
+    @pytest.mark.parametrize("clause", RUN)
+    def test_tiny(self, clause):
+        super().test_tiny(clause)
+
+
 for _name in tl.SETTINGS:
     _class = "Test" + _name.title().replace("_", "")
-    globals()[_class] = type(_class, (OneSetting,), {"name": _name})
+    globals()[_class] = type(_class, (OneCostlySetting if _name in COSTLY else OneSetting,), {"name": _name})

@@ -150,9 +150,8 @@ def simulate(generator, dim, overlap, num_steps, cutoff=4.0, *, stratified=True)
     """
     samples, c, eps = 4 * dim, 0.12, 0.5
     inputs = generator.standard_normal((samples, dim)).astype(np.float32) / np.float32(np.sqrt(dim))
-    levels = generator.random(samples)
-    if stratified:
-        levels = (generator.permutation(samples) + levels) / samples
+    strata = generator.permutation(samples) if stratified else 0
+    levels = (strata + generator.random(samples)) / (samples if stratified else 1)
     teacher = ndtri(ndtr(-cutoff) + levels * (1 - 2 * ndtr(-cutoff)))
     inputs[:, 0] = teacher / np.sqrt(dim)
     linear, shift = np.eye(dim, dtype=np.float32), np.zeros(dim, np.float32)

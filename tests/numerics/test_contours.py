@@ -78,3 +78,15 @@ def test_bad_arguments_are_refused():
     inside = np.array([0.5 + 0j])
     with pytest.raises(ArithmeticError, match="cut the spectrum"):
         contours._newton(inside[0], -0.5 + 0j, np.ones(100), 100.0)
+
+
+def test_any_spectrum_is_enclosed():
+    """One eigenvalue, a spike, huge and tiny ones, short horizons: the moments that are asserted inside."""
+    rng = np.random.default_rng(0)
+    cases = [(np.ones(1), 1, 10.0), (np.r_[25.0, np.ones(199)], 16, 50.0), (np.r_[1e3, np.ones(50)], 1e4, 1.0)]
+    cases += [(np.full(50, 1e-6), 10, 1e8), (np.r_[1.0, np.full(5, 1e-12)], 3, 1e3)]
+    cases += [(rng.gamma(0.3, size=50) + 1e-8, int(size), h) for size in (2, 91) for h in (0.01, 0.03, 1.0, 1e5)]
+    for lam, size, horizon in cases:
+        contour = contours.around_spectrum(lam, size, horizon)
+        masses = contours.quadratic_masses(contour, lam, np.sqrt(lam))
+        np.testing.assert_allclose(masses.sum().real, np.sqrt(lam).sum(), rtol=1e-8)

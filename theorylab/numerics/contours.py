@@ -109,9 +109,14 @@ def ridge_at_zero(eigenvalues: ArrayLike, num_samples: float) -> float:
 def _newton(node: complex, ridge: complex, lam: np.ndarray, num_samples: float) -> tuple[complex, complex]:
     """κ with -κ m(κ) = z from a start near it, and dκ/dz."""
     for _ in range(60):
-        share = lam / (lam + ridge)
-        slope = np.dot(share, share) / num_samples - 1
-        step = (ridge * (share.sum() / num_samples - 1) - node) / slope
+        # Σ λ/(λ + κ) and Σ λ²/(λ + κ)² in real arithmetic, a third of the time of complex division.
+        real, imaginary = lam + ridge.real, ridge.imag
+        share = lam / (real * real + imaginary**2)
+        part, square = share * real, np.dot(share, share)
+        total = complex(part.sum(), -imaginary * share.sum()) / num_samples
+        second = complex(np.dot(part, part) - imaginary**2 * square, -2 * imaginary * np.dot(part, share))
+        slope = second / num_samples - 1
+        step = (ridge * (total - 1) - node) / slope
         ridge = complex(ridge - step)
         if abs(step) <= 1e-9 * abs(ridge):  # the next step would be of the square of this
             return ridge, complex(1 / slope)
@@ -187,8 +192,9 @@ def around_spectrum(eigenvalues: ArrayLike, num_samples: float, horizon: float) 
     lam = check_arguments(eigenvalues, num_samples)
     if not (horizon > 0 and math.isfinite(horizon)):
         raise ValueError(f"horizon = {horizon} is not allowed: must be > 0 and finite")
-    centre = 1 / (2 * horizon)
-    outer, inner = outer_radius(lam, num_samples) + centre, centre / 2
+    radius = outer_radius(lam, num_samples)
+    centre = min(1 / (2 * horizon), radius / 2)
+    outer, inner = radius + centre, centre / 2
     pieces = []
     for start, end, panels, radius in ((0.0, ANGLE, 2, outer), (ANGLE, math.pi, 2, inner)):
         angles, weights = _panels(np.linspace(start, end, panels + 1))

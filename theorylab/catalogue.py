@@ -42,6 +42,7 @@ FAMILIES = {
 SETTINGS = {
     "random_features": "kernels",
     "finite_population": "kernels",
+    "scaling_laws": "kernels",
     "signal_propagation": "wide_networks",
     "linear_attention": "in_context",
     "gradient_flow": "in_context",

@@ -275,6 +275,12 @@ PRESETS: dict[str, tuple[Case, ...]] = {
 }
 
 BRACKET = {"ntk": (0.2, 2.0), "standard": (0.0005, 0.9), "mup": (0.1, 2.0), "harmonic": (0.6, 6.0)}
+NETWORKS: tuple[tuple[str, ProblemName, Scaling], ...] = (
+    ("ntk", "spread", "ntk"),
+    ("standard", "spread", "standard"),
+    ("mup", "spread", "mup"),
+    ("harmonic", "harmonic", "ntk"),
+)
 SWEEPS: dict[str, tuple[Case, ...]] = {
     preset: tuple(
         Case(
@@ -286,10 +292,7 @@ SWEEPS: dict[str, tuple[Case, ...]] = {
             {"width": widths},
             seeds=seeds,
         )
-        for name, problem, scaling in (
-            ("ntk", "spread", "ntk"), ("standard", "spread", "standard"), ("mup", "spread", "mup"),
-            ("harmonic", "harmonic", "ntk"),
-        )
+        for name, problem, scaling in NETWORKS
     )
     for preset, count, steps, widths, seeds in (
         ("tiny", 60, 200, (64,), 2),

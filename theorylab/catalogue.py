@@ -43,6 +43,7 @@ SETTINGS = {
     "random_features": "kernels",
     "finite_population": "kernels",
     "ntk": "kernels",
+    "scaling_laws": "kernels",
     "signal_propagation": "wide_networks",
     "linear_attention": "in_context",
     "gradient_flow": "in_context",

@@ -274,19 +274,25 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     ),
 }
 
-BRACKET = {"ntk": (0.2, 2.0), "standard": (0.0005, 0.9), "mup": (0.1, 2.0)}
+BRACKET = {"ntk": (0.2, 2.0), "standard": (0.0005, 0.9), "mup": (0.1, 2.0), "harmonic": (0.6, 6.0)}
+NETWORKS: tuple[tuple[str, ProblemName, Scaling], ...] = (
+    ("ntk", "spread", "ntk"),
+    ("standard", "spread", "standard"),
+    ("mup", "spread", "mup"),
+    ("harmonic", "harmonic", "ntk"),
+)
 SWEEPS: dict[str, tuple[Case, ...]] = {
     preset: tuple(
         Case(
-            f"widths_{scaling}",
+            f"widths_{name}",
             Config(
-                scaling=scaling, num_rates=count, num_steps=steps, lowest_rate=BRACKET[scaling][0],
-                highest_rate=BRACKET[scaling][1],
+                problem=problem, scaling=scaling, num_rates=count, num_steps=steps, lowest_rate=BRACKET[name][0],
+                highest_rate=BRACKET[name][1],
             ),
             {"width": widths},
             seeds=seeds,
         )
-        for scaling in ("ntk", "standard", "mup")
+        for name, problem, scaling in NETWORKS
     )
     for preset, count, steps, widths, seeds in (
         ("tiny", 60, 200, (64,), 2),

@@ -20,13 +20,14 @@ from jaxtyping import Array, Float
 from theorylab.numerics import random
 
 Scaling = Literal["ntk", "standard", "mup"]
-ProblemName = Literal["spread", "opposing", "scalar"]
+ProblemName = Literal["spread", "opposing", "scalar", "harmonic"]
 
 #: Variances of the inputs (the eigenvalues of Σ), and the direction of the target β* in its eigenvectors.
 PROBLEMS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "spread": ((3.0, 1.5, 1.0, 0.5, 0.25), (1.0, 1.0, 1.0, 1.0, 1.0)),
     "opposing": ((1.0, 20.0), (1.0, 0.01)),
     "scalar": ((1.0,), (1.0,)),
+    "harmonic": ((1.0, 1 / 2, 1 / 3, 1 / 4, 1 / 5), (1.0, 1.0, 1.0, 1.0, 1.0)),
 }
 #: What the fields of that type are, in every setting that has them.
 PROBLEM_HELP = "; ".join(
@@ -34,6 +35,7 @@ PROBLEM_HELP = "; ".join(
         "spread: Σ = diag(3, 1.5, 1, .5, .25), β* = s(1, 1, 1, 1, 1)",
         "opposing: diag(1, 20), s(1, .01)",
         "scalar: d = 1, β* = s",
+        "harmonic: diag(1, 1/2, ..., 1/5), s(1, 1, 1, 1, 1)",
     )
 )
 SCALING_HELP = "how the initial weights, the output and the step scale with the width"

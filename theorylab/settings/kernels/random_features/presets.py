@@ -31,7 +31,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "gaussian, steep target",
-            replace(STEEP, num_samples=100, num_features=150, num_modes=400),
+            replace(STEEP, num_samples=100, num_features=110, num_modes=400),
             {"ridge": (0.1, 1.0)},
             seeds=60,
         ),

@@ -47,6 +47,8 @@ PRESETS: dict[str, tuple[Case, ...]] = {
 #: Step sizes of the figures: one step, since only growth and sharpness are drawn.
 FLAT = dataclasses.replace(SPIKED, num_steps=1, num_replicas=200, noise_scale=2.0)
 GROWTH = dataclasses.replace(HARMONIC, num_steps=1, num_replicas=2000)
+#: Batch sizes of the page on how large a step may be.
+SHOWN = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def _sweeps(
@@ -62,6 +64,7 @@ def _sweeps(
             for n in counts
         ),
         Case("spikes in noise", flat, {"spike": spikes}, seeds=min(seeds, 40)),
+        Case("one spectrum", dataclasses.replace(GROWTH, dim=5), {"batch_size": SHOWN}, seeds=8),
     )
 
 

@@ -18,6 +18,34 @@ MORE_IS_BETTER = Paper(
 }""",
 )
 
+PAQUETTE = Paper(
+    title="4+3 Phases of Compute-Optimal Neural Scaling Laws",
+    authors="E. Paquette, C. Paquette, L. Xiao and J. Pennington",
+    year=2024,
+    venue="NeurIPS 2024",
+    arxiv="2405.15074",
+    bibtex="""@inproceedings{paquette2024phases,
+  title = {4+3 Phases of Compute-Optimal Neural Scaling Laws},
+  author = {Paquette, Elliot and Paquette, Courtney and Xiao, Lechao and Pennington, Jeffrey},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2024},
+}""",
+)
+
+BORDELON = Paper(
+    title="A Dynamical Model of Neural Scaling Laws",
+    authors="B. Bordelon, A. Atanasov and C. Pehlevan",
+    year=2024,
+    venue="ICML 2024",
+    arxiv="2402.01092",
+    bibtex="""@inproceedings{bordelon2024dynamical,
+  title = {A Dynamical Model of Neural Scaling Laws},
+  author = {Bordelon, Blake and Atanasov, Alexander and Pehlevan, Cengiz},
+  booktitle = {International Conference on Machine Learning},
+  year = {2024},
+}""",
+)
+
 JACOT = Paper(
     title="Neural Tangent Kernel: Convergence and Generalization in Neural Networks",
     authors="A. Jacot, F. Gabriel and C. Hongler",
@@ -86,31 +114,5 @@ LEWKOWYCZ = Paper(
   author = {Lewkowycz, Aitor and Bahri, Yasaman and Dyer, Ethan and Sohl-Dickstein, Jascha and Gur-Ari, Guy},
   journal = {arXiv preprint arXiv:2003.02218},
   year = {2020},
-
-PAQUETTE = Paper(
-    title="4+3 Phases of Compute-Optimal Neural Scaling Laws",
-    authors="E. Paquette, C. Paquette, L. Xiao and J. Pennington",
-    year=2024,
-    venue="NeurIPS 2024",
-    arxiv="2405.15074",
-    bibtex="""@inproceedings{paquette2024phases,
-  title = {4+3 Phases of Compute-Optimal Neural Scaling Laws},
-  author = {Paquette, Elliot and Paquette, Courtney and Xiao, Lechao and Pennington, Jeffrey},
-  booktitle = {Advances in Neural Information Processing Systems},
-  year = {2024},
-}""",
-)
-
-BORDELON = Paper(
-    title="A Dynamical Model of Neural Scaling Laws",
-    authors="B. Bordelon, A. Atanasov and C. Pehlevan",
-    year=2024,
-    venue="ICML 2024",
-    arxiv="2402.01092",
-    bibtex="""@inproceedings{bordelon2024dynamical,
-  title = {A Dynamical Model of Neural Scaling Laws},
-  author = {Bordelon, Blake and Atanasov, Alexander and Pehlevan, Cengiz},
-  booktitle = {International Conference on Machine Learning},
-  year = {2024},
 }""",
 )

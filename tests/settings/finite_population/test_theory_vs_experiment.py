@@ -114,7 +114,7 @@ def test_interpolation_peak_on_mnist():
     ridge = 1e-4
     mean, error, (held_out, *_), _ = compare(config, (ridge,), trials=12)
     np.testing.assert_allclose(held_out, 9.64, atol=0.01)
-    # Measured with 40 trials: 8.40 ± 0.18. The height goes with the smallest eigenvalues, where data are least Gaussian.
+    # With 40 trials 8.40 ± 0.18: the height goes with the smallest eigenvalues, where data are least Gaussian.
     assert agrees(mean, error, held_out, 0.15)[0], (mean, error, held_out)
     # Negative control: a ridge per sample, K̂ + n · ridge, has a peak ten times lower.
     per_sample = predict(spectrum(config), 200.0, 200.0, jnp.array([200 * ridge]), 0.0, 2000.0)[0]

@@ -16,8 +16,8 @@ def errors(config: Config, **values: Any) -> dict[str, np.ndarray]:
     """Predict the test error on held-out points, and the train error; ``values`` are arrays of ``num_samples``,
     ``num_features``, ``ridge``, ``noise_variance``, broadcast against each other, in place of the configuration's own.
     """
-    arguments = (values.get(name, getattr(config, name)) for name in FIELDS)
-    return error_curves(spectrum(config), *arguments, config.population)
+    arguments = [*(values.get(name, getattr(config, name)) for name in FIELDS), config.population]
+    return error_curves(spectrum(config), *arguments)
 
 
 def best_test_error(config: Config, num_samples: ArrayLike, num_features: ArrayLike) -> np.ndarray:

@@ -43,7 +43,11 @@ def error_curves(
 
 @jax.jit
 def _errors(spectrum: Spectrum, rows: jax.Array, population: ArrayLike) -> dict[str, jax.Array]:
-    return jax.vmap(lambda row: predict_errors(spectrum, *row, population))(rows)
+    def one(row: jax.Array) -> dict[str, jax.Array]:
+        num_samples, num_features, ridge, noise_variance = row
+        return predict_errors(spectrum, num_samples, num_features, ridge, noise_variance, population)
+
+    return jax.vmap(one)(rows)
 
 
 def best_errors(

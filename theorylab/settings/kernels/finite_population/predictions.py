@@ -40,7 +40,7 @@ class Measured(NamedTuple):
     noise: float = 0.0
     #: times the 8th power, (n/M)² and the part that is not noise
     population: float = 0.0
-    #: times the square and n/k
+    #: times the square, n/k and the 16th power of K/(K + δ)
     width: float = 0.0
 
 
@@ -67,14 +67,15 @@ def measured_error(config: Config, observable: str) -> float:
     """
     measured = MEASURED[config.data_set][observable]
     scale = 2 * (config.depth + 1) if config.kernel == "ntk" else 1
+    kept, clean = scale / (scale + config.ridge), 1 / (1 + 3 * config.noise_variance)
     n, k = config.num_samples, config.num_features
-    fitted, clean = min(scale / (scale + config.ridge), k / n), 1 / (1 + 3 * config.noise_variance)
+    fitted = min(kept, k / n)
     return (
         measured.floor
         + measured.fitted * fitted
         + (measured.interpolated + measured.noise * (1 - clean)) * fitted**16
         + measured.population * clean * (n / config.population) ** 2 * fitted**8
-        + measured.width * n / k * fitted**2
+        + measured.width * n / k * fitted**2 * kept**16
     )
 
 

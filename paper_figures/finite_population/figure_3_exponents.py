@@ -20,8 +20,8 @@ SETTING = "finite_population"
 def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
     """Both proxies on real data: simulated, predicted, and the fitted slopes."""
     config = get(SETTING).case(preset, "exponents").config
-    # The eigensystem of a finite population predicts n well below its size.
-    largest = config.population / 5
+    # The theory is not judged beyond.
+    largest = config.population / 2
     return exponents_data(SETTING, curves, preset, folder, largest).assign_attrs(
         data_set=config.data_set, population=config.population
     )
@@ -33,7 +33,7 @@ def draw(data: xarray.Dataset) -> Figure:
 
     alpha, beta = data.exponents.values
     figure, (above, below) = plt.subplots(2, 1, figsize=(5.0, 6.8), sharex=True)
-    draw_exponents(above, below, data, r" ($n \leq M/5$)", {})
+    draw_exponents(above, below, data, r" ($n \leq M/2$)", {})
     above.set_title(
         f"{data.attrs['data_set'].upper()} ($M={data.attrs['population']}$), ReLU kernel\n"
         rf"measured $\alpha={alpha:.2f}$, $\beta={beta:.2f}$"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 
 from theorylab.contract import Observables, theory
@@ -12,14 +14,14 @@ from theorylab.settings.kernels.finite_population.eigensystem import spectrum
 from theorylab.settings.kernels.finite_population.train import simulate
 from theorylab.settings.kernels.papers import MORE_IS_BETTER
 from theorylab.settings.kernels.theory.implicit import effective_ridges
-from theorylab.settings.kernels.theory.risk import errors_at, finite_population_test_error
+from theorylab.settings.kernels.theory.risk import errors_at
 
 
 def universality_holds(config: Config) -> str | None:
     """Say where the data set's eigensystem does not predict a part of it; None where it does."""
-    part, of = (4, "population / 4") if config.ridge >= 0.1 else (5, "population / 5 (below ridge 0.1)")
-    if config.num_samples > config.population / part:
-        return f"num_samples = {config.num_samples} is above {of} = {config.population / part:g}"
+    if config.num_samples > config.population / 2:
+        half = config.population / 2
+        return f"num_samples = {config.num_samples} is above population / 2 = {half:g}: on clean labels up to 50% off"
     if config.ridge == 0 and config.num_samples == config.num_features:
         return "the prediction at num_features = num_samples without ridge is infinite"
     if min(config.num_samples, config.num_features) < 16:
@@ -27,23 +29,67 @@ def universality_holds(config: Config) -> str | None:
     return None
 
 
-#: Relative error, by data set: measured, and flat in the sizes; see the tests of theory against experiment. At a
-#: quarter of the population (150 of 600 and 400 of 1797 digits, ridge 0.1 to 1, noise 0 and 0.5): 3.7%, 11% and 4.3%.
-MEASURED_ERROR = {
-    "digits": {"test_error": 0.08, "train_error": 0.20, "inverse_trace": 0.12},
-    "mnist": {"test_error": 0.06, "train_error": 0.20, "inverse_trace": 0.12},
+class Measured(NamedTuple):
+    """Coefficients of the relative error, an envelope of what was measured; see :func:`measured_error`."""
+
+    floor: float
+    #: times the share of the samples that is fitted, and times its 16th power: (nearly) interpolated
+    fitted: float
+    interpolated: float = 0.0
+    #: times the 16th power and the part of the test error that is noise
+    noise: float = 0.0
+    #: times the 8th power, (n/M)² and the part that is not noise
+    population: float = 0.0
+    #: times the square, n/k and the 16th power of K/(K + δ)
+    width: float = 0.0
+
+
+MEASURED = {
+    "digits": {
+        "test_error": Measured(0.02, 0.06, population=0.8, width=0.15),
+        "train_error": Measured(0.025, 0.14, noise=0.47),
+        "inverse_trace": Measured(0.008, 0.02, interpolated=0.15),
+    },
+    "mnist": {
+        "test_error": Measured(0.02, 0.03, population=0.4, width=0.15),
+        "train_error": Measured(0.025, 0.10, noise=0.45),
+        "inverse_trace": Measured(0.008, 0.02, interpolated=0.10),
+    },
 }
+
+
+def measured_error(config: Config, observable: str) -> float:
+    """Larger the smaller the ridge: measured from ridge 0 to 10, with and without label noise, at n up to M/2.
+
+    With 16 features or more, both kernels, and depths 1 and 4. What is left at M -> inf is the data's lack of
+    universality, which is felt where eigenfunctions are fitted that few points see. The share of the samples that is
+    fitted, z/n, is at most K/(K + δ) with K = K(x, x), and at most k/n; the clean test error is about a third.
+    """
+    measured = MEASURED[config.data_set][observable]
+    scale = 2 * (config.depth + 1) if config.kernel == "ntk" else 1
+    kept, clean = scale / (scale + config.ridge), 1 / (1 + 3 * config.noise_variance)
+    n, k = config.num_samples, config.num_features
+    fitted = min(kept, k / n)
+    return (
+        measured.floor
+        + measured.fitted * fitted
+        + (measured.interpolated + measured.noise * (1 - clean)) * fitted**16
+        + measured.population * clean * (n / config.population) ** 2 * fitted**8
+        + measured.width * n / k * fitted**2 * kept**16
+    )
 
 
 @theory(
     kind="ensemble",
     source=MORE_IS_BETTER.at(
-        "random-feature eigenframework (equations 1, 3' and 4 of theory/); on held-out points by equation 16"
+        "random-feature eigenframework (equations 1, 3' and 4 of theory/); for points drawn without replacement from "
+        "those of the eigensystem by free compression (equations 16 and 17)"
     ),
     predicts=("test_error", "train_error", "inverse_trace"),
     holds=universality_holds,
-    error=lambda config, observable: MEASURED_ERROR[config.data_set][observable],
+    error=measured_error,
     controls={
+        "points drawn with replacement": controls.with_replacement,
         "risk of the whole population": controls.on_the_whole_population,
         "fitted noise counted as fresh": controls.fitted_noise_as_fresh,
         "label noise left out": controls.WITHOUT_NOISE,
@@ -52,28 +98,21 @@ MEASURED_ERROR = {
     },
 )
 def effective_ridge(key: jax.Array, config: Config) -> Observables:
-    """Predict the test error on the held-out points, the train error and 1/tr(K̂ + δI)⁻¹ from the effective ridges.
-
-    ``gcv`` estimates the risk without the correction for held-out points, so no prediction is given for it here.
-    """
-    eigensystem, noise = spectrum(config), config.noise_variance
-    solution = effective_ridges(eigensystem, config.num_samples, config.num_features, config.ridge)
-    errors = errors_at(eigensystem, config.num_samples, config.num_features, solution, noise)
-    held_out = finite_population_test_error(
-        errors["test_error"],
-        errors["train_error"],
-        config.num_samples,
-        config.population,
-        noise_variance=noise,
-        spare_samples=solution.spare_samples,
-    )
-    return {**errors, "test_error": held_out, "inverse_trace": solution.kappa}
+    """Predict the test error on the held-out points, the train error and 1/tr(K̂ + δI)⁻¹ from the effective ridges."""
+    eigensystem, sizes = spectrum(config), (config.num_samples, config.num_features)
+    solution = effective_ridges(eigensystem, *sizes, config.ridge, config.population)
+    errors = errors_at(eigensystem, *sizes, solution, config.noise_variance, config.population)
+    return {**errors, "inverse_trace": solution.kappa}
 
 
 def gcv_holds(config: Config) -> str | None:
     """Say where generalised cross-validation is not to be trusted; None where it is."""
-    if config.ridge < 1:
-        return f"ridge = {config.ridge:g}: on few real data below ridge 1 it is up to 35% low (duplicates, heavy tails)"
+    least = {"nngp": 1, "ntk": 10}[config.kernel]
+    if config.ridge < least:
+        return (
+            f"ridge = {config.ridge:g}: on few real data it is up to 35% low below ridge {least} "
+            f"({config.kernel}: duplicates, heavy tails)"
+        )
     return universality_holds(config)
 
 

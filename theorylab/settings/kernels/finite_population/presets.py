@@ -17,8 +17,8 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("digits", DIGITS, {"num_samples": (50, 120), "ridge": (0.1, 1.0)}, seeds=12),
         Case(
             "digits, label noise",
-            replace(DIGITS, num_samples=120, noise_variance=0.5),
-            {"ridge": (0.1, 1.0)},
+            replace(DIGITS, num_samples=300, noise_variance=1.0),
+            {"ridge": (0.0, 0.1)},
             seeds=24,
         ),
         Case("digits, random features", replace(DIGITS, num_features=20), {"ridge": (0.1, 1.0)}, seeds=12),

@@ -26,7 +26,6 @@ from theorylab.settings.kernels.theory.power_law import (
     scaling_exponents,
 )
 from theorylab.settings.kernels.theory.risk import (
-    finite_population_test_error,
     peak_test_error,
     population_test_error,
     predict_errors,
@@ -44,7 +43,6 @@ __all__ = [
     "effective_kappas",
     "effective_ridges",
     "error_curves",
-    "finite_population_test_error",
     "fitting_ratio_test_error",
     "interpolation_threshold",
     "kernel_optimal_ridge",

@@ -24,6 +24,7 @@ def error_curves(
     num_features: ArrayLike,
     ridge: ArrayLike,
     noise_variance: ArrayLike,
+    population: float = np.inf,
 ) -> dict[str, np.ndarray]:
     """Predict test and train error at arrays of arguments, broadcast against each other.
 
@@ -33,7 +34,7 @@ def error_curves(
     arrays = np.broadcast_arrays(*(np.asarray(x, float) for x in (num_samples, num_features, ridge, noise_variance)))
     rows = np.stack([array.ravel() for array in arrays], axis=1)
     padded = np.resize(rows, (-(-len(rows) // LANES) * LANES, 4)).reshape(-1, LANES, 4)
-    parts = [_errors(spectrum, jnp.asarray(part)) for part in padded]
+    parts = [_errors(spectrum, jnp.asarray(part), population) for part in padded]
     return {
         name: np.concatenate([np.asarray(part[name]) for part in parts])[: len(rows)].reshape(arrays[0].shape)
         for name in ("test_error", "train_error")
@@ -41,27 +42,35 @@ def error_curves(
 
 
 @jax.jit
-def _errors(spectrum: Spectrum, rows: jax.Array) -> dict[str, jax.Array]:
-    return jax.vmap(lambda row: predict_errors(spectrum, *row))(rows)
+def _errors(spectrum: Spectrum, rows: jax.Array, population: ArrayLike) -> dict[str, jax.Array]:
+    def one(row: jax.Array) -> dict[str, jax.Array]:
+        num_samples, num_features, ridge, noise_variance = row
+        return predict_errors(spectrum, num_samples, num_features, ridge, noise_variance, population)
+
+    return jax.vmap(one)(rows)
 
 
 def best_errors(
-    spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, noise_variance: ArrayLike
+    spectrum: Spectrum,
+    num_samples: ArrayLike,
+    num_features: ArrayLike,
+    noise_variance: ArrayLike,
+    population: float = np.inf,
 ) -> dict[str, np.ndarray]:
     """Predict test and train error at the optimal ridge, for arrays of sizes, broadcast against each other."""
     n, k = np.broadcast_arrays(np.asarray(num_samples, float), np.asarray(num_features, float))
-    best = _envelope(spectrum, jnp.asarray(n), jnp.asarray(k), noise_variance)
+    best = _envelope(spectrum, jnp.asarray(n), jnp.asarray(k), noise_variance, population)
     return {"test_error": np.asarray(best.test_error), "train_error": np.asarray(best.train_error)}
 
 
 _envelope = jax.jit(optimal_envelope)
 
 
-def effective_kappas(spectrum: Spectrum, num_samples: ArrayLike) -> np.ndarray:
+def effective_kappas(spectrum: Spectrum, num_samples: ArrayLike, population: float = np.inf) -> np.ndarray:
     """Predict κ of ridgeless kernel regression, which 1/tr K⁻¹ of n samples measures, for an array of n."""
-    return np.asarray(_kappas(spectrum, jnp.asarray(num_samples, float)))
+    return np.asarray(_kappas(spectrum, jnp.asarray(num_samples, float), population))
 
 
 @jax.jit
-def _kappas(spectrum: Spectrum, num_samples: jax.Array) -> jax.Array:
-    return jax.vmap(lambda n: effective_ridges(spectrum, n, jnp.inf, 0.0).kappa)(num_samples)
+def _kappas(spectrum: Spectrum, num_samples: jax.Array, population: ArrayLike) -> jax.Array:
+    return jax.vmap(lambda n: effective_ridges(spectrum, n, jnp.inf, 0.0, population).kappa)(num_samples)

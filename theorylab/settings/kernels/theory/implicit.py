@@ -12,6 +12,9 @@ monotone equation in γ,
     z(γ) + d(γ) = m,    d = 2t/(e + sqrt(e² + 4t/k)),    t = δ/γ,    e = |1 − n/k|.                       (2)
 
 It has a unique root whenever δ > 0 or the rank Σ_{λ>0} m exceeds m; otherwise γ = 0.
+
+Where the modes are those of M = Σ m points, from which the n samples are drawn without replacement, κ = γ b/(k ⟨G⟩) and
+t = δ ⟨G⟩/γ with ⟨G⟩ = 1 − z/M: see :mod:`~theorylab.settings.kernels.theory.without_replacement`.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from jaxtyping import Float, Int
 
 from theorylab.numerics.roots import decreasing_root, require_residual
 from theorylab.numerics.spectra import Spectrum, validate_spectrum
+from theorylab.settings.kernels.theory.without_replacement import unlearned_share
 
 
 class EffectiveRidges(NamedTuple):
@@ -38,13 +42,13 @@ class EffectiveRidges(NamedTuple):
     gamma
         γ, the effective ridge that eigenmodes see.
     kappa
-        κ = γ b/k, the effective ridge of the data; γ >= κ >= δ/n.
+        κ = γ b/k, the effective ridge of the data; γ >= κ >= δ/n. It is κ = γ b/(k − kz/M) for n of M points.
     spare_samples
         a = n − z = δ/κ.
     spare_features
-        b = k − z = k κ/γ; infinite for k = inf.
+        b = k − z; infinite for k = inf.
     spare_feature_fraction
-        b/k = κ/γ, finite for every k.
+        b/k, finite for every k.
     z, q, w
         Effective dimensions z = Σ m L, q = Σ m L², w = z − q = Σ m L G.
     residual
@@ -75,6 +79,7 @@ class Sizes(NamedTuple):
     ordered: Array  # n <= k
     smaller: Array  # m = min(n, k)
     imbalance: Array  # e = |1 - n/k|
+    population_inverse: ArrayLike  # 1/M; 0 for samples of a distribution
 
 
 def as_floats(spectrum: Spectrum, *scalars: ArrayLike) -> tuple[Spectrum, list[Array]]:
@@ -86,7 +91,7 @@ def as_floats(spectrum: Spectrum, *scalars: ArrayLike) -> tuple[Spectrum, list[A
     return Spectrum(*(a.astype(dtype) for a in arrays)), [jnp.asarray(s, dtype) for s in scalars]
 
 
-def sizes_of(num_samples: Array, num_features: Array) -> Sizes:
+def sizes_of(num_samples: Array, num_features: Array, population_inverse: ArrayLike = 0.0) -> Sizes:
     """Prepare n and k; differentiable to any order at n = k and at k = inf."""
     infinite = jnp.isinf(num_features)
     finite = jnp.where(infinite, 1, num_features)
@@ -101,6 +106,7 @@ def sizes_of(num_samples: Array, num_features: Array) -> Sizes:
         ordered=ordered,
         smaller=jnp.where(ordered, num_samples, finite),
         imbalance=jnp.where(infinite, 1, gap / finite),
+        population_inverse=population_inverse,
     )
 
 
@@ -146,7 +152,7 @@ def assemble(
     fraction = smaller_spare * sizes.features_inverse + jnp.where(sizes.ordered, sizes.imbalance, 0)
     return EffectiveRidges(
         gamma=gamma,
-        kappa=gamma * fraction,
+        kappa=gamma * fraction / unlearned_share(z, sizes.population_inverse),
         spare_samples=smaller_spare + jnp.where(sizes.ordered, 0, sizes.num_samples - sizes.num_features),
         spare_features=jnp.where(sizes.infinite, jnp.inf, smaller_spare + jnp.where(sizes.ordered, gap, 0)),
         spare_feature_fraction=fraction,
@@ -159,26 +165,33 @@ def assemble(
 
 
 def effective_ridges(
-    spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, ridge: ArrayLike
+    spectrum: Spectrum,
+    num_samples: ArrayLike,
+    num_features: ArrayLike,
+    ridge: ArrayLike,
+    population: ArrayLike = jnp.inf,
 ) -> EffectiveRidges:
     """Solve the implicit equations n = Σ m L + δ/κ, k = Σ m L + kκ/γ.
 
     Source: Simon, Karkada, Ghosh and Belkin, arXiv 2311.14646 (omniscient risk estimate of random-feature
-    regression); the one-equation form is derived in this module's docstring.
+    regression); the one-equation form is derived in this module's docstring. A finite ``population`` is the number of
+    points that the spectrum belongs to, the sum of its multiplicities, of which n < M are drawn without replacement.
 
     Holds for any ridge >= 0, n = k, k = inf (kernel ridge regression) and any rank. Traceable and
     differentiable in all arguments; n and k may be real. Scalars only: use ``vmap`` for arrays. At ridge 0
     with rank <= min(n, k) there is no root, γ = 0, and only first derivatives hold. Arguments are not
     checked: see :func:`check_arguments` and :func:`solve_effective_ridges`.
     """
-    spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge, population)
     return _effective_ridges(spectrum, *scalars)
 
 
 # Compiled here too: an eager while_loop would be compiled anew at every call.
 @jax.jit
-def _effective_ridges(spectrum: Spectrum, samples: Array, features: Array, ridge: Array) -> EffectiveRidges:
-    sizes = sizes_of(samples, features)
+def _effective_ridges(
+    spectrum: Spectrum, samples: Array, features: Array, ridge: Array, population: Array
+) -> EffectiveRidges:
+    sizes = sizes_of(samples, features, 1 / population)
     eigenvalues, multiplicities, _ = spectrum
     dtype = ridge.dtype
     positive_modes = rank(spectrum)
@@ -192,9 +205,11 @@ def _effective_ridges(spectrum: Spectrum, samples: Array, features: Array, ridge
         weighted = multiplicities * learned
         z = jnp.sum(weighted)
         w = z - jnp.sum(weighted * learned)  # steers Newton only: cancellation does no harm
-        ratio = solved_ridge / gamma
+        unlearned = unlearned_share(z, sizes.population_inverse)
+        ratio = solved_ridge * unlearned / gamma
+        falling = solved_ridge * (unlearned - w * sizes.population_inverse) / gamma  # −dt/d log γ
         total = z + smaller_spare_of(ratio, sizes)
-        slope = -(w + ratio / root_term(ratio, sizes)) / total
+        slope = -(w + falling / root_term(ratio, sizes)) / total
         return jnp.log(total / sizes.smaller), slope
 
     tiny = float(jnp.finfo(dtype).tiny)
@@ -205,13 +220,16 @@ def _effective_ridges(spectrum: Spectrum, samples: Array, features: Array, ridge
     root = decreasing_root(value_and_slope, lower, upper, upper)
 
     gamma = jnp.exp(root.position)
-    spare = smaller_spare_of(solved_ridge / gamma, sizes)
-    # Rootless: γ ≈ δ k/(a b) for small δ, which gives γ = 0 with the right first derivative.
+    learned, _ = learnabilities(jnp.asarray(eigenvalues), gamma)
+    unlearned = unlearned_share(jnp.sum(multiplicities * learned), sizes.population_inverse)
+    spare = smaller_spare_of(solved_ridge * unlearned / gamma, sizes)
+    # Rootless: γ ≈ δ ⟨G⟩ k/(a b) for small δ, which gives γ = 0 with the right first derivative.
     full_spare = sizes.smaller - positive_modes
     full_fraction = jnp.where(sizes.infinite, 1, 1 - positive_modes * sizes.features_inverse)
     product = (samples - positive_modes) * full_fraction
     product = jnp.where(product > 0, product, 1)
-    rootless_gamma = jnp.where(full_spare > 0, ridge / product, 0)
+    share = unlearned_share(positive_modes, sizes.population_inverse)
+    rootless_gamma = jnp.where(full_spare > 0, ridge * share / product, 0)
     _, unlearned = learnabilities(jnp.asarray(eigenvalues), rootless_gamma)
     rootless_spare = full_spare + jnp.sum(jnp.where(eigenvalues > 0, multiplicities * unlearned, 0))
     return assemble(

@@ -35,7 +35,8 @@ from theorylab.settings.kernels.theory.implicit import (
     rank,
     sizes_of,
 )
-from theorylab.settings.kernels.theory.risk import errors_at, errors_from_sums, target_sums
+from theorylab.settings.kernels.theory.risk import TargetSums, errors_at, errors_from_sums, target_sums
+from theorylab.settings.kernels.theory.without_replacement import held_out_sums
 
 
 class RidgePoint(NamedTuple):
@@ -66,16 +67,25 @@ class _Sweep(NamedTuple):
     spectrum: Spectrum
     sizes: Sizes
     noise: Array
+    population: Array
     ridgeless: EffectiveRidges
     gamma_min: Array
     offset: Array  # d at gamma_min
     gamma_unit: Array  # gamma at u = 0
 
 
-def _sweep(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, noise_variance: ArrayLike) -> _Sweep:
-    spectrum, (samples, features, noise) = as_floats(spectrum, num_samples, num_features, noise_variance)
-    sizes = sizes_of(samples, features)
-    ridgeless = effective_ridges(spectrum, samples, features, 0.0)
+def _sweep(
+    spectrum: Spectrum,
+    num_samples: ArrayLike,
+    num_features: ArrayLike,
+    noise_variance: ArrayLike,
+    population: ArrayLike = jnp.inf,
+) -> _Sweep:
+    spectrum, (samples, features, noise, size) = as_floats(
+        spectrum, num_samples, num_features, noise_variance, population
+    )
+    sizes = sizes_of(samples, features, 1 / size)
+    ridgeless = effective_ridges(spectrum, samples, features, 0.0, size)
     gamma_min = ridgeless.gamma
     full = gamma_min > 0
     eigenvalues = spectrum.eigenvalues
@@ -85,6 +95,7 @@ def _sweep(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, 
         spectrum,
         sizes,
         noise,
+        size,
         ridgeless,
         gamma_min,
         jnp.where(full, 0, sizes.smaller - rank(spectrum)),
@@ -94,7 +105,7 @@ def _sweep(spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, 
 
 def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     """Errors at γ = γ_unit exp(u), without a root solve."""
-    spectrum, sizes, noise, _, gamma_min, offset, gamma_unit = sweep
+    spectrum, sizes, noise, _, _, gamma_min, offset, gamma_unit = sweep
     eigenvalues, multiplicities, _ = spectrum
     gamma = gamma_unit * jnp.exp(log_ratio)
     excess = jnp.where(gamma_min > 0, gamma_unit * jnp.expm1(log_ratio), gamma)
@@ -102,19 +113,20 @@ def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     smaller_spare = offset + excess * jnp.sum(multiplicities * learned_at_min / (eigenvalues + gamma))
     zero = jnp.zeros_like(gamma)
     state = assemble(spectrum, sizes, gamma, smaller_spare, zero, zero.astype(int))
+    w, *sums = held_out_sums(state.z, state.w, *target_sums(spectrum, gamma), sizes.population_inverse)
     errors = errors_from_sums(
         sizes.num_samples,
         sizes.features_inverse,
         state.spare_samples,
         state.spare_feature_fraction,
-        state.w,
-        target_sums(spectrum, gamma),
+        w,
+        TargetSums(*sums),
         noise,
     )
     # An error below the noise can only be rounding where both spare counts vanish.
     test_error = jnp.where(errors["test_error"] >= noise, errors["test_error"], jnp.inf)
     # Negative ridges end where δ stops increasing with γ, before q reaches n.
-    test_error = jnp.where(state.spare_samples + state.w >= 0, test_error, jnp.inf)
+    test_error = jnp.where(state.spare_samples + w >= 0, test_error, jnp.inf)
     test_error = jnp.where(state.spare_feature_fraction >= 0, test_error, jnp.inf)
     return RidgePoint(
         ridge=state.kappa * state.spare_samples,
@@ -172,6 +184,7 @@ def optimal_ridge(
     num_samples: ArrayLike,
     num_features: ArrayLike,
     noise_variance: ArrayLike,
+    population: ArrayLike = jnp.inf,
     *,
     allow_negative: bool = False,
     num_points: int = 256,
@@ -187,23 +200,27 @@ def optimal_ridge(
     With ``allow_negative`` and n < k, ridges below 0 are admitted, as long as ab + w(a + b) > 0, which is
     where δ still increases with γ.
 
+    With a finite ``population`` the test error is that of the points held out of it, as in
+    :func:`~theorylab.settings.kernels.theory.risk.predict_errors`.
+
     Traceable and vmappable over n, k (inf too), noise variance and spectrum.
     """
-    spectrum, scalars = as_floats(spectrum, num_samples, num_features, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, noise_variance, population)
     return _optimal_ridge(spectrum, *scalars, allow_negative, num_points, num_minima)
 
 
-@partial(jax.jit, static_argnums=(4, 5, 6))
+@partial(jax.jit, static_argnums=(5, 6, 7))
 def _optimal_ridge(
     spectrum: Spectrum,
     samples: Array,
     features: Array,
     noise: Array,
+    population: Array,
     allow_negative: bool,
     num_points: int,
     num_minima: int,
 ) -> RidgePoint:
-    sweep = _sweep(spectrum, samples, features, noise)
+    sweep = _sweep(spectrum, samples, features, noise, population)
     dtype = sweep.noise.dtype
     largest = jnp.max(sweep.spectrum.eigenvalues)
     largest = jnp.where(largest > 0, largest, 1)
@@ -231,7 +248,7 @@ def _optimal_ridge(
 
     # The ridgeless end itself: γ_min > 0 has it at u = 0 up to rounding, a low rank not at all.
     ridgeless = sweep.ridgeless
-    errors = errors_at(sweep.spectrum, samples, features, ridgeless, sweep.noise)
+    errors = errors_at(sweep.spectrum, samples, features, ridgeless, sweep.noise, sweep.population)
     end = RidgePoint(
         ridge=jnp.zeros_like(found.ridge),
         gamma=ridgeless.gamma,
@@ -245,7 +262,11 @@ def _optimal_ridge(
 
 
 def optimal_envelope(
-    spectrum: Spectrum, num_samples: ArrayLike, num_features: ArrayLike, noise_variance: ArrayLike
+    spectrum: Spectrum,
+    num_samples: ArrayLike,
+    num_features: ArrayLike,
+    noise_variance: ArrayLike,
+    population: ArrayLike = jnp.inf,
 ) -> RidgePoint:
     """Optimally ridged errors for arrays of n and k, broadcast against each other.
 
@@ -256,7 +277,7 @@ def optimal_envelope(
         jnp.asarray(num_samples, dtype=float), jnp.asarray(num_features, dtype=float)
     )
     flat = jax.lax.map(
-        lambda pair: optimal_ridge(spectrum, pair[0], pair[1], noise_variance),
+        lambda pair: optimal_ridge(spectrum, pair[0], pair[1], noise_variance, population),
         (samples.ravel(), features.ravel()),
     )
     return RidgePoint(*(entry.reshape(samples.shape) for entry in flat))

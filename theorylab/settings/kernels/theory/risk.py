@@ -21,6 +21,7 @@ from theorylab.settings.kernels.theory.implicit import (
     learnabilities,
     rank,
 )
+from theorylab.settings.kernels.theory.without_replacement import held_out_sums
 
 
 class TargetSums(NamedTuple):
@@ -81,16 +82,23 @@ def errors_at(
     num_features: ArrayLike,
     solution: EffectiveRidges,
     noise_variance: ArrayLike,
+    population: ArrayLike = jnp.inf,
 ) -> dict[str, Array]:
-    """Test and train error at effective ridges already solved for; see :func:`errors_from_sums`."""
-    spectrum, (samples, features, noise) = as_floats(spectrum, num_samples, num_features, noise_variance)
+    """Test and train error at effective ridges already solved for; see :func:`errors_from_sums`.
+
+    With a finite ``population``, which the ridges were solved with too, the test error is that of the points held out.
+    """
+    spectrum, (samples, features, noise, size) = as_floats(
+        spectrum, num_samples, num_features, noise_variance, population
+    )
+    w, *sums = held_out_sums(solution.z, solution.w, *target_sums(spectrum, solution.gamma), 1 / size)
     return errors_from_sums(
         samples,
         1 / features,
         solution.spare_samples,
         solution.spare_feature_fraction,
-        solution.w,
-        target_sums(spectrum, solution.gamma),
+        w,
+        TargetSums(*sums),
         noise,
     )
 
@@ -101,6 +109,7 @@ def predict_errors(
     num_features: ArrayLike,
     ridge: ArrayLike,
     noise_variance: ArrayLike,
+    population: ArrayLike = jnp.inf,
 ) -> dict[str, Array]:
     """Predict the mean test and train error of random-feature ridge regression.
 
@@ -108,21 +117,23 @@ def predict_errors(
     and (4): the omniscient risk estimate of Simon, Karkada, Ghosh and Belkin (arXiv 2311.14646), asymptotic
     under Gaussian universality of the eigenfunctions, with relative corrections of order 1/min(n, k) that
     grow near n = k at small ridge. It fails for few input dimensions with fast-decaying spectra and small
-    ridge.
+    ridge. With a finite ``population`` the spectrum is that of so many points, n of them are drawn without replacement,
+    and the test error is that of the others: equations (16) and (17) of
+    :mod:`~theorylab.settings.kernels.theory.without_replacement`.
 
     Traceable, differentiable and vmappable in all arguments; k may be inf. Not checked here: see
     :func:`~theorylab.settings.kernels.theory.implicit.check_arguments`.
     """
-    spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge, noise_variance)
+    spectrum, scalars = as_floats(spectrum, num_samples, num_features, ridge, noise_variance, population)
     return _predict_errors(spectrum, *scalars)
 
 
 @jax.jit
 def _predict_errors(
-    spectrum: Spectrum, samples: Array, features: Array, ridge: Array, noise: Array
+    spectrum: Spectrum, samples: Array, features: Array, ridge: Array, noise: Array, population: Array
 ) -> dict[str, Array]:
-    solution = effective_ridges(spectrum, samples, features, ridge)
-    return errors_at(spectrum, samples, features, solution, noise)
+    solution = effective_ridges(spectrum, samples, features, ridge, population)
+    return errors_at(spectrum, samples, features, solution, noise, population)
 
 
 def test_error_published(
@@ -147,33 +158,6 @@ def test_error_published(
 
 
 test_error_published.__test__ = False  # type: ignore[attr-defined]  # a formula, whatever pytest thinks
-
-
-# --- what follows from the effective ridges besides the risk ---------------------------------------------
-
-
-def finite_population_test_error(
-    test_error: ArrayLike,
-    train_error: ArrayLike,
-    num_samples: ArrayLike,
-    population: ArrayLike,
-    *,
-    noise_variance: ArrayLike = 0.0,
-    spare_samples: ArrayLike = 0.0,
-) -> Array:
-    """Error on the points held out, if the eigensystem is that of the whole data set of M points.
-
-        (M test − n [train + 2σ²(1 − a/n)])/(M − n)                                          (16)
-
-    Exact bookkeeping if ``test_error`` is the risk over all M points, of which n are trained on; for the
-    prediction at the M-point eigensystem it is right to first order in n/M, and matters for n/M >~ 0.1. The
-    bracket is the risk at the training points with fresh labels: the fitted function correlates with the noise
-    it was trained on, by σ² times the degrees of freedom n − a (``spare_samples`` = a = n − z). Without label
-    noise the last two arguments have no effect.
-    """
-    n, M, noise = jnp.asarray(num_samples), jnp.asarray(population), jnp.asarray(noise_variance)
-    on_training_points = jnp.asarray(train_error) + 2 * noise * (1 - jnp.asarray(spare_samples) / n)
-    return (M * jnp.asarray(test_error) - n * on_training_points) / (M - n)
 
 
 # --- special cases ---------------------------------------------------------------------------------------

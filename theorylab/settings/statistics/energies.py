@@ -14,7 +14,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-
 from numpy.typing import ArrayLike
 
 from theorylab.numerics.chi_square import noncentral_log_density
@@ -38,7 +37,9 @@ class Energies(NamedTuple):
     weights: np.ndarray
 
 
-def energies(scales: ArrayLike, degrees: int, noncentralities: ArrayLike, log_num: float, step: float = STEP) -> Energies:
+def energies(
+    scales: ArrayLike, degrees: int, noncentralities: ArrayLike, log_num: float, step: float = STEP
+) -> Energies:
     """Laws of E = scale X with X noncentral chi-square, resolved where n = e^``log_num`` of the first one are.
 
     From where n p falls below e^-45 to where p does. The bounds are those of a Lipschitz function of normal numbers for
@@ -140,3 +141,25 @@ def sums(law: Energies, num: float, planted: Energies | None = None, step: float
         return Sums(log_partition, participation, 0.0)
     rest = product / (1 - one.missing[:, 0])
     return Sums(log_partition, participation + width * float(one.second @ rest), width * float(one.first @ rest))
+
+
+def central_share(law: Energies, num: float, log_mean: float, half_width: float, step: float = 0.02) -> float:
+    """Probability that Z is within ``half_width`` of its mean, relative: |Z/E Z - 1| < w.
+
+    Gil-Pelaez: (2/π) int sin(w t) Re[e^{-it} (E e^{itu/E Z})^n] dt/t, a trapezoid in log t. ``log_mean`` is that of
+    E u. It is for sums of which E Z is the scale: not where few terms rule them.
+    """
+    spread = min(half_width, 1.0)
+    log_t = np.arange(math.log(1e-7 / spread), math.log(1e3 / spread), step)
+    terms = np.exp(-law.nodes - log_mean - math.log(num))
+    # What differs from the mean by rounding alone has no phase of its own.
+    kept = law.weights[0] * num > 1e-18
+    terms, weights = terms[kept], law.weights[0][kept]
+    total = 0.0
+    for some in np.array_split(log_t, max(1, len(log_t) * len(terms) // 400_000)):
+        t = np.exp(some)
+        phase = t[:, None] * terms
+        half = np.sin(phase / 2)
+        exponent = num * np.log1p((-2 * half**2 + 1j * np.sin(phase)) @ weights)
+        total += float(np.sum(np.sin(half_width * t) * np.exp(exponent.real) * np.cos(exponent.imag - t)))
+    return 2 / math.pi * (step * total + half_width * math.exp(log_t[0] - step / 2))

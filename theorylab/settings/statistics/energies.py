@@ -4,7 +4,7 @@ Z = sum_i e^{-E_i} over n independent energies E = c X, X noncentral chi-square.
 
     E log Z = int (e^{-s} - g(s)^n) ds/s,     E sum_i e^{-2 E_i}/Z² = n int s E[e^{-2E} exp(-s e^{-E})] g(s)^{n-1} ds.
 
-Both integrals are over log s, and g is an integral over log X: trapezoids, which converge exponentially. 1 - g is summed
+Both integrals are over log s, and g is one over log X: trapezoids, which converge exponentially. 1 - g is summed
 with positive weights, so that it is right however small it is, and n may be e^350. NumPy, on the host.
 """
 

@@ -16,7 +16,7 @@ def _bandwidths(config: Config, ratios: tuple[float, ...]) -> dict[str, tuple[fl
     return {"bandwidth": tuple(ratio * critical for ratio in ratios)}
 
 
-RATIOS = (0.4, 0.75, 1.0, 1.25, 1.5, 2.0)
+RATIOS = (0.4, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 FEW = Config()
 MORE = Config(dim=30, num_samples=8103)
 MANY = Config(dim=40, num_samples=162755)
@@ -35,7 +35,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("very many points", nearest_of(100, 50), _bandwidths(nearest_of(100, 1), (0.5, 0.75, 1.0)), seeds=16),
     ),
     "default": (
-        Case("condensation", FEW, _bandwidths(FEW, (0.4, 0.5, *RATIOS[1:], 3.0)), seeds=64),
+        Case("condensation", FEW, _bandwidths(FEW, (0.3, *RATIOS)), seeds=64),
         Case("more points", MORE, _bandwidths(MORE, RATIOS), seeds=40),
         Case("many points", dataclasses.replace(MANY, num_draws=25), _bandwidths(MANY, RATIOS), seeds=24),
         Case(

@@ -127,13 +127,18 @@ def sums(law: Energies, num: float, planted: Energies | None = None, step: float
     both = [law] if planted is None else [law, planted]
     lowest, highest = min(one.nodes[0] for one in both), max(one.nodes[-1] for one in both)
     coarse = np.linspace(lowest - CUT - math.log(num + 1), highest + 5, 160)
-    growth = np.log(np.maximum(-log_transform(coarse)[0][:, 0], 1e-300))
-    begin, centre, end = np.interp([-CUT, 0.0, math.log(CUT)], growth, coarse)
-    spare = min(coarse[1] - coarse[0], 2.0)
-    log_s, width = np.linspace(begin - spare, end + spare, int((end - begin + 2 * spare) / step) + 8, retstep=True)
+    targets = np.exp([-CUT, 0.0, math.log(CUT)])
+    place = np.clip(np.searchsorted(-log_transform(coarse)[0][:, 0], targets), 1, len(coarse) - 1)
+    below, above = coarse[place - 1], coarse[place]
+    while np.max(above - below) > 1:
+        middle = (below + above) / 2
+        small = -log_transform(middle)[0][:, 0] < targets
+        below, above = np.where(small, middle, below), np.where(small, above, middle)
+    begin, centre, end = below[0], above[1], above[2] + 1
+    log_s, width = np.linspace(begin, end, int((end - begin) / step) + 8, retstep=True)
     exponent, others, one = log_transform(log_s)
     # e^-s - E e^-sZ, both by what they lack to 1; s in units of e^centre.
-    gap = np.expm1(-np.exp(log_s - centre))[:, None] - np.expm1(exponent)
+    gap = np.expm1(-np.exp(np.minimum(log_s - centre, 700.0)))[:, None] - np.expm1(exponent)
     log_partition = width * gap.sum(0) - centre
     product = np.exp(exponent[:, 0])
     participation = num * width * float(others.second @ (product / (1 - others.missing[:, 0])))
@@ -152,14 +157,27 @@ def central_share(law: Energies, num: float, log_mean: float, half_width: float,
     spread = min(half_width, 1.0)
     log_t = np.arange(math.log(1e-7 / spread), math.log(1e3 / spread), step)
     terms = np.exp(-law.nodes - log_mean - math.log(num))
-    # What differs from the mean by rounding alone has no phase of its own.
-    kept = law.weights[0] * num > 1e-18
-    terms, weights = terms[kept], law.weights[0][kept]
+    weights = num * law.weights[0]
+    # Terms of less than one in 1e18 draws decide nothing.
+    terms, weights = terms[weights > 1e-18], weights[weights > 1e-18]
     total = 0.0
     for some in np.array_split(log_t, max(1, len(log_t) * len(terms) // 400_000)):
         t = np.exp(some)
         phase = t[:, None] * terms
-        half = np.sin(phase / 2)
-        exponent = num * np.log1p((-2 * half**2 + 1j * np.sin(phase)) @ weights)
-        total += float(np.sum(np.sin(half_width * t) * np.exp(exponent.real) * np.cos(exponent.imag - t)))
+        # E Z is 1: of its phase t only what is left of sin φ - φ, and of log(1 + x) - x, is summed.
+        real = -2 * np.sin(phase / 2) ** 2 @ weights
+        imaginary = _sine_less_itself(phase) @ weights
+        rest = num * _log1p_less_itself((real + 1j * (imaginary + t)) / num)
+        total += float(np.sum(np.sin(half_width * t) * np.exp(real + rest.real) * np.cos(imaginary + rest.imag)))
     return 2 / math.pi * (step * total + half_width * math.exp(log_t[0] - step / 2))
+
+
+def _sine_less_itself(x: np.ndarray) -> np.ndarray:
+    square = x * x
+    series = -x * square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72)))
+    return np.where(x < 0.1, series, np.sin(x) - x)
+
+
+def _log1p_less_itself(x: np.ndarray) -> np.ndarray:
+    series = x * x * (-1 / 2 + x * (1 / 3 + x * (-1 / 4 + x * (1 / 5 - x / 6))))
+    return np.where(np.abs(x) < 1e-3, series, np.log1p(x) - x)

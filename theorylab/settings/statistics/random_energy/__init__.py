@@ -18,7 +18,7 @@ from theorylab.settings.statistics.papers import BIROLI_MEZARD, DERRIDA
 from theorylab.settings.statistics.random_energy.config import Config, check_config
 from theorylab.settings.statistics.random_energy.model import simulate
 from theorylab.settings.statistics.random_energy.predictions import THEORIES
-from theorylab.settings.statistics.random_energy.predictions.exact import divergence, exact_means
+from theorylab.settings.statistics.random_energy.predictions.finite import divergence, exact_means
 from theorylab.settings.statistics.random_energy.presets import PRESETS, SWEEPS
 
 SETTING = Setting(

@@ -12,7 +12,7 @@ from theorylab.contract import Observables, theory
 from theorylab.settings.statistics import limits
 from theorylab.settings.statistics.papers import BIROLI_MEZARD, DERRIDA
 from theorylab.settings.statistics.random_energy.config import Config, relative_bandwidth
-from theorylab.settings.statistics.random_energy.predictions.exact import limit_means, means
+from theorylab.settings.statistics.random_energy.predictions.finite import limit_means, means
 
 
 def _limit_applies(config: Config) -> str | None:

@@ -444,7 +444,7 @@ def _sweeps(sizes: tuple[tuple[int, int], ...], ratios: tuple[float, ...], seeds
 
 
 SWEEPS: dict[str, tuple[Case, ...]] = {
-    "tiny": _sweeps(((16, 256), (64, 256)), (0.5, 1.0), 4, 20),
+    "tiny": _sweeps(((16, 28), (64, 256)), (0.5, 1.0), 4, 20),
     "default": _sweeps(((16, 28), (32, 786), (48, 22_026), (8, 256), (64, 256), (4096, 256)), CURVE, 20, 40),
     "paper": _sweeps(
         ((16, 28), (32, 786), (48, 22_026), (64, 616_971), (8, 256), (64, 256), (4096, 256)), CURVE, 40, 50

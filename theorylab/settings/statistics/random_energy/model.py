@@ -92,4 +92,4 @@ def log_mean(dim: int, norm: Any, beta: Any) -> Any:
 def relative_variance(dim: int, norm: Any, beta: Any, log_num: float) -> Any:
     """Var Z/(E Z)² = (E e^{-2E}/(E e^{-E})² - 1)/n."""
     excess = log_mean(dim, norm, 2 * beta) - 2 * log_mean(dim, norm, beta)
-    return jnp.where(excess < 1, jnp.expm1(excess) * math.exp(-log_num), jnp.exp(excess - log_num))
+    return -jnp.expm1(-excess) * jnp.exp(excess - log_num)

@@ -68,7 +68,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     ),
 }
 
-CURVE = (0.35, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
+CURVE = (0.35, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5)
 
 
 def _sweeps(dims: tuple[int, ...], ratios: tuple[float, ...], seeds: int, num_draws: int) -> tuple[Case, ...]:
@@ -85,7 +85,7 @@ def _sweeps(dims: tuple[int, ...], ratios: tuple[float, ...], seeds: int, num_dr
 
 
 SWEEPS: dict[str, tuple[Case, ...]] = {
-    "tiny": _sweeps((20, 100), (0.5, 1.0), 4, 20),
+    "tiny": _sweeps((20, 40), (0.5, 1.0, 1.5), 4, 10),
     "default": _sweeps((20, 40, 100, 400), CURVE, 20, 50),
     "paper": _sweeps((20, 40, 100, 400, 1000), CURVE, 40, 200),
 }

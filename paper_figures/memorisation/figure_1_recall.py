@@ -66,7 +66,7 @@ def draw(data: xarray.Dataset) -> Figure:
     left.set_ylabel("posterior weight of the true point, $w_1$")
     right.set_ylabel(r"separation, $|m|^2/d$")
     left.set_title(r"(a) fixed load, $n = e^{0.208 d}$: sharpens")
-    right.set_title(f"(b) fixed $n = {FIXED}$: a curve of its own as $d$ grows")
+    right.set_title(f"(b) fixed $n = {FIXED}$: the width does not shrink")
     for axes in (left, right):
         axes.legend(loc="lower right")
     return figure

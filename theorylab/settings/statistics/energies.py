@@ -45,7 +45,7 @@ def energies(
     From where n p falls below e^-45 to where p does. The bounds are those of a Lipschitz function of normal numbers for
     the norm sqrt(X), and e^{(d/2) log(X/2)}/Γ(d/2) for the lower tail.
     """
-    scales, noncentralities = np.atleast_1d(scales), np.atleast_1d(noncentralities)
+    scales, noncentralities = (np.atleast_1d(np.asarray(given, float)) for given in (scales, noncentralities))
     scale, noncentrality = float(scales[0]), float(noncentralities[0])
     norm = math.sqrt(degrees + noncentrality)
     lowest = math.log(2) + (2 / degrees) * (math.lgamma(degrees / 2) - log_num - CUT - 5)
@@ -62,7 +62,8 @@ def energies(
     count = int(np.clip((high - low) * smallest / step, FEWEST * STEP / step, 30_000))
     points = np.linspace(low, high, count)
     masses = [
-        log_mass(points + math.log(scale / other), own) for other, own in zip(scales, noncentralities, strict=True)
+        log_mass(points + math.log(scale / other), float(own))
+        for other, own in zip(scales, noncentralities, strict=True)
     ]
     return Energies(scale * np.exp(points), np.exp(masses) * (points[1] - points[0]))
 

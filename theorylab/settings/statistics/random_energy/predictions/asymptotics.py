@@ -48,7 +48,7 @@ def frozen_error(config: Config, observable: str) -> float:
     h = .3 to .8 h_G; the limit is too low in the one, too high in the other.
     """
     spread, ratio = limits.energy_spread(config.load, config.dim), relative_bandwidth(config)
-    predicted = limit_means(None, dataclasses.replace(config, sampler="radial"))  # type: ignore[arg-type]
+    predicted = limit_means(None, dataclasses.replace(config, sampler="radial"))
     if observable == "participation":
         return 0.55 / spread / float(predicted["participation"])
     wrong = math.log(math.sqrt(2 * math.pi) * spread) / (ratio**2 * config.dim)

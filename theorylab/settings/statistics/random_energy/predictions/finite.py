@@ -92,7 +92,7 @@ def _other_query(config: Config) -> Config:
     return dataclasses.replace(config, query="gaussian" if config.query == "typical" else "typical", sampler="radial")
 
 
-def limit_means(key: jax.Array, config: Config) -> Observables:
+def limit_means(key: jax.Array | None, config: Config) -> Observables:
     """1 - (h/h_G)² and the limit of log(Z/n)/d, on either side of h_G."""
     beta, load = 1 / float(config.bandwidth) ** 2, config.load
     critical = limits.condensation_bandwidth(load) ** -2

@@ -218,7 +218,7 @@ def _observed(**values: float) -> Any:
     return {name: np.float64(value) for name, value in values.items()}
 
 
-def _annealed(key: jax.Array, config: Config) -> Observables:
+def _annealed(key: jax.Array, config: Config) -> dict[str, Any]:
     return _observed(planted_weight=annealed_weight(config.num_samples, config.dim, float(config.snr)))
 
 
@@ -243,7 +243,7 @@ def _as_variance(config: Config) -> Config:
     },
     traceable=False,
 )
-def exact(key: jax.Array, config: Config) -> Observables:
+def exact(key: jax.Array, config: Config) -> dict[str, Any]:
     """Planted weight, information and separation at any n, d and snr.
 
     Twice the nodes for |o|² and half the steps change them by less than 4e-7 (d = 16 to 4096). The weight of the true
@@ -299,7 +299,7 @@ def _information(config: Config) -> float:
     return 1 - spread * (density - z * _normal(-z)) / log_num
 
 
-def _crossover(config: Config, weight: float) -> Observables:
+def _crossover(config: Config, weight: float) -> dict[str, Any]:
     separation = weight + (1 - weight) * _wiener(config)
     return _observed(planted_weight=weight, separation=separation, information=_information(config))
 
@@ -329,7 +329,7 @@ def crossover_error(config: Config, observable: str) -> float:
     },
     traceable=False,
 )
-def crossover(key: jax.Array, config: Config) -> Observables:
+def crossover(key: jax.Array, config: Config) -> dict[str, Any]:
     """Planted weight Φ((snr/snr_c - 1)/width): the chance that the information density exceeds log n.
 
     Where the point is not recalled, the separation is that of the Gaussian law of the points.
@@ -346,7 +346,7 @@ def off_crossover(config: Config) -> str | None:
     return None
 
 
-def _jump(config: Config, exponent: float = 2.0) -> Observables:
+def _jump(config: Config, exponent: float = 2.0) -> dict[str, Any]:
     gamma = float(config.snr) ** 2
     share = math.log1p(gamma) * config.dim / (exponent * math.log(config.num_samples))
     if deviation(config) > 0:
@@ -377,7 +377,7 @@ def jump_error(config: Config, observable: str) -> float:
     },
     traceable=False,
 )
-def jump(key: jax.Array, config: Config) -> Observables:
+def jump(key: jax.Array, config: Config) -> dict[str, Any]:
     """Limit of large log n: above the critical snr the point is recalled, below it nothing but the Gaussian law is.
 
     Information is min(1, (d/2) log(1 + snr²)/log n). The separation jumps from snr²/(1 + snr²) to 1. The planted weight

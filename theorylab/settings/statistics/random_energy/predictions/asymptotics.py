@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import numpy as np
 
-from theorylab.contract import Observables, theory
+from theorylab.contract import theory
 from theorylab.settings.statistics import limits
 from theorylab.settings.statistics.papers import BIROLI_MEZARD, DERRIDA
 from theorylab.settings.statistics.random_energy.config import Config, relative_bandwidth
@@ -55,7 +56,7 @@ def frozen_error(config: Config, observable: str) -> float:
     return wrong / abs(float(predicted["log_partition"]))
 
 
-def _linear_freezing(key: jax.Array, config: Config) -> Observables:
+def _linear_freezing(key: jax.Array, config: Config) -> dict[str, Any]:
     """Control: participation 1 - h/h_G, and the self-averaging density."""
     return means(config, 1 - relative_bandwidth(config), limits.growth(1 / float(config.bandwidth) ** 2))
 
@@ -72,12 +73,12 @@ def _linear_freezing(key: jax.Array, config: Config) -> Observables:
     },
     traceable=False,
 )
-def frozen(key: jax.Array, config: Config) -> Observables:
+def frozen(key: jax.Array, config: Config) -> dict[str, Any]:
     """Limit below h_G: participation 1 - (h/h_G)², log(Z/n)/d = -α + β φ'(β_G)."""
     return limit_means(key, config)
 
 
-def _extreme(config: Config, *, prefactor: bool = True, fluctuations: bool = True) -> Observables:
+def _extreme(config: Config, *, prefactor: bool = True, fluctuations: bool = True) -> dict[str, Any]:
     beta, dim = 1 / float(config.bandwidth) ** 2, config.dim
     typical = limits.extreme_beta(config.load, dim)
     if not prefactor:
@@ -115,7 +116,7 @@ def extreme_error(config: Config, observable: str) -> float:
     },
     traceable=False,
 )
-def extreme_values(key: jax.Array, config: Config) -> Observables:
+def extreme_values(key: jax.Array, config: Config) -> dict[str, Any]:
     """Energies near the smallest as a Poisson process of exponential density, at finite dimension.
 
     With density e^{m(E - E_0)} m, participation is 1 - m and E log Z = -E_0 + (log Γ(1 - m) + γ)/m - γ. E_0 and m are
@@ -133,10 +134,10 @@ def annealed_error(config: Config, observable: str) -> float:
     return 0.9 / ratio**4 / config.dim / abs(limits.growth(1 / float(config.bandwidth) ** 2))
 
 
-def _annealed(config: Config, *, gaussian: bool = False) -> Observables:
+def _annealed(config: Config, *, gaussian: bool = False) -> dict[str, Any]:
     beta = 1 / float(config.bandwidth) ** 2
     value = -beta + 3 * beta**2 / 4 if gaussian else -math.log1p(2 * beta) / 2
-    return {"log_partition": np.float64(value)}  # type: ignore[dict-item]
+    return {"log_partition": np.float64(value)}
 
 
 @theory(
@@ -151,6 +152,6 @@ def _annealed(config: Config, *, gaussian: bool = False) -> Observables:
     },
     traceable=False,
 )
-def annealed(key: jax.Array, config: Config) -> Observables:
+def annealed(key: jax.Array, config: Config) -> dict[str, Any]:
     """From h_G on log Z is the logarithm of its mean: φ(β) per dimension."""
-    return {"log_partition": np.float64(limits.growth(1 / float(config.bandwidth) ** 2))}  # type: ignore[dict-item]
+    return {"log_partition": np.float64(limits.growth(1 / float(config.bandwidth) ** 2))}

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from theorylab.contract import ROUNDING, Observables, at_config, theory
+from theorylab.contract import ROUNDING, at_config, theory
 from theorylab.numerics.chi_square import gauss_nodes
 from theorylab.settings.statistics import energies, limits, nearest
 from theorylab.settings.statistics.papers import BIROLI_MEZARD
@@ -54,12 +54,12 @@ def _concrete(config: Config) -> Config:
     return dataclasses.replace(config, bandwidth=float(config.bandwidth), num_draws=1)
 
 
-def means(config: Config, participation: float, log_partition: float) -> Observables:
+def means(config: Config, participation: float, log_partition: float) -> dict[str, Any]:
     """Observables of a prediction, without participation where the sampler does not measure it."""
     found = {"participation": np.float64(participation), "log_partition": np.float64(log_partition)}
     if config.sampler == "nearest" and _unseen(_concrete(config)) > 0.5:
         del found["participation"]
-    return found  # type: ignore[return-value]
+    return found
 
 
 @functools.lru_cache(maxsize=1024)
@@ -75,7 +75,7 @@ def exact_error(config: Config, observable: str) -> float:
     return _unseen(concrete) / (nearest.COUNT * exact_means(concrete)[0])
 
 
-def _gaussian_energies(key: jax.Array, config: Config) -> Observables:
+def _gaussian_energies(key: jax.Array, config: Config) -> dict[str, Any]:
     """Control: energies of the right mean and variance, normal: Derrida's model."""
     scale = 1 / (2 * float(config.bandwidth) ** 2)
     dim = config.dim
@@ -92,7 +92,7 @@ def _other_query(config: Config) -> Config:
     return dataclasses.replace(config, query="gaussian" if config.query == "typical" else "typical", sampler="radial")
 
 
-def limit_means(key: jax.Array | None, config: Config) -> Observables:
+def limit_means(key: jax.Array | None, config: Config) -> dict[str, Any]:
     """1 - (h/h_G)² and the limit of log(Z/n)/d, on either side of h_G."""
     beta, load = 1 / float(config.bandwidth) ** 2, config.load
     critical = limits.condensation_bandwidth(load) ** -2
@@ -113,7 +113,7 @@ def limit_means(key: jax.Array | None, config: Config) -> Observables:
     },
     traceable=False,
 )
-def exact(key: jax.Array, config: Config) -> Observables:
+def exact(key: jax.Array, config: Config) -> dict[str, Any]:
     """Participation and log partition function at any n, d and h, to ten digits; n may be e^350.
 
     E Y = n int s E[u² e^{-su}] g(s)^{n-1} ds and E log Z = int (e^{-s} - g(s)^n) ds/s, with g(s) = E e^{-su} and
@@ -160,10 +160,10 @@ def light_tails(config: Config) -> str | None:
     return None
 
 
-def _annealed_variance(config: Config, *, exponent: float, subtracted: float) -> Observables:
+def _annealed_variance(config: Config, *, exponent: float, subtracted: float) -> dict[str, Any]:
     beta = 1 / float(config.bandwidth) ** 2
     second = config.dim * (limits.growth(exponent * beta) - 2 * limits.growth(beta))
-    return {"relative_variance": np.float64((math.exp(second) - subtracted) / config.num_samples)}  # type: ignore[dict-item]
+    return {"relative_variance": np.float64((math.exp(second) - subtracted) / config.num_samples)}
 
 
 @theory(
@@ -180,10 +180,10 @@ def _annealed_variance(config: Config, *, exponent: float, subtracted: float) ->
     },
     traceable=False,
 )
-def moments(key: jax.Array, config: Config) -> Observables:
+def moments(key: jax.Array, config: Config) -> dict[str, Any]:
     """Variance of Z over its mean squared: (E e^{-2E}/(E e^{-E})² - 1)/n, e^{-2E} having the bandwidth h/sqrt(2)."""
     variance, _ = relative_moments(dataclasses.replace(config, bandwidth=float(config.bandwidth)))
-    return {"relative_variance": np.float64(variance)}  # type: ignore[dict-item]
+    return {"relative_variance": np.float64(variance)}
 
 
 def mean_is_scale(config: Config) -> str | None:
@@ -206,8 +206,8 @@ def standard_deviation(config: Config) -> float:
     return math.sqrt(math.expm1(excess) / config.num_samples)
 
 
-def _quartiles(share: float) -> Observables:
-    return {"within_quartiles": np.float64(share)}  # type: ignore[dict-item]
+def _quartiles(share: float) -> dict[str, Any]:
+    return {"within_quartiles": np.float64(share)}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -231,7 +231,7 @@ def central_share(config: Config, deviations: float = QUARTILE) -> float:
     },
     traceable=False,
 )
-def inversion(key: jax.Array, config: Config) -> Observables:
+def inversion(key: jax.Array, config: Config) -> dict[str, Any]:
     """Share of draws within .6745 exact standard deviations of the mean: half for a normal sum, more for heavy tails.
 
     Refining both steps changes it by less than 1e-5 (d = 20 and 60, α = .1 to .5, from 1.25 h_G on).
@@ -268,6 +268,6 @@ def normal_error(config: Config, observable: str) -> float:
     },
     traceable=False,
 )
-def central_limit(key: jax.Array, config: Config) -> Observables:
+def central_limit(key: jax.Array, config: Config) -> dict[str, Any]:
     """Above h_CLT the sum is normal: half of all draws lie within .6745 standard deviations."""
     return _quartiles(0.5)

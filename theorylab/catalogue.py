@@ -61,6 +61,8 @@ SETTINGS = {
     "sgd_stability": "step_size",
     "benign_oscillation": "step_size",
     "numerical_collapse": "step_size",
+    "random_energy": "statistics",
+    "memorisation": "statistics",
 }
 
 #: What ``theorylab reproduce`` shows to a newcomer: five settings of five kinds.

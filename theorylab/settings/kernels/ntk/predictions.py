@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import ROUNDING, Observables, theory, times
+from theorylab.jax_version import double_precision
 from theorylab.settings.kernels.ntk import limit, regimes
 from theorylab.settings.kernels.ntk.config import Config
 from theorylab.settings.kernels.ntk.data import data_of
@@ -222,9 +223,12 @@ def _unit_drift(unit: Config, width: float) -> tuple[float, float]:
     forces = np.zeros((100 * math.ceil(unit.num_steps / 100), count))
     forces[: unit.num_steps] = unit.learning_rate * (powers * (vectors.T @ data.unit_labels)) @ vectors.T
     z = sample.normal_numbers(DRIFT_SAMPLE, unit.dim + 1)
-    mean, scatter = _driven(unit.activation, *map(jnp.asarray, (z, data.x, forces, width)))
+    # In float64 whatever the runs are in: copies cancel to second order.
+    with double_precision(True):
+        mean, scatter = _driven(unit.activation, *map(jnp.asarray, (z, data.x, forces, width)))
+        found = float(mean), float(scatter)
     norm = np.sum(theta**2)
-    return float(mean / norm), float(scatter / norm)
+    return found[0] / norm, found[1] / norm
 
 
 def _drift(config: Config, width: float) -> tuple[float, float]:

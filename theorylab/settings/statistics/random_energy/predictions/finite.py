@@ -72,7 +72,9 @@ def exact_error(config: Config, observable: str) -> float:
     if config.sampler != "nearest" or observable != "participation":
         return ROUNDING
     concrete = _concrete(config)
-    return _unseen(concrete) / (nearest.COUNT * exact_means(concrete)[0])
+    unseen = _unseen(concrete)
+    # Beyond a half it is not predicted.
+    return ROUNDING if unseen > 0.5 else unseen / (nearest.COUNT * exact_means(concrete)[0])
 
 
 def _gaussian_energies(key: jax.Array, config: Config) -> dict[str, Any]:

@@ -22,15 +22,24 @@ PAGES = ROOT / "theorylab" / "docs" / "pages" / "settings"
 # UserWarnings are on what some cases study, but for those on float64 constants in single precision.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "error:Explicitly requested dtype")
 
-#: Settings of which the clauses that run ``tiny`` take more than ten seconds of one core: left out by default, so that
-#: the suite stays short, and run by ``pytest -m tiny``, by ``pytest -m slow`` and by ``.ci/run``.
+#: Clauses that run something, not only trace it.
+RUNNING = ("mapping", *(name for name, clause in CLAUSES.items() if clause in RUN))
+#: Settings of which these take more than ten seconds of one core: left out by default, so that the suite stays short,
+#: and run by ``pytest -m tiny``, by ``pytest -m slow`` and by ``.ci/run``.
 COSTLY = (
     "catapult",
+    "deep_layers",
+    "finite_population",
     "grokking",
     "grokking_networks",
+    "linear_attention",
     "linear_networks",
     "matrix_sensing",
+    "neural_collapse",
+    "ntk",
     "random_features",
+    "robust_recovery",
+    "scaling_laws",
     "sgd_stability",
     "signal_propagation",
     "task_diversity",
@@ -45,21 +54,16 @@ class OneSetting:
 
     name: str
 
-    @pytest.mark.parametrize("clause", [name for name, clause in CLAUSES.items() if clause not in RUN])
+    @pytest.mark.parametrize("clause", [name for name in CLAUSES if name not in RUNNING])
     def test_contract(self, clause):
-        if clause == "mapping":
-            self.skip_in_single_precision()
         presets = {"presets": ("tiny",)} if CLAUSES[clause] in TRACED else {}
         assert list(CLAUSES[clause](tl.get(self.name), **presets)) == []
 
-    @pytest.mark.parametrize("clause", RUN)
+    @pytest.mark.parametrize("clause", RUNNING)
     def test_tiny(self, clause):
-        self.skip_in_single_precision()
-        assert list(clause(tl.get(self.name))) == []
-
-    def skip_in_single_precision(self):
         if self.name in FLOAT64 and not jax.config.jax_enable_x64:
             pytest.skip("its slopes and small errors need float64, of which it warns")
+        assert list(CLAUSES[clause](tl.get(self.name))) == []
 
     @pytest.mark.slow
     @pytest.mark.parametrize("clause", TRACED)
@@ -102,7 +106,7 @@ class OneCostlySetting(OneSetting):
 
     @pytest.mark.slow
     @pytest.mark.tiny
-    @pytest.mark.parametrize("clause", RUN)
+    @pytest.mark.parametrize("clause", RUNNING)
     def test_tiny(self, clause):
         super().test_tiny(clause)
 

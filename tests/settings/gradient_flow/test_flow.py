@@ -108,8 +108,12 @@ def flow_deviation(config: gradient_flow.Config):
 
 @pytest.mark.parametrize(
     "config",
-    [gradient_flow.FIVE, dataclasses.replace(gradient_flow.SEPARATE, num_steps=8000)],
-    ids=["merged", "separate"],
+    [
+        pytest.param(gradient_flow.FIVE, id="merged"),
+        pytest.param(
+            dataclasses.replace(gradient_flow.SEPARATE, num_steps=8000), id="separate", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_gradient_flow_is_the_limit_of_small_steps(config):
     (coarse, fine), simulated, predicted = flow_deviation(config)

@@ -132,6 +132,7 @@ def test_first_steps_are_exact(solution):
     assert curves.misalignment_error[0] == pytest.approx(0.5 * 0.95**2)
 
 
+@pytest.mark.slow
 def test_first_steps_reject_wrong_theories(solution):
     assert misses(solution(0.1, 6.0, "reaction")[0]) >= {"residual_power", "growth"}
     assert misses(solution(0.1, 6.0, "bulk response")[0]) >= {"mean_field_response", "mean_response"}

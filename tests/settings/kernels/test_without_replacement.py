@@ -124,7 +124,7 @@ def test_fewer_modes_than_samples():
     np.testing.assert_allclose(errors["train_error"], nearly["train_error"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("k", [np.inf, 80.0])
+@pytest.mark.parametrize("k", [pytest.param(np.inf, marks=pytest.mark.slow), 80.0])
 def test_best_ridge_is_that_of_the_points_held_out(k):
     spectrum, ridges = power_law(120, 1.3, 1.2), jnp.geomspace(1e-3, 1e2, 400)
     curve = jax.vmap(lambda ridge: predict_errors(spectrum, 60.0, k, ridge, 0.5, 120.0)["test_error"])(ridges)

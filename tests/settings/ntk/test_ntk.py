@@ -48,7 +48,7 @@ def test_moments_of_tanh_are_those_of_quadrature():
     np.testing.assert_allclose([found.kernel, found.square], [(weight * k).sum(), (weight * k**2).sum()], rtol=1e-6)
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.6])
+@pytest.mark.parametrize("rate", [pytest.param(0.1, marks=pytest.mark.slow), 0.6])
 def test_network_and_linearisation_follow_gradients_of_the_weights(rate):
     """Both against automatic differentiation of the network, below and above the threshold."""
     config = Config(activation="tanh", width=16, num_steps=10, num_train=4, num_test=2, learning_rate=rate)

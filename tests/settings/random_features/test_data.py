@@ -52,6 +52,7 @@ def test_features_and_noise_are_nested(model):
     np.testing.assert_allclose(louder.labels - clean.labels, 2 * (large.labels - clean.labels), atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_features_average_to_the_kernel(model):
     config = dataclasses.replace(MODELS[model], num_samples=6)

@@ -44,6 +44,7 @@ def test_learned_coefficients_are_the_predictors_coefficients():
         np.testing.assert_allclose(learned, ratio[np.array(MODES) - 1], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_learned_coefficients_of_real_features_are_projections_of_the_fit():
     """On the whole cube {-1, 1}^5, the mean over test points is close to the mean over the cube."""
     config = Config(model="erf_hypercube", input_dim=5, num_samples=60, num_features=math.inf, noise_variance=0.0)

@@ -52,8 +52,7 @@ def test_features_and_noise_are_nested(model):
     np.testing.assert_allclose(louder.labels - clean.labels, 2 * (large.labels - clean.labels), atol=1e-13)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [pytest.param(m, marks=[pytest.mark.slow] * (m != "fourier")) for m in MODELS])
 def test_features_average_to_the_kernel(model):
     config = dataclasses.replace(MODELS[model], num_samples=6)
     kernel = sample(KEY, dataclasses.replace(config, num_features=math.inf)).train

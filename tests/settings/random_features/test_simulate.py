@@ -5,6 +5,7 @@ import math
 
 import jax
 import numpy as np
+import pytest
 
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.data import instance, sample

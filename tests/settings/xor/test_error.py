@@ -64,6 +64,7 @@ def test_importance_sampling_is_brute_force(trained):
     assert np.mean(rejected) >= 0.5  # f is not Gaussian
 
 
+@pytest.mark.slow
 def test_two_proposals_agree_down_to_the_smallest_errors(trained):
     errors, first_order = [], []
     for _, found, again, *_ in trained:
@@ -80,6 +81,7 @@ def test_two_proposals_agree_down_to_the_smallest_errors(trained):
     assert max(first_order) < 0.3
 
 
+@pytest.mark.slow
 def test_lipschitz_bound_holds_and_is_not_vacuous(trained):
     ratios = []
     for _, found, *_, bound in trained:

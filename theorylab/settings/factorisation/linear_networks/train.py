@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import jax
@@ -33,6 +34,8 @@ def initial_gram(key: jax.Array, config: Config) -> Array:
 
 def simulate(key: jax.Array, config: Config) -> Observables:
     """Train one network, and measure it at the recorded steps. Pure, and traceable in the scalars."""
+    if config.problem == "opposing" and jnp.result_type(float) == jnp.float32:
+        warnings.warn("opposing signals need float64: the edge of stability amplifies rounding", stacklevel=2)
     if config.simulator == "weights":
         return _train_weights(key, config)
     return follow(initial_gram(key, config), config)

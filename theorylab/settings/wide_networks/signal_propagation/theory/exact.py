@@ -72,7 +72,9 @@ def log_factor_moments(width: int, slope: ArrayLike, weight_variance: ArrayLike)
     """
     slope, nodes = jnp.asarray(slope), jnp.asarray(LOG_NODES, jnp.result_type(float))
     rate = 2 * jnp.asarray(weight_variance) / width
-    ones = jnp.stack([rate, rate * slope**2])[:, None] * jnp.exp(nodes)[None]
+    # Float32 holds no exp(100); nothing is left of the density there.
+    largest = 0.9 * math.log(float(jnp.finfo(nodes.dtype).max))
+    ones = jnp.stack([rate, rate * slope**2])[:, None] * jnp.exp(jnp.minimum(nodes, largest))[None]
     # -log of the two terms, twice; their density per unit of log t.
     transform = jnp.mean(1 / jnp.sqrt(1 + ones), axis=0)
     derivative = jnp.mean(ones / (1 + ones) ** 1.5, axis=0) / 2

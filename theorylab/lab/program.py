@@ -39,9 +39,8 @@ def share_out(function: Callable[..., Any], devices: Sequence[jax.Device], share
     )
 
 
-@functools.lru_cache(maxsize=128)
-def _all_scalars(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
-    """All scalars of one seed. One object per function, so that JAX finds what it has compiled for another sweep."""
+def _all_scalars(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """All scalars of one seed."""
 
     def run(seed: Any, base_seed: Any, values: Any, config: Any) -> Any:
         return nested_map(function, config, names)(seed_keys(base_seed, seed), values)
@@ -49,14 +48,19 @@ def _all_scalars(function: Callable[..., Any], names: tuple[str, ...]) -> Callab
     return run
 
 
-@functools.lru_cache(maxsize=128)
-def _all_seeds(run: Callable[..., Any], devices: tuple[jax.Device, ...]) -> Any:
-    """All scalars of all seeds, compiled for the devices; one object, like :func:`_all_scalars`."""
+def _all_seeds(run: Callable[..., Any], devices: Sequence[jax.Device]) -> Any:
+    """All seeds of such a run, shared out over devices."""
 
     def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
         return map_first(run)(seeds, base_seed, values, config)
 
     return share_out(mapped, devices, (False, True, False, False))
+
+
+@functools.lru_cache(maxsize=128)
+def _on_one_device(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
+    """All scalars of all seeds on one device: one object, so that JAX finds what it compiled for another sweep."""
+    return _all_seeds(_all_scalars(function, names), jax.local_devices()[:1])
 
 
 class Program:
@@ -82,16 +86,17 @@ class Program:
         """Trace the function over seeds (outside) and scalars (inside) for the current block, once."""
         if self._traced is None:
             self.devices = self.devices[: self.block[0]]
-            run = _all_scalars(self.function, self.names)
-            if len(self.devices) > 1:
+            if len(self.devices) == 1:
+                program = _on_one_device(self.function, self.names)
+            else:
                 base_seed, seeds, *others = self._shapes(1)
-                one = jax.jit(run).trace(jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others)
+                run = jax.jit(_all_scalars(self.function, self.names))
+                one = run.trace(jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others)
                 if self._on_processor and calls_host(one.jaxpr):
                     # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
                     self.devices = self.devices[:1]
-                else:
-                    run = _function_of(one)
-            self._traced = _all_seeds(run, tuple(self.devices)).trace(*self._shapes(self.padded))
+                program = _all_seeds(_function_of(one), self.devices)
+            self._traced = program.trace(*self._shapes(self.padded))
         return self._traced
 
     def _shapes(self, seeds: int) -> tuple[Any, ...]:

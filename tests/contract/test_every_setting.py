@@ -45,8 +45,7 @@ COSTLY = (
     "task_diversity",
     "xor",
 )
-#: Settings whose observables are slopes and small errors, or which amplify rounding: they need float64, and warn of it.
-#: One leg is in float32.
+#: Settings whose observables are slopes and small errors, which need float64 (they warn of it): one leg is in float32.
 FLOAT64 = ("linear_networks", "matrix_sensing", "robust_recovery")
 
 
@@ -63,7 +62,7 @@ class OneSetting:
     @pytest.mark.parametrize("clause", RUNNING)
     def test_tiny(self, clause):
         if self.name in FLOAT64 and not jax.config.jax_enable_x64:
-            pytest.skip("it needs float64, of which it warns")
+            pytest.skip("its slopes and small errors need float64, of which it warns")
         assert list(CLAUSES[clause](tl.get(self.name))) == []
 
     @pytest.mark.slow

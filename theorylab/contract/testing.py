@@ -324,12 +324,9 @@ def _double() -> bool:
 
 
 def _rounded(row: Any) -> bool:
-    """Whether a row disagrees by what a run in single precision may lose, which exact theories do not declare.
-
-    That is a part of the value, or of the largest one in the row, from which small ones are left by cancellation.
-    """
-    gap, rounding = abs(row.empirical - row.predicted), max(1e-3 * abs(row.predicted), 1e-7 * row.scale)
-    return not _double() and row.status.name == "DISAGREES" and gap < rounding
+    """Whether a row disagrees by what a run in single precision may lose, which exact theories do not declare."""
+    gap = abs(row.empirical - row.predicted)
+    return not _double() and row.status.name == "DISAGREES" and gap < 1e-3 * abs(row.predicted)
 
 
 @functools.lru_cache(maxsize=2)

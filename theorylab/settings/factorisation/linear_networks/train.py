@@ -34,8 +34,8 @@ def initial_gram(key: jax.Array, config: Config) -> Array:
 
 def simulate(key: jax.Array, config: Config) -> Observables:
     """Train one network, and measure it at the recorded steps. Pure, and traceable in the scalars."""
-    if config.problem == "opposing" and jnp.result_type(float) == jnp.float32:
-        warnings.warn("opposing signals need float64: the edge of stability amplifies rounding", stacklevel=2)
+    if jnp.result_type(float) == jnp.float32:
+        warnings.warn("small losses, and the edge of stability, need float64: rounding is amplified", stacklevel=2)
     if config.simulator == "weights":
         return _train_weights(key, config)
     return follow(initial_gram(key, config), config)

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import xarray
 
-from theorylab.catalogue import Preset, get
-from theorylab.gallery.results import results
-from theorylab.settings.step_size.oscillation import SIGN_CHANGE, flow_growth, marginal_share, slow_manifold_share
+from paper_figures.step_size import weak_shares
+from theorylab.catalogue import Preset
+from theorylab.settings.step_size.oscillation import SIGN_CHANGE, marginal_share
 from theorylab.verdict.plotting import COLOURS, run_script
 
 if TYPE_CHECKING:
@@ -20,26 +20,10 @@ if TYPE_CHECKING:
 
 def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.Dataset:
     """Shares at the end, simulated, by the slow manifold, by marginal stability, and below the oscillation."""
-    setting = get("benign_oscillation")
-    config = setting.case(preset, "shares").config
-    found = results(setting, "shares", preset, folder).isel(seed=0, drop=True)
-    scales = found.weak_scale.values
-    ratios = [float(scale / config.strong_scale) ** 2 for scale in scales]
-    above, below = np.linspace(0.5, 0.92, 100), np.linspace(0.28, 0.46, 20)
-    first = (config.strong_scale * config.init_scale) ** 2
-    slow = [np.asarray(slow_manifold_share(jnp.asarray(above), r)) for r in ratios]
-    marginal = [np.asarray(marginal_share(jnp.asarray(above), r)) for r in ratios]
-    smooth = [[r * first * np.exp(2 * float(flow_growth(h, r, first))) for h in below.tolist()] for r in ratios]
-    return xarray.Dataset(
-        {
-            "weak_share": found.weak_share,
-            "share_theory": (("weak_scale", "above"), slow),
-            "marginal_theory": (("weak_scale", "above"), marginal),
-            "smooth_theory": (("weak_scale", "below"), smooth),
-        },
-        coords={"above": above, "below": below, "weak_scale": scales},
-        attrs={"init_scale": config.init_scale},
-    )
+    shares = weak_shares(preset, folder)
+    above = jnp.asarray(shares.above.values)
+    marginal = [np.asarray(marginal_share(above, ratio)) for ratio in shares.ratio.values.tolist()]
+    return shares.assign(marginal_theory=(("weak_scale", "above"), marginal))
 
 
 def draw(data: xarray.Dataset) -> Figure:

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import xarray
 
+from paper_figures.step_size import critical_rates
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.numerics.outliers import outlier
-from theorylab.numerics.second_moments import critical_learning_rate, learning_rate_bounds
 from theorylab.settings.step_size.sgd_stability.config import spectrum
 from theorylab.verdict.plotting import COLOURS, points, run_script
 
@@ -27,9 +27,7 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
     config = setting.case(preset, "batch sizes").config
     found = results(setting, "batch sizes", preset, folder)
     eigenvalues = spectrum(config)
-    sizes = np.geomspace(1, float(found.batch_size.max()), 100)
-    rates = jax.vmap(lambda size: (critical_learning_rate(eigenvalues, size), *learning_rate_bounds(eigenvalues, size)))
-    critical, lower, upper = (np.asarray(part) for part in rates(jnp.asarray(sizes)))
+    sizes, critical, lower, upper = critical_rates(eigenvalues, float(found.batch_size.max()))
     tops = np.asarray(jax.vmap(lambda size: outlier(config.spike, (config.dim - 1) / size))(jnp.asarray(sizes)))
     return xarray.Dataset(
         {

@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import xarray
 
+from paper_figures.step_size import critical_rates, weak_shares
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
-from theorylab.numerics.second_moments import critical_learning_rate, learning_rate_bounds
-from theorylab.settings.step_size.oscillation import flow_growth, slow_manifold_share
 from theorylab.settings.step_size.sgd_stability.config import spectrum
 from theorylab.verdict.plotting import COLOURS, points, run_script
 
@@ -25,36 +21,23 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
     """Steps times the largest curvature: critical ones by batch size, largest stable ones of networks by width, and
     the shares of a weak feature by step.
     """
-    stability, wells = get("sgd_stability"), get("benign_oscillation")
+    stability = get("sgd_stability")
     batches = results(stability, "one spectrum", preset, folder)
     eigenvalues = spectrum(stability.case(preset, "one spectrum").config)
-    sizes = np.geomspace(1, float(batches.batch_size.max()), 100)
-    rates = jax.vmap(lambda size: (critical_learning_rate(eigenvalues, size), *learning_rate_bounds(eigenvalues, size)))
-    critical, lower, upper = (float(eigenvalues[0]) * np.asarray(part) for part in rates(jnp.asarray(sizes)))
-
+    sizes, *rates = critical_rates(eigenvalues, float(batches.batch_size.max()))
+    critical, lower, upper = (float(eigenvalues[0]) * rate for rate in rates)
     networks = results("catapult", "widths_harmonic", preset, folder)
-    config = wells.case(preset, "shares").config
-    shares = results(wells, "shares", preset, folder).isel(seed=0, drop=True)
-    chosen = shares.sel(weak_scale=shares.weak_scale[[0, -1]])
-    ratios = [float(scale / config.strong_scale) ** 2 for scale in chosen.weak_scale.values]
-    above, below = np.linspace(0.5, 0.92, 100), np.linspace(0.28, 0.46, 20)
-    first = (config.strong_scale * config.init_scale) ** 2
-    return xarray.Dataset(
-        {
-            "sgd_step": 2 * eigenvalues[0] / batches.effective_sharpness,
-            "sgd_theory": ("size", critical),
-            "lower_theory": ("size", lower),
-            "upper_theory": ("size", upper),
-            "network_step": 4 * networks.limit_ratio.rename(seed="network"),
-            "weak_share": chosen.weak_share,
-            "share_theory": (("weak_scale", "above"), [slow_manifold_share(jnp.asarray(above), r) for r in ratios]),
-            "smooth_theory": (
-                ("weak_scale", "below"),
-                [[r * first * np.exp(2 * float(flow_growth(h, r, first))) for h in below.tolist()] for r in ratios],
-            ),
-        },
-        coords={"size": sizes, "above": above, "below": below},
-        attrs={"dim": len(eigenvalues), "curvature": 4 * float(config.strong_scale) ** 2},
+    shares = weak_shares(preset, folder).isel(weak_scale=[0, -1])
+    return (
+        shares.assign_coords(size=sizes)
+        .assign(
+            sgd_step=2 * eigenvalues[0] / batches.effective_sharpness,
+            sgd_theory=("size", critical),
+            lower_theory=("size", lower),
+            upper_theory=("size", upper),
+            network_step=4 * networks.limit_ratio.rename(seed="network"),
+        )
+        .assign_attrs(dim=len(eigenvalues))
     )
 
 
@@ -80,10 +63,11 @@ def draw(data: xarray.Dataset) -> Figure:
         middle.plot(data.width, here, "o", color=COLOURS[1], markersize=4, alpha=0.6, markeredgewidth=0)
     middle.plot([], [], "o", color=COLOURS[1], label="networks, each by its own kernel")
     middle.plot([], [], "--", color="grey", label=r"catapult's limit, 4")
-    middle.set(xscale="log", xlabel="width $m$", title="(b) two linear layers, same inputs: the same")
+    middle.set(xscale="log", xlabel="width $m$", title="(b) two linear layers: largest stable step")
     middle.legend(loc="lower left", bbox_to_anchor=(0, 0.1))
 
-    curvature = data.attrs["curvature"]
+    # Of the minimum that fits with the strong feature alone.
+    curvature = 4 * data.attrs["strong_scale"] ** 2
     for scale, color in zip(data.weak_scale.values, COLOURS[2:], strict=False):
         here = data.sel(weak_scale=scale)
         right.plot(here.share_theory, curvature * data.above, color=color, label=f"$s/S = {scale:g}$")

@@ -71,12 +71,13 @@ def check_config(config: Config) -> None:
             f"learning_rate = {config.learning_rate:g} is not allowed: times the decays (of features: times "
             f"feature_rate and {sum(counts)} samples) it must be below 1"
         )
-    sizes = np.array(counts, float)
-    costs = classes.class_cost(sizes, config.depth, float(config.weight_decay) ** config.depth, config.feature_decay)
-    if config.start != "random" and not np.all(classes.have_branches(costs, sum(counts), sizes, config.depth)):
-        raise ConfigError(f"start = {config.start} is not allowed: a class has no stationary logit at these decays")
-    if config.start != "random" and config.width < len(counts):
-        raise ConfigError(f"width = {config.width} is not allowed: start = {config.start} needs one for each class")
+    if config.start != "random":
+        product, sizes = float(config.weight_decay) ** config.depth, np.array(counts, float)
+        costs = classes.class_cost(sizes, config.depth, product, config.feature_decay)
+        if not np.all(classes.have_branches(costs, sum(counts), sizes, config.depth)):
+            raise ConfigError(f"start = {config.start} is not allowed: a class has no stationary logit at these decays")
+        if config.width < len(counts):
+            raise ConfigError(f"width = {config.width} is not allowed: start = {config.start} needs one for each class")
     if config.start == "saddle" and config.depth == 1:
         raise ConfigError("depth = 1 is not allowed: start = saddle needs the second branch, of depth 2 or more")
 

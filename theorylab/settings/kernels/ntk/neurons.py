@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -23,6 +23,14 @@ def activate(activation: str, h: Array) -> tuple[Array, Array]:
         return active * h, active
     value = jnp.tanh(h)
     return value, 1 - value**2
+
+
+def contributions(value: Any, slope: Any, cosine: Any) -> Any:
+    """Contribution of each neuron to the kernel, from φ and a φ' at all points: [neurons, points, points].
+
+    Of NumPy's arrays or JAX's.
+    """
+    return value[:, :, None] * value[:, None, :] + cosine[None] * (slope[:, :, None] * slope[:, None, :])
 
 
 def tangent_kernel(activation: str, neurons: Neurons, x: Array, total: int) -> Float[Array, "points points"]:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
-from typing import Any
 
 import numpy as np
 
 from theorylab.settings.kernels.ntk import limit
 from theorylab.settings.kernels.ntk.config import Config
 from theorylab.settings.kernels.ntk.data import data_of
-
-
-def changed(config: Config, **fields: Any) -> Config:
-    """The configuration with other values."""
-    return dataclasses.replace(config, **fields)
 
 
 @functools.lru_cache(maxsize=256)

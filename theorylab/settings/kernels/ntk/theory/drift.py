@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.settings.kernels.ntk.neurons import Neurons, activate, push
+from theorylab.settings.kernels.ntk.neurons import Neurons, activate, contributions, push
 
 #: Neurons are drawn this many typical moves from a kink.
 REACH = 4.0
@@ -37,13 +37,6 @@ class Drift(NamedTuple):
 
     mean: Array
     scatter: Array
-
-
-def contributions(activation: str, neurons: Neurons, x: Array) -> Float[Array, "neurons points points"]:
-    """Contribution of each neuron to the kernel, k = φφ' + a² u φ'φ'."""
-    value, slope = activate(activation, neurons.w @ x.T)
-    slope = neurons.a[:, None] * slope
-    return value[:, :, None] * value[:, None, :] + (x @ x.T)[None] * (slope[:, :, None] * slope[:, None, :])
 
 
 def near_kinks(z: Float[Array, "neurons dim"], x: Float[Array, "points dim"], reach: Array) -> tuple[Array, Array]:
@@ -86,8 +79,12 @@ def driven(
         def step(now: Neurons, force: Array) -> tuple[Neurons, None]:
             return jax.tree.map(jnp.add, now, push(activation, now, now.w @ train.T, train, scale * force)), None
 
+        def kernels(neurons: Neurons) -> Array:
+            value, slope = activate(activation, neurons.w @ x.T)
+            return jnp.asarray(contributions(value, neurons.a[:, None] * slope, x @ x.T))
+
         last, _ = jax.lax.scan(step, start, forces)
-        return contributions(activation, last, x) - contributions(activation, start, x)
+        return kernels(last) - kernels(start)
 
     def sums(part: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         a, w, weight = part

@@ -24,13 +24,6 @@ class Means(NamedTuple):
     test_power_slope: np.ndarray
 
 
-def contributions(value: np.ndarray, slope: np.ndarray, cosine: np.ndarray) -> np.ndarray:
-    """Contribution of each neuron to the kernel, from φ and a φ' at all points: [neurons, points, points]."""
-    return np.asarray(
-        value[:, :, None] * value[:, None, :] + cosine * slope[:, :, None] * slope[:, None, :],
-    )
-
-
 def means(theta: np.ndarray, neurons: np.ndarray, labels: np.ndarray, learning_rate: float, num_steps: int) -> Means:
     """Expand loss and mean squared test output about infinite width.
 

@@ -40,3 +40,33 @@ class Source:
 
     def __str__(self) -> str:
         return f"{self.paper}, {self.place}"
+
+
+# --- papers that settings of several families cite --------------------------------------------------------------------
+
+LEWKOWYCZ = Paper(
+    title="The large learning rate phase of deep learning: the catapult mechanism",
+    authors="A. Lewkowycz, Y. Bahri, E. Dyer, J. Sohl-Dickstein and G. Gur-Ari",
+    year=2020,
+    venue="arXiv",
+    arxiv="2003.02218",
+    bibtex="""@article{lewkowycz2020large,
+  title = {The large learning rate phase of deep learning: the catapult mechanism},
+  author = {Lewkowycz, Aitor and Bahri, Yasaman and Dyer, Ethan and Sohl-Dickstein, Jascha and Gur-Ari, Guy},
+  journal = {arXiv preprint arXiv:2003.02218},
+  year = {2020},
+}""",
+)
+PRIETO = Paper(
+    title="Grokking at the Edge of Numerical Stability",
+    authors="L. Prieto, M. Barsbey, P. A. M. Mediano and T. Birdal",
+    year=2025,
+    venue="ICLR 2025",
+    arxiv="2501.04697",
+    bibtex="""@inproceedings{prieto2025grokking,
+  title = {Grokking at the Edge of Numerical Stability},
+  author = {Prieto, Lucas and Barsbey, Melih and Mediano, Pedro A. M. and Birdal, Tolga},
+  booktitle = {International Conference on Learning Representations},
+  year = {2025},
+}""",
+)

@@ -29,9 +29,10 @@ from theorylab.contract import (
     theory,
     times,
 )
+from theorylab.contract.papers import LEWKOWYCZ
 from theorylab.settings.factorisation import linear_map
 from theorylab.settings.factorisation.linear_map import Problem, ProblemName, Scaling
-from theorylab.settings.factorisation.papers import LEWKOWYCZ, YANG_HU
+from theorylab.settings.factorisation.papers import YANG_HU
 
 #: A run is stable if its last loss is below this multiple of its first.
 GROWTH = 10.0

@@ -35,19 +35,6 @@ MA_FATTAHI = Paper(
   year = {2023},
 }""",
 )
-LEWKOWYCZ = Paper(
-    title="The large learning rate phase of deep learning: the catapult mechanism",
-    authors="A. Lewkowycz, Y. Bahri, E. Dyer, J. Sohl-Dickstein and G. Gur-Ari",
-    year=2020,
-    venue="arXiv",
-    arxiv="2003.02218",
-    bibtex="""@article{lewkowycz2020large,
-  title = {The large learning rate phase of deep learning: the catapult mechanism},
-  author = {Lewkowycz, Aitor and Bahri, Yasaman and Dyer, Ethan and Sohl-Dickstein, Jascha and Gur-Ari, Guy},
-  journal = {arXiv preprint arXiv:2003.02218},
-  year = {2020},
-}""",
-)
 ROSENFELD = Paper(
     title="Outliers with Opposing Signals Have an Outsized Effect on Neural Network Optimization",
     authors="E. Rosenfeld and A. Risteski",

@@ -102,17 +102,3 @@ DYER = Paper(
   year = {2020},
 }""",
 )
-
-LEWKOWYCZ = Paper(
-    title="The large learning rate phase of deep learning: the catapult mechanism",
-    authors="A. Lewkowycz, Y. Bahri, E. Dyer, J. Sohl-Dickstein and G. Gur-Ari",
-    year=2020,
-    venue="arXiv",
-    arxiv="2003.02218",
-    bibtex="""@article{lewkowycz2020large,
-  title = {The large learning rate phase of deep learning: the catapult mechanism},
-  author = {Lewkowycz, Aitor and Bahri, Yasaman and Dyer, Ethan and Sohl-Dickstein, Jascha and Gur-Ari, Guy},
-  journal = {arXiv preprint arXiv:2003.02218},
-  year = {2020},
-}""",
-)

@@ -13,8 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-EULER = 0.5772156649015329
-
 
 def growth(beta: float) -> float:
     """φ(β): logarithm of the mean of a term, per dimension."""
@@ -51,11 +49,6 @@ def condensation_bandwidth(load: float) -> float:
     α = log(1 + β)/2 - β/(2(1 + β)²) at β = 1/h_G².
     """
     return _solve(rate, load) ** -0.5
-
-
-def clt_bandwidth(load: float) -> float:
-    """h_CLT = sqrt(2) h_G: above it the sum is normal, below it heavy-tailed. There e^{-2E} condenses."""
-    return math.sqrt(2) * condensation_bandwidth(load)
 
 
 def optimal_bandwidth(load: float) -> float:

@@ -23,8 +23,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from theorylab.contract import Case, Observable, Observables, Setting, config, scalar, size, theory
+from theorylab.contract.papers import PRIETO
 from theorylab.numerics.stablemax import stablemax
-from theorylab.settings.step_size.papers import PRIETO
 from theorylab.training.iterate import iterate, log_spaced_steps
 
 #: Up to which gap a zero is looked for.

@@ -78,17 +78,3 @@ LU_BENIGN = Paper(
   year = {2024},
 }""",
 )
-
-PRIETO = Paper(
-    title="Grokking at the Edge of Numerical Stability",
-    authors="L. Prieto, M. Barsbey, P. A. M. Mediano and T. Birdal",
-    year=2025,
-    venue="ICLR 2025",
-    arxiv="2501.04697",
-    bibtex="""@inproceedings{prieto2025grokking,
-  title = {Grokking at the Edge of Numerical Stability},
-  author = {Prieto, Lucas and Barsbey, Melih and Mediano, Pedro A. M. and Birdal, Tolga},
-  booktitle = {International Conference on Learning Representations},
-  year = {2025},
-}""",
-)

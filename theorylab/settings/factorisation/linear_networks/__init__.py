@@ -9,6 +9,7 @@ costs the same at any width; ``"weights"`` trains every parameter by automatic d
 from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
+from theorylab.contract.papers import LEWKOWYCZ
 from theorylab.settings.factorisation.linear_networks.config import Config, check_config, num_edges, recorded_steps
 from theorylab.settings.factorisation.linear_networks.predictions import (
     catapult_map,
@@ -21,7 +22,7 @@ from theorylab.settings.factorisation.linear_networks.predictions import (
 )
 from theorylab.settings.factorisation.linear_networks.presets import PRESETS, SWEEPS
 from theorylab.settings.factorisation.linear_networks.train import simulate
-from theorylab.settings.factorisation.papers import LEWKOWYCZ, ROSENFELD, YANG_HU
+from theorylab.settings.factorisation.papers import ROSENFELD, YANG_HU
 
 SETTING = Setting(
     papers=(LEWKOWYCZ, ROSENFELD, YANG_HU),

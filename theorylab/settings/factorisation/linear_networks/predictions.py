@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from theorylab.contract import ROUNDING, Observables, theory, times
+from theorylab.contract.papers import LEWKOWYCZ
 from theorylab.settings.factorisation import linear_map
 from theorylab.settings.factorisation.linear_map import Problem
 from theorylab.settings.factorisation.linear_networks.config import Config, kernel_edge, problem, recorded_steps
 from theorylab.settings.factorisation.linear_networks.train import edges, floored, follow, initial_gram
-from theorylab.settings.factorisation.papers import LEWKOWYCZ, ROSENFELD, YANG_HU
+from theorylab.settings.factorisation.papers import ROSENFELD, YANG_HU
 
 
 def kernel_rate(config: Config) -> float:

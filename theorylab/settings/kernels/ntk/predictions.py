@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -12,13 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import ROUNDING, Observables, theory, times
+from theorylab.contract.papers import LEWKOWYCZ
 from theorylab.jax_version import double_precision
 from theorylab.settings.kernels.ntk import limit, regimes
 from theorylab.settings.kernels.ntk.config import Config
 from theorylab.settings.kernels.ntk.data import data_of
 from theorylab.settings.kernels.ntk.model import initial_kernel, labels, pairs, recorded
+from theorylab.settings.kernels.ntk.neurons import contributions
 from theorylab.settings.kernels.ntk.theory import drift, dynamics, expansion, sample
-from theorylab.settings.kernels.papers import CHO_SAUL, DYER, JACOT, LEE, LEWKOWYCZ
+from theorylab.settings.kernels.papers import CHO_SAUL, DYER, JACOT, LEE
 
 #: Neurons that stand for their law, as powers of two: in the expansion in 1/m, and in the kernel's drift.
 EXPANSION_SAMPLE, DRIFT_SAMPLE = 11, 12
@@ -138,7 +141,7 @@ def frozen_kernel(key: jax.Array, config: Config) -> Observables:
 
 def _unit(config: Config) -> Config:
     """The configuration at one width and with unit labels: what others differ by is a factor."""
-    return regimes.changed(config, width=2, label_scale=1.0, learning_rate=float(config.learning_rate))
+    return dataclasses.replace(config, width=2, label_scale=1.0, learning_rate=float(config.learning_rate))
 
 
 @functools.lru_cache(maxsize=64)
@@ -146,7 +149,7 @@ def _means(unit: Config) -> expansion.Means:
     x = data_of(unit).x
     neurons = sample.normal_numbers(EXPANSION_SAMPLE, unit.dim + 1)
     value, slope = limit.activations(unit.activation, neurons[:, 1:] @ x.T)
-    found = expansion.contributions(value, neurons[:, :1] * slope, x @ x.T)
+    found = contributions(value, neurons[:, :1] * slope, x @ x.T)
     theta = limit.moments(unit.activation, x).kernel
     return expansion.means(theta, found, data_of(unit).unit_labels, unit.learning_rate, unit.num_steps)
 
@@ -198,7 +201,7 @@ def expansion_error(config: Config, observable: str) -> float:
         "infinite width": lambda key, config: _at_steps(config, 0.0),
         "correction of the other sign": lambda key, config: _at_steps(config, -1.0),
         "mean instead of summed loss": lambda key, config: _at_steps(
-            regimes.changed(config, learning_rate=config.learning_rate / config.num_train)
+            dataclasses.replace(config, learning_rate=config.learning_rate / config.num_train)
         ),
     },
     traceable=False,

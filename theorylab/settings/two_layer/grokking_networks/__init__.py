@@ -10,9 +10,10 @@ Mediano and Birdal, arXiv 2501.04697).
 from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
+from theorylab.contract.papers import PRIETO
 from theorylab.numerics import datasets
 from theorylab.settings.two_layer.grokking_networks.config import Config, check_config
-from theorylab.settings.two_layer.grokking_networks.papers import NANDA, PRIETO
+from theorylab.settings.two_layer.grokking_networks.papers import NANDA
 from theorylab.settings.two_layer.grokking_networks.predictions import THEORIES
 from theorylab.settings.two_layer.grokking_networks.presets import PRESETS, SWEEPS
 from theorylab.settings.two_layer.grokking_networks.train import recorded_steps, simulate

@@ -8,11 +8,11 @@ from typing import Any
 import jax
 
 from theorylab.contract import Observables, Theory, at_config, theory
+from theorylab.contract.papers import PRIETO
 from theorylab.settings.two_layer.grokking_networks import controls
 from theorylab.settings.two_layer.grokking_networks.config import Config, num_classes
 from theorylab.settings.two_layer.grokking_networks.controls import at_step
 from theorylab.settings.two_layer.grokking_networks.model import homogeneity
-from theorylab.settings.two_layer.grokking_networks.papers import PRIETO
 from theorylab.settings.two_layer.grokking_networks.stability import perpendicular
 from theorylab.settings.two_layer.grokking_networks.theory import first_adamw_step, loss_of_nothing
 from theorylab.settings.two_layer.grokking_networks.train import problem_of, simulate

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gamma
+from scipy.special import zeta
 
 
 class Phase(NamedTuple):
@@ -102,10 +102,10 @@ def width_floor(spectrum_exponent: float, target_exponent: float, width: float) 
 
     def terms(b: float) -> float:
         ratio = (b - 1) / a
-        return float(ridge**ratio * math.pi / a / math.sin(math.pi * ratio) + ridge * _zeta(b - a))
+        return float(ridge**ratio * math.pi / a / math.sin(math.pi * ratio) + ridge * zeta(b - a))
 
     loss = _off_pole(target_exponent, 1 + a, terms)
-    neglected = abs(ridge**2 * _zeta(target_exponent - 2 * a) / loss)
+    neglected = abs(ridge**2 * zeta(target_exponent - 2 * a) / loss)
     return Floor(loss, min(target_exponent - 1, a), neglected, ridge)
 
 
@@ -122,25 +122,11 @@ def sample_floor(spectrum_exponent: float, target_exponent: float, num_samples: 
     def terms(b: float) -> float:
         ratio = (b - 1) / a
         own = ridge**ratio / (a * np.sinc(1 - ratio))
-        return float(own + ridge**2 * _zeta(b - 2 * a)) * a / (1 + 0.5 / num_samples)
+        return float(own + ridge**2 * zeta(b - 2 * a)) * a / (1 + 0.5 / num_samples)
 
     loss = _off_pole(target_exponent, 1 + 2 * a, terms)
-    neglected = abs(2 * a * ridge**3 * _zeta(target_exponent - 3 * a) / loss)
+    neglected = abs(2 * a * ridge**3 * zeta(target_exponent - 3 * a) / loss)
     return Floor(loss, min(target_exponent - 1, 2 * a), neglected, ridge)
-
-
-def _zeta(x: float) -> float:
-    """Riemann's zeta on the real axis, infinite at 1, by its functional equation below 0."""
-    if x == 1:
-        return math.inf
-    if x >= 0:
-        # Σ (-1)^(k-1) k^-x is entire; its alternating sums, averaged, converge geometrically.
-        signs = (-1.0) ** np.arange(60)
-        sums = np.cumsum(signs * np.arange(1, 61.0) ** -x)
-        while len(sums) > 1:
-            sums = (sums[1:] + sums[:-1]) / 2
-        return float(sums[0] / -math.expm1((1 - x) * math.log(2)))
-    return float(2**x * math.pi ** (x - 1) * math.sin(math.pi * x / 2) * gamma(1 - x) * _zeta(1 - x))
 
 
 class Frontier(NamedTuple):

@@ -86,7 +86,7 @@ def _extreme(config: Config, *, prefactor: bool = True, fluctuations: bool = Tru
     index = typical / beta
     log_partition = dim * beta * limits.slope(typical) - math.log(config.num_samples)
     if fluctuations:
-        log_partition += (math.lgamma(1 - index) + limits.EULER) / index - limits.EULER
+        log_partition += (math.lgamma(1 - index) + np.euler_gamma) / index - np.euler_gamma
     return means(config, 1 - index, log_partition / dim)
 
 

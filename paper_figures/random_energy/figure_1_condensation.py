@@ -81,7 +81,7 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.axvline(1, color="grey", linewidth=0.6)
         axes.axvline(2**0.5, color="grey", linewidth=0.6, linestyle=":")
     left.legend()
-    right.legend(loc="center right")
+    right.legend(loc="upper right", bbox_to_anchor=(1, 0.9))
     right.axvline(optimal, color="black", linewidth=0.8, linestyle="--")
     right.set_ylim(0, 1.0)
     right.text(optimal * 0.985, 0.97, r"$h_\mathrm{opt}$", ha="right", va="top")

@@ -19,7 +19,7 @@ class Config:
     regime: Literal["online", "offline"] = size(
         default="online", help="one-pass SGD on a random sketch; or full-batch descent on n samples without one"
     )
-    num_features: int = size(default=512, help="features of the inputs", symbol="D", at_least=2)
+    num_features: int = size(default=512, help="features of the inputs", symbol="D", at_least=2, at_most=10**7)
     width: int = size(default=32, help="trained weights, online", symbol="M", at_least=1)
     num_samples: int = size(default=40, help="given samples, offline", symbol="n", at_least=1)
     num_steps: int = size(default=1000, help="steps", symbol="T", at_least=1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from theorylab.contract import Setting, Theory
 from theorylab.contract.theory import Predictor, always
+from theorylab.lab import memory
 from theorylab.lab.grid import Grid, Plan, make_plan, seed_keys
 from theorylab.lab.job import check_base_seed, check_seeds
 from theorylab.lab.layout import block_index, join_coords, ordered
@@ -96,11 +97,15 @@ def predictions(
         holds = applies[tuple(chosen.get(name, slice(None)) for name in plan.dims)]
         if not holds.any():
             continue
-        inner = {name: np.asarray(values) for name, values in setting.coords(cell).items()}
+        listed = setting.coords(cell)
+        dims_of = {name: setting.observable(name).dims for name in observables}
+        shapes = {name: [len(listed[dim]) for dim in dims] for name, dims in dims_of.items()}
+        memory.check_results(shapes, applies.size * len(seeds))
+        inner = {name: np.asarray(values) for name, values in listed.items()}
         known: set[str] = set()
         for index, values in evaluate(restricted, plan, cell, chosen, seeds, base_seed, holds):
             for name, value in values.items():
-                dims = setting.observable(name).dims
+                dims = dims_of[name]
                 if name not in known:
                     known.add(name)
                     join_coords(plan, coords, {dim: inner[dim] for dim in dims}, name)

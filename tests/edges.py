@@ -50,12 +50,10 @@ def edges_of_size(field, hint, value):
         return list(dict.fromkeys([value, *TEXTS]))
     lowest = [round(limit) for limit in limits(field)] or [0]
     near = [lowest[0] - 1, *(lowest[0] + step for step in (0, 1, 2, 3)), value - 1, value, value + 1]
-    values = [
-        *near,
-        *((math.inf,) if field.metadata["or_infinite"] else ()),
-        *(0.3, 1.7)[: 2 * (not field.metadata["whole"])],
-    ]
-    return list(dict.fromkeys(v for v in values if v <= max(2 * value, 8) or v == math.inf))
+    values = [v for v in near if v <= max(2 * value, 8)]
+    values += [math.inf] if field.metadata["or_infinite"] else []
+    values += [] if field.metadata["whole"] else [1e-300, 1e-30, 1e-8, 0.3, 1.7, 1e30, 1e100]
+    return list(dict.fromkeys(values))
 
 
 def edges(config, field):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import faulthandler
 import math
 import signal
 import typing
@@ -91,7 +92,10 @@ def smallest(setting, case):
 
 @contextlib.contextmanager
 def little(gigabytes, seconds):
-    """Give what is done here so much more memory, and so much time: then come ``MemoryError`` or ``TimeoutError``."""
+    """Give what is done here so much more memory, and so many seconds of the processor, and no more.
+
+    Then come ``MemoryError`` or ``TimeoutError``; who cannot be interrupted ends the process, with its traceback.
+    """
     try:
         import resource
     except ImportError:  # not a POSIX system
@@ -101,15 +105,17 @@ def little(gigabytes, seconds):
     def too_long(number, frame):
         raise TimeoutError(f"more than {seconds} seconds")
 
-    before, usual = signal.signal(signal.SIGALRM, too_long), resource.getrlimit(resource.RLIMIT_DATA)
+    before, usual = signal.signal(signal.SIGPROF, too_long), resource.getrlimit(resource.RLIMIT_DATA)
     status = Path("/proc/self/status")
     used = int(status.read_text().partition("VmData:")[2].split()[0]) * 1024 if status.exists() else None
     try:
         if used is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (used + gigabytes * 2**30, usual[1]))
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        faulthandler.dump_traceback_later(20 * seconds, exit=True)
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
         resource.setrlimit(resource.RLIMIT_DATA, usual)

@@ -210,6 +210,14 @@ def test_results_beyond_memory_are_refused_before_anything_is_allocated(monkeypa
             act()
 
 
+@pytest.mark.parametrize("make", [lambda: np.zeros((10**9, 10**9)), lambda: jnp.zeros(3, jnp.int32) + 10**12])
+def test_sizes_that_cannot_be_traced_are_one_line(make):
+    """What a simulator prepares on the host, or counts in 32 bits."""
+    setting = dataclasses.replace(toy.SETTING, simulate=lambda key, config: make())
+    with pytest.raises(ConfigError, match=r"cannot hold arrays of such sizes: .*; choose smaller ones"):
+        sweep(setting, toy.Config(), seeds=2)
+
+
 def test_one_and_one_point_zero_are_one_store(tmp_path):
     path = tmp_path / "a.zarr"
     first = sweep(toy.SETTING, toy.Config(scale=1, num_steps=3.0), {"mean": (0, 1)}, seeds=2, store=path)

@@ -146,11 +146,11 @@ def _compiled(
 def _on_host(
     function: Predictor, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: Any
 ) -> Blocks:
-    keys = seed_keys(base_seed, seeds)
-    for position in map(tuple, np.argwhere(holds)):
+    keys = list(seed_keys(base_seed, seeds))  # taken apart once: each time costs as much as a small theory
+    for position in map(tuple, np.argwhere(holds).tolist()):
         values = {name: plan.grid[name][i] for name, i in zip(plan.scalar, position, strict=True)}
         here = chosen | dict(zip(plan.scalar, position, strict=True))
         for number, key in enumerate(keys):
-            index = {name: slice(int(i), int(i) + 1) for name, i in (here | {"seed": number}).items()}
+            index = {name: slice(i, i + 1) for name, i in (here | {"seed": number}).items()}
             outputs = function(key, dataclasses.replace(cell, **values))
             yield index, {name: np.asarray(value) for name, value in outputs.items()}

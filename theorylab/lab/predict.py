@@ -63,10 +63,20 @@ def predict(
 
 
 def reasons(plan: Plan, theory: Theory) -> Reasons:
-    """Ask a theory at every cell: ``{index: None where it holds, else the sentence that says why not}``."""
+    """Ask a theory at every cell: ``{index: None where it holds, else the sentence that says why not}``.
+
+    Where the arithmetic of the question itself leaves the floats, the theory does not hold.
+    """
     if theory.holds is always:
         return dict.fromkeys(itertools.product(*map(range, plan.shape)))
-    return {index: theory.holds(cell) for index, cell in plan.cells()}
+    return {index: _why_not(theory, cell) for index, cell in plan.cells()}
+
+
+def _why_not(theory: Theory, cell: Any) -> str | None:
+    try:
+        return theory.holds(cell)
+    except (OverflowError, ZeroDivisionError) as error:
+        return f"a formula of where it holds leaves the range of floats here ({error})"
 
 
 def predictions(

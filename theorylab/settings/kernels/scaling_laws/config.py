@@ -32,8 +32,11 @@ class Config:
         default=1, help="fresh samples of a step, a whole number, online", symbol="B", at_least=1
     )
     learning_rate: float = scalar(default=0.2, help="step size of half the squared error", symbol=r"\eta", above=0)
-    spectrum_exponent: float = scalar(default=1.5, help="decay of the features' variances", symbol="a", above=1)
-    target_exponent: float = scalar(default=1.8, help="decay of the target's energies", symbol="b", above=1)
+    # Of features that decay faster, the last ones vanish in floats.
+    spectrum_exponent: float = scalar(
+        default=1.5, help="decay of the features' variances", symbol="a", above=1, at_most=20
+    )
+    target_exponent: float = scalar(default=1.8, help="decay of the target's energies", symbol="b", above=1, at_most=20)
     noise_variance: float = scalar(default=0.0, help="label noise, offline", symbol=r"\sigma^2", at_least=0)
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.extend.core as core
 import numpy as np
 
+from theorylab.contract import ConfigError
 from theorylab.lab import memory
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
 from theorylab.numerics.xla import calls_host, largest_array, map_first
@@ -110,7 +111,20 @@ class Program:
         self._traced: Any = None
 
     def traced(self) -> Any:
-        """Trace the function over seeds (outside) and scalars (inside) for the current block, once."""
+        """Trace the function over seeds (outside) and scalars (inside) for the current block, once.
+
+        Raises
+        ------
+        ConfigError
+            If sizes are beyond memory, or beyond the whole numbers that count entries.
+        """
+        try:
+            return self._trace()
+        except (MemoryError, OverflowError) as error:
+            why = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ConfigError(f"this machine cannot hold arrays of such sizes: {why}; choose smaller ones") from error
+
+    def _trace(self) -> Any:
         if self._traced is None:
             self.parts = divide(self.block, len(self.devices))
             self.devices = self.devices[: math.prod(self.parts)]

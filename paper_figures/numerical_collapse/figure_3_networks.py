@@ -92,8 +92,10 @@ def draw(data: xarray.Dataset) -> Figure:
     later = data.isel(step=slice(1, None))
     earliest = collapse - np.log(classes - 1)
     share = [(later.gap > at).mean("sample") for at in (collapse, earliest)]
-    right.fill_between(later.step, share[0], share[1], color="grey", alpha=0.3, linewidth=0,
-                       label=rf"gaps beyond $\log(2/\varepsilon)$, or that less $\log {classes - 1}$")  # fmt: skip
+    right.fill_between(
+        later.step, share[0], share[1], color="grey", alpha=0.3, linewidth=0,
+        label=f"gaps beyond $\\log(2/\\varepsilon)$,\nor that less $\\log {classes - 1}$",
+    )  # fmt: skip
     right.plot(later.step, share[0], color=COLOURS[1])
     right.plot(later.step, later.collapsed.mean("sample"), "o", color=COLOURS[0], label="collapsed")
     right.set(xscale="log", xlabel="step", ylabel="share of training samples", ylim=(-0.02, 1.02))

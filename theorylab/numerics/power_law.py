@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jax.typing import ArrayLike
 
 
 class PowerLaw(NamedTuple):
@@ -26,13 +25,11 @@ class PowerLaw(NamedTuple):
     interval: tuple[float, float]
 
 
-def fit_power_law(
-    x: ArrayLike, values: ArrayLike, *, floor: bool = False, resamples: int = 400, seed: int = 0
-) -> PowerLaw:
+def fit_power_law(x: Any, values: Any, *, floor: bool = False, resamples: int = 400, seed: int = 0) -> PowerLaw:
     """Fit the mean over runs by least squares of logarithms; a bootstrap over runs says how well the slope is known.
 
     The interval is statistical. Where a curve is not yet a power law its local slope is what is found, and no interval
-    says so: fit parts of it.
+    says so: fit parts of it. A floor that the points hardly reach is not known, and the interval too narrow then.
 
     Parameters
     ----------
@@ -77,12 +74,12 @@ def fit_power_law(
     return PowerLaw(exponent, amplitude, constant, interval)
 
 
-def _line(logs: np.ndarray, means: np.ndarray) -> tuple[float, float, float]:
-    """Slope and constant of a line through logarithms, and the sum of squares that is left."""
+def _line(logs: np.ndarray, means: np.ndarray) -> tuple[Any, Any, Any]:
+    """Slope and constant of lines through logarithms, and the sums of squares that are left; of means [..., points]."""
     centred, y = logs - logs.mean(), np.log(means)
-    slope = float(centred @ y / (centred @ centred))
-    left = y - y.mean() - slope * centred
-    return slope, float(y.mean() - slope * logs.mean()), float(left @ left)
+    slope = y @ centred / (centred @ centred)
+    left = y - y.mean(-1, keepdims=True) - slope[..., None] * centred
+    return slope, y.mean(-1) - slope * logs.mean(), np.sum(left**2, axis=-1)
 
 
 def _fit(sizes: np.ndarray, means: np.ndarray, floor: bool) -> tuple[float, float, float]:
@@ -92,14 +89,14 @@ def _fit(sizes: np.ndarray, means: np.ndarray, floor: bool) -> tuple[float, floa
     if floor:
         lowest = float(means.min())
 
-        def left(gap: float) -> float:
-            """Squares left by the floor that is e^gap below the smallest mean, in units of it."""
-            return _line(logs, means - lowest * (1 - math.exp(gap)))[2]
+        def left(gap: Any) -> Any:
+            """Squares left by floors that are e^gap below the smallest mean, in units of it."""
+            return _line(logs, means - lowest * (1 - np.exp(np.asarray(gap))[..., None]))[2]
 
         grid = np.linspace(-12.0, 0.0, 40)
-        best = int(np.argmin([left(gap) for gap in grid]))
+        best = int(np.argmin(left(grid)))
         bounds = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
         found = minimize_scalar(left, bounds=bounds, method="bounded", options={"xatol": 1e-10})
         constant = lowest * (1 - math.exp(float(found.x))) if found.fun < left(0.0) else 0.0
     slope, intercept, _ = _line(logs, means - constant)
-    return -slope, math.exp(intercept), constant
+    return -float(slope), math.exp(float(intercept)), constant

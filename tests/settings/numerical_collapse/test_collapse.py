@@ -145,6 +145,7 @@ def test_where_theories_do_not_speak(monkeypatch):
     assert "softmax" in nc.softmax_growth.holds(nc.Config(loss="stablemax"))
     assert "first step" in nc.softmax_growth.holds(nc.Config(learning_rate=1.0, init_gap=0.0))
     assert "beyond" in nc.softmax_growth.holds(nc.Config(init_gap=17.0))
+    assert "first step" in nc.stablemax_growth.holds(nc.Config(loss="stablemax", learning_rate=0.05, init_gap=0.0))
     assert "coarse" in nc.stablemax_growth.holds(
         nc.Config(loss="stablemax", dtype="bfloat16", learning_rate=0.02, init_gap=0.0)
     )
@@ -153,3 +154,12 @@ def test_where_theories_do_not_speak(monkeypatch):
     assert nc.needs(nc.Config(dtype="float64")) is None
     monkeypatch.setattr(jax.dtypes, "canonicalize_dtype", lambda kind: np.dtype("float32"))
     assert "dtype = 'float64' needs" in nc.needs(nc.Config(dtype="float64"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("loss", ["softmax", "stablemax"])
+def test_the_declared_error_of_ratios_covers_coarse_numbers(dtype, loss):
+    config = nc.Config(dtype=dtype, loss=loss, num_steps=1)
+    found = jax.jit(lambda key: nc.simulate(key, config))(jax.random.key(0))
+    for name, value in nc.half_gradient(jax.random.key(0), config).items():
+        assert abs(float(found[name] / value) - 1) < nc.half_gradient.relative_error(config, name)

@@ -237,6 +237,15 @@ def scan_error(config: Config, observable: str) -> float:
     return 0.001 + 2 * machine_eps(config.dtype)
 
 
+def ratio_error(config: Config, observable: str) -> float:
+    """Declared error: 0.001, and four roundings, of which up to 1.3 were seen.
+
+    StableMax's gradient is below the normal numbers of float16: ten there, of which 7.8 were seen.
+    """
+    coarse = config.loss == "stablemax" and config.dtype == "float16"
+    return 0.001 + (10 if coarse else 4) * machine_eps(config.dtype)
+
+
 def growth_error(config: Config, observable: str) -> float:
     """Declared error: 0.11 over the collapse's gap, and ε.
 
@@ -246,7 +255,7 @@ def growth_error(config: Config, observable: str) -> float:
 
 
 def power_error(config: Config, observable: str) -> float:
-    """Declared error of StableMax's growth, over first steps up to 0.04."""
+    """Declared error of StableMax's growth, over first steps up to 0.04: it was 0.0012 there, and 0.007 at 0.1."""
     return 0.002 + 4 * machine_eps(config.dtype)
 
 
@@ -269,8 +278,8 @@ def of_stablemax(config: Config) -> str | None:
     if float(config.init_gap) > collapse_gap(config.dtype, "stablemax") / 4:
         return coarse
     q = 1 + float(config.init_gap) / 2
-    if (first := 2 * float(config.learning_rate) / (q**3 + q)) > 0.1:
-        return f"the first step is {first:.2g} in z, above 0.1"
+    if (first := 2 * float(config.learning_rate) / (q**3 + q)) > 0.04:
+        return f"the first step is {first:.2g} in z, above 0.04"
     last = (8 * float(config.learning_rate) * config.num_steps + (q**2 + 1) ** 2) ** 0.25
     if 2 * last > collapse_gap(config.dtype, "stablemax") / 4:
         return coarse

@@ -42,7 +42,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=60,
             note="t = (β − 1)/α = 0.9, where the zeta terms of the closed form are no small correction",
         ),
-        Case("relu_sphere", replace(SPHERE, num_samples=100, num_features=200), {"ridge": (0.01, 0.1, 1.0)}, seeds=20),
+        Case("relu_sphere", replace(SPHERE, num_samples=100, num_features=150), {"ridge": (0.003, 0.1, 1.0)}, seeds=40),
     ),
     "default": (
         Case(

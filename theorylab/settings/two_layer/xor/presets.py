@@ -23,6 +23,13 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("large steps", at_ratio(10.0, cluster_coupling=4.0, **SMALL), seeds=8),
         Case("small steps", at_ratio(0.05, cluster_coupling=6.0, **SMALL), seeds=8),
         Case("memorisation", at_ratio(0.02, cluster_coupling=0.2, **SMALL), seeds=8, show="train_accuracy"),
+        Case(
+            "weak clusters",
+            at_ratio(100.0, cluster_coupling=0.5, **(SMALL | {"label_noise": 0.0})),
+            seeds=32,
+            show="final_test_error",
+            note="errors near 0.3, of which the central limit theorem is 0.04 too high",
+        ),
     ),
     "default": (
         Case("large steps", Config(), seeds=8, note="the paper's experiment at a third of its width, half the steps"),

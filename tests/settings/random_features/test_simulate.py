@@ -33,6 +33,30 @@ def test_gaussian_population_risk_equals_the_mean_over_fresh_samples():
     assert abs(squares.mean() - (error - 0.2)) > 4 * squares.std() / 200
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["gaussian", *(pytest.param(name, marks=pytest.mark.slow) for name in ("relu_sphere", "erf_hypercube", "fourier"))],
+)
+def test_errors_are_means_over_draws_of_labels(model):
+    """The first draw is that of a single one; the others have other noise and signs, and targets of the same power."""
+    one = dataclasses.replace(TINY, model=model, num_features=24, input_dim=5, ridge=0.3)
+    config = dataclasses.replace(one, label_draws=4)
+    problem, first = sample(KEY, config), sample(KEY, one)
+    labels, targets = 2 * np.asarray(problem.labels), 2 * np.asarray(problem.test_targets)
+    np.testing.assert_allclose(labels[:, :1], first.labels, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(targets[:, :1], first.test_targets, rtol=1e-9, atol=1e-12)
+    assert np.linalg.matrix_rank(labels) == np.linalg.matrix_rank(targets) == 4
+    powers = np.sum(targets**2, axis=0)
+    np.testing.assert_allclose(powers, powers[0], rtol=1e-10 if model in ("gaussian", "fourier") else 0.3)
+    train, test = np.asarray(problem.train), np.asarray(problem.test)
+    dual = np.linalg.solve(train @ train.T + 0.3 * np.eye(16), labels)
+    errors = float(problem.test_weight) * np.sum((targets - test @ train.T @ dual) ** 2, axis=0) + 0.1
+    found = simulate(KEY, config)
+    assert float(found["test_error"]) == pytest.approx(errors.mean(), rel=1e-9)
+    assert float(found["train_error"]) == pytest.approx(np.mean((0.3 * dual) ** 2), rel=1e-9)
+    assert np.std(errors) > 0.01 * errors.mean()
+
+
 @pytest.mark.parametrize("num_features", [24, 12, math.inf])
 def test_learned_coefficients_are_means_over_noise_and_signs(num_features):
     """The mean of v̂_i/v_i over label noise and the signs of the other coefficients, for inputs and features at hand."""
@@ -61,6 +85,7 @@ def sample_inputs(key, config):
     return random.normal(random.split(key, 3)[0], config.num_samples, config.num_modes)
 
 
+@pytest.mark.slow
 def test_learned_coefficients_of_real_features_are_projections_of_the_fit():
     """On the whole cube {-1, 1}^5, the mean over test points is close to the mean over the cube."""
     config = Config(model="erf_hypercube", input_dim=5, num_samples=60, num_features=math.inf, noise_variance=0.0)

@@ -155,8 +155,3 @@ def fourier_eigensystem(dim: int, bandwidth: float) -> tuple[np.ndarray, np.ndar
     eigenvalues, vectors = np.linalg.eigh(kernel / FOURIER_POINTS)
     modes = vectors[:, ::-1][:, :FOURIER_TARGET_MODES] * math.sqrt(FOURIER_POINTS)
     return np.maximum(eigenvalues[::-1], 0), modes, modes.sum(axis=1) / math.sqrt(FOURIER_TARGET_MODES)
-
-
-def fourier_target(dim: int, bandwidth: float) -> np.ndarray:
-    """Target of the Fourier model on its population, ``[points]``."""
-    return fourier_eigensystem(dim, bandwidth)[2]

@@ -30,6 +30,8 @@ def universality_holds(config: Config) -> str | None:
             f"Gaussian universality fails for Fourier features in {config.input_dim} dimensions at ridge "
             f"{config.ridge:g} (fast-decaying spectrum); expect errors of 30% to 200%"
         )
+    if config.model == "relu_sphere" and config.input_dim < 8:
+        return f"input_dim = {config.input_dim} is below 8: harmonics of few dimensions are not like Gaussian modes"
     if config.model == "erf_hypercube" and config.input_dim < 16:
         return f"input_dim = {config.input_dim}: inputs repeat on a cube of 2^{config.input_dim} points"
     if config.ridge == 0 and config.num_samples == config.num_features:
@@ -42,7 +44,9 @@ def universality_holds(config: Config) -> str | None:
 #: Relative error at 100 samples and features, by model: measured, see the tests of theory against experiment.
 FINITE_SIZE = {
     "gaussian": {"test_error": 0.02, "train_error": 0.03, "learned_coefficients": 0.03, "inverse_trace": 0.01},
-    "relu_sphere": {"test_error": 0.03, "train_error": 0.04, "learned_coefficients": 0.03, "inverse_trace": 0.015},
+    # 40 to 200 samples, 60 to 400 features or infinitely many, d = 8 to 20, ridges 0.001 to 10, noise 0.05 and 0.5, 100
+    # seeds: beside 1/(a + b) up to 3 ± 1.5% of the train error and 2.3 ± 0.4% of the inverse trace.
+    "relu_sphere": {"test_error": 0.03, "train_error": 0.04, "learned_coefficients": 0.03, "inverse_trace": 0.02},
     "erf_hypercube": {"test_error": 0.04, "train_error": 0.08, "learned_coefficients": 0.03, "inverse_trace": 0.05},
     "fourier": {"test_error": 0.15, "train_error": 0.15, "learned_coefficients": 0.15, "inverse_trace": 0.05},
 }

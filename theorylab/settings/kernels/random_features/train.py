@@ -33,13 +33,13 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         v̂ = diag(√λ) W θ / √k.
     """
     problem, modes, projections = instance(key, config)
-    labels = jnp.concatenate([problem.labels, modes], axis=1)
+    draws, labels = config.label_draws, jnp.concatenate([problem.labels, modes], axis=1)
     decomposition = ridge_path(problem._replace(labels=labels), kernel=math.isinf(config.num_features))
-    fit = solve(decomposition.outputs(slice(1)), config.ridge)
+    fit = solve(decomposition.outputs(slice(draws)), config.ridge)
     return {
         "test_error": fit.test_error,
         "train_error": fit.train_error,
         "gcv": fit.gcv,
         "inverse_trace": fit.inverse_trace,
-        "learned_coefficients": learned_parts(decomposition.outputs(slice(1, None)), projections, config.ridge),
+        "learned_coefficients": learned_parts(decomposition.outputs(slice(draws, None)), projections, config.ridge),
     }

@@ -266,7 +266,6 @@ def late_rates(key: jax.Array, config: Config) -> Observables:
     source=HASOFER.at("first-order design point, around which points are sampled"),
     predicts=("final_test_error",),
     controls={
-        "central limit theorem": controls.central_limit,
         "linear part alone": controls.linear_part_alone,
         "bound for the error": controls.bound_for_the_error,
     },

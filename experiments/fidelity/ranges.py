@@ -44,6 +44,7 @@ def random_features(draw: Draw) -> Features:
         noise_variance=draw.between("noise_variance", 0, 1),
         eigenvalue_exponent=draw.between("eigenvalue_exponent", 1.1, 2.2),
         target_exponent=draw.between("target_exponent", 1.1, 3),
+        label_draws=8,
         **sizes,
     )
 

@@ -30,7 +30,7 @@ SETTING = Setting(
         Observable("inverse_trace", "1 / tr(K̂ + δI)⁻¹, an estimate of κ", r"1/\mathrm{tr}\,\hat K^{-1}"),
         Observable(
             "learned_coefficients",
-            "learned over true coefficient of an eigenmode, or of all of a degree",
+            "learned over true coefficient of an eigenmode, or of all of a degree: mean over noise and signs",
             r"\hat v_i / v_i",
             dims=("mode",),
         ),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from theorylab.contract import Observables
+from theorylab.contract import ConfigError, Observables
 from theorylab.numerics import xla
 from theorylab.settings.two_layer.grokking.config import Config
 from theorylab.settings.two_layer.grokking.data import Instance, label_errors, sample, training_goal, training_labels
@@ -284,6 +284,8 @@ def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observ
     """Train on a given instance; see :func:`simulate`. Without ``summaries`` there are no kernels and fresh samples."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
     inputs, target, start, weights, test_inputs = instance[:5]
+    if instance.batches is not None and instance.batches.shape[0] < config.num_steps:
+        raise ConfigError(f"num_steps = {config.num_steps} is not allowed: {instance.batches.shape[0]} batches are given")
     y, noisy, errors = labels(inputs, target), training_labels(instance, config), label_errors(instance, config)
     dim = target.shape[0]
     # No moments of zeros in its place: in a product with them XLA (JAX 0.10.2) reads memory that it never wrote.

@@ -102,17 +102,17 @@ def test_moments_follow_every_neuron(name):
     config = dataclasses.replace(CONFIG, **CASES[name])
     batches = None if math.isinf(config.batch_size) else REPEATS if config.replacement else EPOCHS
     path, steps = neurons(config, batches), (1, 4, 12, STEPS)
-    found = moments_after(config, INSTANCE._replace(batches=batches), steps)
+    found = moments_after(config, INSTANCE._replace(batches=None if batches is None else jnp.asarray(batches)), steps)
     for row, step in enumerate(steps):
-        expected = moments_of(path[step])
-        for part, value in expected._asdict().items():
-            np.testing.assert_allclose(found[part][row], value, atol=1e-13 * np.abs(expected.second).max())
+        second = path[step].T @ path[step] / WIDTH
+        for part, value in (("mean", path[step].mean(0)), ("second", second)):
+            np.testing.assert_allclose(found[part][row], value, atol=1e-13 * np.abs(second).max())
 
 
 def test_every_neuron_of_the_simulation_is_that_of_the_moments():
     """The trainer of neurons in the library, against the moments: all that both measure."""
     config = dataclasses.replace(CONFIG, **CASES["all"])
-    instance = INSTANCE._replace(batches=EPOCHS)
+    instance = INSTANCE._replace(batches=jnp.asarray(EPOCHS))
     network = jax.jit(run)(instance, dataclasses.replace(config, trainer="network"))
     moments = jax.jit(lambda i, c: run(i, c, summaries=False))(instance, config)
     for name, value in moments.items():
@@ -254,18 +254,11 @@ def test_lazy_network_with_decay_and_momentum_is_training_of_the_linearised_neur
         np.testing.assert_allclose(residuals, np.array(path)[list(steps)], atol=1e-11)
         np.testing.assert_allclose(predicted, final, atol=1e-11)
         np.testing.assert_allclose(limit, output(WEIGHTS, fresh) + outer @ (w - first), atol=1e-9)
-
-
-def test_what_the_initial_weights_give_to_first_order_is_not_the_initial_output():
-    """Control of f_1: as if it were f_0, whose quadratic part counts once."""
-    moments = moments_of(WEIGHTS)
-    kernel = np.asarray(kernel_of(moments, INPUTS, EPS))
-    residual = (INPUTS @ TARGET) ** 2 / 2 - output(WEIGHTS, INPUTS)
-    limit = kernel_regression(
-        INPUTS, residual, moments, kernel, output_scale=ALPHA, quadratic_coeff=EPS, optimiser=Optimiser(0.4)
-    )
-    wrong = kernel @ np.linalg.solve(kernel + 0.4 * np.eye(COUNT), residual + output(WEIGHTS, INPUTS))
-    assert np.abs(np.asarray(moments_output(limit, INPUTS, ALPHA, EPS)) - wrong).max() > 0.1
+        # Control: as if what the initial weights give to first order were their output, which has half of its square.
+        if optimiser == Optimiser(0.4):
+            kernel, cross = (WIDTH / ALPHA**2 * points @ inner.T for points in (inner, outer))
+            wrong = cross @ np.linalg.solve(kernel + 0.4 * np.eye(COUNT), goal)
+            assert np.abs(wrong - limit).max() > 0.1
 
 
 # --- the population ---------------------------------------------------------------------------------------------------
@@ -283,16 +276,16 @@ def test_order_parameters_with_decay_are_closed_and_end_where_the_formula_says()
         losses.append(float(population_risk(moments, beta, alpha, eps).total))
         moments = step(moments)
     options |= {"input_dim": dim, "sample_ratio": count / dim}
-    _, risk = population_curves(start, (0, 10, 40), optimiser=Optimiser(20.0), **options)
-    np.testing.assert_allclose(risk.total, np.array(losses)[[0, 10, 40]], rtol=1e-12)
-    unit = count / dim * eps / alpha  # of decay, where Λ = 1
-    for decay in (0.036, 0.364, 1.091, 1.6):
-        end = population_curves(start, (20_000,), optimiser=Optimiser(decay * unit), **options)[1].total[0]
-        exact = decay**2 / 3 if decay < 1.5 else 0.75
-        assert float(end) == pytest.approx(exact, rel=1e-6)
-        assert float(stationary_loss(decay * unit, alpha, eps, count / dim)) == pytest.approx(exact, rel=1e-12)
+    ends = (0, 10, 40, 20_000)
+    curves = jax.jit(jax.vmap(lambda d: population_curves(start, ends, optimiser=Optimiser(d), **options)[1].total))
+    unit, strengths = count / dim * eps / alpha, np.array([0.036, 0.364, 1.091, 1.6])  # where Λ = 1
+    found = curves(jnp.asarray([20.0, *(unit * strengths)]))
+    np.testing.assert_allclose(found[0, :3], np.array(losses)[[0, 10, 40]], rtol=1e-12)
+    exact = np.where(strengths < 1.5, strengths**2 / 3, 0.75)
+    np.testing.assert_allclose(found[1:, -1], exact, rtol=1e-6)
+    np.testing.assert_allclose(stationary_loss(unit * strengths, alpha, eps, count / dim), exact, rtol=1e-12)
     slower = Optimiser(0.728 * unit, 0.5, heavy_ball=True, decoupled=True)
-    end = population_curves(start, (20_000,), optimiser=slower, **options)[1].total[0]
+    end = jax.jit(lambda: population_curves(start, (20_000,), optimiser=slower, **options)[1].total[0])()
     assert float(end) == pytest.approx(0.364**2 / 3, rel=1e-6)
 
 

@@ -285,7 +285,9 @@ def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observ
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
     inputs, target, start, weights, test_inputs = instance[:5]
     if instance.batches is not None and instance.batches.shape[0] < config.num_steps:
-        raise ConfigError(f"num_steps = {config.num_steps} is not allowed: {instance.batches.shape[0]} batches are given")
+        raise ConfigError(
+            f"num_steps = {config.num_steps} is not allowed: {instance.batches.shape[0]} batches are given"
+        )
     y, noisy, errors = labels(inputs, target), training_labels(instance, config), label_errors(instance, config)
     dim = target.shape[0]
     # No moments of zeros in its place: in a product with them XLA (JAX 0.10.2) reads memory that it never wrote.
@@ -367,7 +369,8 @@ def _neurons(
     """Train every neuron. Losses and kernel come from the neurons themselves, not from their moments."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
     inputs, target, test_inputs = instance.inputs, instance.target, instance.test_inputs
-    y, errors, optimiser = labels(inputs, target), label_errors(instance, config), optimiser_of(config)
+    y, test_y, errors = labels(inputs, target), labels(test_inputs, target), label_errors(instance, config)
+    optimiser, noisy = optimiser_of(config), training_labels(instance, config)
     activation, start = quadratic_activation(eps), NetworkState(weights, target)
     batch = batch_of(inputs, training_goal(instance, config), instance.batches)
 
@@ -395,11 +398,11 @@ def _neurons(
         else:
             rows = sums_in_blocks(lambda p: network_kernel(now, p, activation, inputs), inputs, y, LARGEST_KERNEL)
             summary = _summary(rows, y)
-        train = residual(inputs, y + errors)
+        train = residual(inputs, noisy)
         return measure(moments, moments, spike, closed(moments)) | {
             "train_loss": jnp.mean(train**2),
             "clean_train_loss": jnp.mean((train - errors) ** 2),
-            "sampled_test_loss": jnp.mean(residual(test_inputs, labels(test_inputs, target)) ** 2),
+            "sampled_test_loss": jnp.mean(residual(test_inputs, test_y) ** 2),
             "kernel_target_alignment": summary[0],
             "kernel_trace": summary[1],
         }

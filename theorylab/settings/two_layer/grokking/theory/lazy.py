@@ -58,17 +58,17 @@ def lazy_curves(
         whole = vectors.T @ initial_pull(inputs, start, output_scale, quadratic_coeff)
     if optimiser.heavy_ball:
         duals, gone = _steps(values, modes, whole, steps, gamma, optimiser)
-        remaining = modes - values * duals + gone[:, None] * whole
+        remaining = modes[None, :] - values[None, :] * duals + gone[:, None] * whole[None, :]
     else:
-        powers = jnp.asarray(np.asarray(steps))[:, None]
+        powers, rates = jnp.asarray(np.asarray(steps))[:, None], values[None, :]
         kept = (1 - gamma * decay) ** powers
-        fading = (1 - gamma * (values + decay))[None, :] ** powers
-        limit = decay * (modes + whole) / _nonzero(values + decay)
+        fading = (1 - gamma * (rates + decay)) ** powers
+        limit = (decay * (modes + whole) / _nonzero(values + decay))[None, :]
         flat = gamma * powers * (1 - gamma * decay) ** jnp.maximum(powers - 1, 0)
-        moving = jnp.where(values == 0, flat, (kept - fading) / _nonzero(values))
+        moving = jnp.where(rates == 0, flat, (kept - fading) / _nonzero(rates))
         steady = jnp.where(decay == 0, gamma * powers, (1 - kept) / _nonzero(decay))
-        duals = moving * (modes - limit) + steady * limit
-        remaining = fading * (modes - limit) + limit
+        duals = moving * (modes[None, :] - limit) + steady * limit
+        remaining = fading * (modes[None, :] - limit) + limit
         gone = jnp.zeros_like(kept[:, 0]) if optimiser.towards_start else 1 - kept[:, 0]
 
     def moments(dual: Array, gone: Array) -> Moments:

@@ -16,8 +16,8 @@ from theorylab.settings.two_layer.grokking.config import Config
 from theorylab.settings.two_layer.grokking.model import labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_of, moments_output
 
-#: Entries of the key's tree from which noise and batches are drawn, so that the other draws do not move.
-NOISE_KEY, BATCH_KEY = 1, 2
+#: Entry of the key's tree from which batches are drawn.
+BATCH_KEY = 1
 
 
 class Instance(NamedTuple):
@@ -106,11 +106,12 @@ def draw_batches(key: jax.Array, config: Config) -> Int[Array, "steps batch"] | 
 def sample(key: jax.Array, config: Config) -> Instance:
     """Draw an instance: x ~ N(0, I/D), w_i ~ N(0, σ² I) stretched along β where planted. One flat draw for these."""
     dim, width = config.input_dim, 0 if math.isinf(config.width) else int(config.width)
-    # Test samples come last: the instance does not depend on their number.
-    counts = (config.num_samples * dim, width * dim, 0 if config.normalise_target else dim, config.num_test * dim)
+    # Test samples come late: but for the label noise, the instance does not depend on their number.
+    free = 0 if config.normalise_target else dim
+    counts = (config.num_samples * dim, width * dim, free, config.num_test * dim, config.num_samples)
     ends = np.cumsum(counts)
     normals = random.normal(key, int(ends[-1]))
-    inputs, weights, direction, test = jnp.split(normals, [int(end) for end in ends[:-1]])
+    inputs, weights, direction, test, noise = jnp.split(normals, [int(end) for end in ends[:-1]])
     length = np.sqrt(dim) if config.normalise_target else jnp.sqrt(jnp.sum(direction**2))
     target = jnp.zeros(dim, normals.dtype).at[0].set(length)
     overlap = config.spike_overlap if config.planted else 1 / dim
@@ -125,6 +126,6 @@ def sample(key: jax.Array, config: Config) -> Instance:
         moments,
         drawn,
         test.reshape(config.num_test, dim) / np.sqrt(dim),
-        random.normal(random.fold_in(key, NOISE_KEY), config.num_samples),
+        noise,
         draw_batches(random.fold_in(key, BATCH_KEY), config),
     )

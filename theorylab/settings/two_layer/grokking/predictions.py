@@ -67,7 +67,6 @@ def is_network(config: Config) -> str | None:
     error=ROUNDING,
     controls={
         "steps as if infinitesimal": controls.without_squared_steps,
-        "momentum of the moments, without those of weights with velocities": controls.without_cross_block,
         **HALF_THE_RATE,
     },
 )

@@ -33,6 +33,7 @@ from theorylab.settings.two_layer.grokking.moments import (
     moments_of,
     moments_output,
     population_risk,
+    square_root,
     tangent_kernel,
     transform,
 )
@@ -82,11 +83,17 @@ class MomentState(NamedTuple):
     spike: Float[Array, " dim"]
 
 
-class MapState(NamedTuple):
-    """What the steps so far make of initial weights, and the velocity of that; () without momentum."""
+class FactorState(NamedTuple):
+    """C = Fᵀ F for the covariance of the weights, their mean, and ``spike`` as in :class:`MomentState`."""
 
-    change: AffineMap
-    velocity: Any
+    factor: Float[Array, "dim dim"]
+    mean: Float[Array, " dim"]
+    spike: Float[Array, " dim"]
+
+    @property
+    def moments(self) -> Moments:
+        """w̄ and M = Fᵀ F + w̄ w̄ᵀ."""
+        return Moments(self.mean, self.factor.T @ self.factor + jnp.outer(self.mean, self.mean))
 
 
 def moment_pull(
@@ -96,8 +103,8 @@ def moment_pull(
     quadratic_coeff: ArrayLike,
     scaled_learning_rate: ArrayLike,
     batches: Int[Array, "steps batch"] | None = None,
-) -> Callable[[Moments, Any], AffineMap]:
-    """What the gradient of a step adds to every neuron, w → c ε S w + c u.
+) -> Callable[[Callable[[Array], Array], Any], AffineMap]:
+    """What the gradient of a step adds to every neuron, w → c ε S w + c u, from f/α as a function of inputs in columns.
 
     Δ = goal − f, u = XᵀΔ, S = Xᵀ diag(Δ) X, c = γ/α; over the samples of a batch times P/b.
     """
@@ -105,12 +112,10 @@ def moment_pull(
     batch = batch_of(inputs, goal, batches)
     stored = xla.stored_transpose(inputs) if batches is None else None
 
-    def pull(moments: Moments, t: Any) -> AffineMap:
+    def pull(output: Callable[[Array], Array], t: Any) -> AffineMap:
         points, aim, share = batch(t)
         columns = points.T if stored is None else stored
-        mean, second = moments
-        field: Any = (quadratic_coeff / 2 * second) @ columns + mean[:, None]
-        residual = aim - output_scale * jnp.sum(field * columns, axis=0)
+        residual = aim - output_scale * output(columns)
         form: Any = share * rate * quadratic_coeff * ((residual[None, :] * columns) @ points)
         shift: Any = share * rate * (residual @ points)
         return AffineMap(form, shift)
@@ -141,7 +146,13 @@ def moment_step(
     diagonal = jnp.eye(inputs.shape[1], dtype=bool)
 
     def step(state: MomentState, t: Any) -> MomentState:
-        form, shift = pull(state.moments, t)
+        mean, second = state.moments
+
+        def output(columns: Array) -> Array:
+            field: Any = (quadratic_coeff / 2 * second) @ columns + mean[:, None]
+            return jnp.sum(field * columns, axis=0)
+
+        form, shift = pull(output, t)
         # No product with an identity: it would change which products the compiler rounds.
         affine = AffineMap(jnp.where(diagonal, kept, 0).astype(form.dtype) + form, shift)
         return MomentState(transform(state.moments, affine), affine.linear @ state.spike)
@@ -149,35 +160,46 @@ def moment_step(
     return step
 
 
-def propagator_step(
+def factor_step(
     inputs: Float[Array, "samples dim"],
     goal: Float[Array, " samples"],
-    start: Moments,
+    start: FactorState,
     output_scale: ArrayLike,
     quadratic_coeff: ArrayLike,
     scaled_learning_rate: ArrayLike,
     *,
     optimiser: Optimiser,
     batches: Int[Array, "steps batch"] | None = None,
-) -> Callable[[MapState, Any], MapState]:
+) -> Callable[[tuple[FactorState, Any], Any], tuple[FactorState, Any]]:
     """The same where a neuron remembers more than its weights: its velocity, or where it started.
 
-    Then w_i(t) = A w_i(0) + p and v_i(t) = B w_i(0) + q with the same A, p, B and q for all neurons, v = (B, q) follows
-    :meth:`.Optimiser.step` as every neuron does, and the moments are those of the start after A and p. That is all of
-    the joint second moment of weights and velocities, a factor of it: a step costs 4 P D² + 6 D³ operations.
+    Weights and velocities are then the same linear images of the initial weights for all neurons, so that F, w̄ and the
+    spike, with velocities of their own, follow :meth:`.Optimiser.step` as every neuron does. That is all of the joint
+    second moment of weights and velocities, a factor of it. A step costs 4 P D² + 2 D³ operations.
     """
     pull = moment_pull(inputs, goal, output_scale, quadratic_coeff, scaled_learning_rate, batches)
 
-    def step(state: MapState, t: Any) -> MapState:
+    def step(state: tuple[FactorState, Any], t: Any) -> tuple[FactorState, Any]:
         now, velocity = state
-        form, shift = pull(transform(start, now), t)
-        force = AffineMap(form @ now.linear, form @ now.shift + shift)
-        away = now
-        if optimiser.towards_start:
-            away = AffineMap(now.linear - jnp.eye(*form.shape, dtype=form.dtype), now.shift)
-        return MapState(*optimiser.step(now, velocity, force, away, scaled_learning_rate))
+
+        def output(columns: Array) -> Array:
+            linear = now.mean @ columns
+            return linear + quadratic_coeff / 2 * (jnp.sum((now.factor @ columns) ** 2, axis=0) + linear**2)
+
+        form, shift = pull(output, t)
+        # F Sᵀ, with S symmetric: products with a transpose are slow where runs are many.
+        force = FactorState(now.factor @ form, form @ now.mean + shift, form @ now.spike)
+        away = jax.tree.map(jnp.subtract, now, start) if optimiser.towards_start else now
+        return optimiser.step(now, velocity, force, away, scaled_learning_rate)
 
     return step
+
+
+class MapState(NamedTuple):
+    """What the steps so far make of initial weights, and the velocity of that; () without momentum."""
+
+    change: AffineMap
+    velocity: Any
 
 
 def linearised_step(
@@ -219,11 +241,11 @@ def train_moments(
     if not (optimiser.heavy_ball or optimiser.towards_start):
         step = moment_step(instance.inputs, goal, *scales, rate, weight_decay=optimiser.weight_decay, batches=batches)
         return iterate(step, MomentState(start, target), record=lambda state: record(*state), **options)
-    still = AffineMap(jnp.eye(*start.second.shape, dtype=start.second.dtype), jnp.zeros_like(start.mean))
+    still = FactorState(square_root(start.second - jnp.outer(start.mean, start.mean)), start.mean, target)
     return iterate(
-        propagator_step(instance.inputs, goal, start, *scales, rate, optimiser=optimiser, batches=batches),
-        MapState(still, optimiser.velocity(still)),
-        record=lambda state: record(transform(start, state.change), state.change.linear @ target),
+        factor_step(instance.inputs, goal, still, *scales, rate, optimiser=optimiser, batches=batches),
+        (still, optimiser.velocity(still)),
+        record=lambda state: record(state[0].moments, state[0].spike),
         **options,
     )
 

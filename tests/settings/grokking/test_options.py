@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import theorylab as tl
 from theorylab.contract import ConfigError
-from theorylab.settings.two_layer.grokking import SETTING, Config
+from theorylab.settings.two_layer.grokking import SETTING, Config, controls
 from theorylab.settings.two_layer.grokking.config import stability_edge
 from theorylab.settings.two_layer.grokking.data import Instance, initial_moments, sample
 from theorylab.settings.two_layer.grokking.moments import (
@@ -368,3 +369,32 @@ def test_heavy_ball_without_momentum_is_plain_descent():
     both = [moments_after(dataclasses.replace(config, heavy_ball=heavy), INSTANCE, (STEPS,)) for heavy in (False, True)]
     np.testing.assert_allclose(both[0]["second"], both[1]["second"], rtol=1e-12, atol=1e-14)
     assert optimiser_of(config).velocity(INSTANCE.moments) == ()
+
+
+# --- the laboratory ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("case", "theory", "wrong"),
+    [
+        ("network, with noise, decay, momentum and batches", "reduction", controls.without_cross_block),
+        ("linearised, with noise, decay and momentum", "lazy", None),
+        ("many samples, decay", "population", None),
+    ],
+)
+def test_theories_agree_with_options_and_wrong_ones_do_not(case, theory, wrong):
+    one = SETTING.case("default", case)
+    data = tl.sweep(SETTING, one.config, one.grid, seeds=one.seeds)
+    rows = [row for row in tl.compare(SETTING, data) if row.status.judged]
+    assert theory in {row.theory for row in rows}
+    assert not [row for row in rows if row.failed]
+    right = SETTING.theory(theory)
+
+    def without_decay(key, config):
+        return right.predict(key, dataclasses.replace(config, weight_decay=0.0))
+
+    other = dataclasses.replace(right, name="wrong", predict=wrong or without_decay, controls={})
+    failed = [row for row in tl.compare(SETTING, data, theories=[other]) if row.failed]
+    assert {row.observable for row in failed} >= {"train_loss" if theory == "reduction" else "test_loss"}

@@ -16,7 +16,7 @@ from theorylab.settings.two_layer.grokking.data import sample, training_labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, population_risk, tangent_kernel
 from theorylab.settings.two_layer.grokking.theory import marchenko_pastur
 from theorylab.settings.two_layer.grokking.theory.lazy import lazy_curves
-from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
+from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves, stationary_loss
 from theorylab.settings.two_layer.grokking.train import crossing_times, optimiser_of, recorded_steps, run
 from theorylab.settings.two_layer.papers import KUMAR
 
@@ -35,6 +35,8 @@ LEARNED = 0.05
 #: Its largest relative deviation over D²/P, at random configurations (D = 4 to 12, P/D² = 100 to 400, α = ½ to 4,
 #: ε = 0.2 to 1, σ = ½ to 1½, ρ_0 = 0.1/D to 3/D, centred and not; 16 to 32 seeds): 24(9), 6(3), 1.7(4) and 4.6(2.0).
 POPULATION_ERROR = {"test_loss": 20.0, "target_overlap": 6.0, "weight_norm": 1.7, "test_time": 4.6}
+#: Decay Λ = λ' α/(ν ε) up to which the weights stay; all of them vanish from 3/2 on, each error in a rate then grows.
+LARGEST_DECAY = 1.0
 #: Fresh samples from which on a mean squared error has Gaussian fluctuations, which a comparison counts on.
 ENOUGH_TEST = 1000
 
@@ -65,10 +67,7 @@ def is_network(config: Config) -> str | None:
     predicts=REDUCED,
     holds=is_network,
     error=ROUNDING,
-    controls={
-        "steps as if infinitesimal": controls.without_squared_steps,
-        **HALF_THE_RATE,
-    },
+    controls={"steps as if infinitesimal": controls.without_squared_steps, **HALF_THE_RATE},
 )
 def reduction(key: jax.Array, config: Config) -> Observables:
     """The closed recursion of (w̄, M) from the moments of the same initial weights."""
@@ -227,6 +226,11 @@ def sees_the_population(config: Config) -> str | None:
         return "for a normalised target"
     if why := mean_field.beyond_plain_descent(config, "weight_decay", "momentum"):
         return why
+    if config.weight_decay and config.decay_towards == "start":
+        return "for weight decay to zero"
+    strength = config.weight_decay * config.output_scale / (sample_ratio(config) * config.quadratic_coeff)
+    if strength > LARGEST_DECAY:
+        return f"for weights that do not vanish: Λ = λ' α/(ν ε) is {strength:.2g}, above {LARGEST_DECAY:g}"
     if config.num_samples < 100 * config.input_dim**2:
         return f"for num_samples far above input_dim² (at least {100 * config.input_dim**2})"
     return None
@@ -253,11 +257,14 @@ def population(key: jax.Array, config: Config) -> Observables:
     # Where the loss falls fast a small delay is a large factor; in the end fluctuations of the samples are all of it.
     loss = jnp.where(risk.total > LEARNED * risk.total[0], risk.total, jnp.nan)
     time = crossing_times(risk.total, risk.total, config)["test_time"]
+    # A threshold near the loss at which weight decay ends is passed late, if at all.
+    floor = stationary_loss(config.weight_decay, config.output_scale, config.quadratic_coeff, sample_ratio(config))
+    clear = (config.test_threshold > LEARNED * risk.total[0]) & (config.test_threshold > 2 * floor)
     return {
         "test_loss": loss,
         "target_overlap": state.along / dim,
         "weight_norm": jnp.sqrt((state.along + (dim - 1) * state.across) / dim),
-        "test_time": jnp.where(config.test_threshold > LEARNED * risk.total[0], time, jnp.nan),
+        "test_time": jnp.where(clear, time, jnp.nan),
     }
 
 

@@ -46,7 +46,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "memorisation",
             dataclasses.replace(MEMORISATION, num_samples=120, num_steps=80),
             {"weight_decay": (0.0, 0.1)},
-            seeds=12,
+            seeds=16,
         ),
         Case("many samples", FEWER_SAMPLES, seeds=12),
     ),
@@ -107,7 +107,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=48,
         ),
         Case("many samples", MANY_SAMPLES, {"quadratic_coeff": (0.25, 0.5)}, seeds=10),
-        Case("many samples, decay", MANY_SAMPLES, {"weight_decay": (0.0, 250.0, 900.0)}, seeds=10),
+        Case("many samples, decay", MANY_SAMPLES, {"weight_decay": (0.0, 250.0, 700.0)}, seeds=10),
         Case(
             "planted",
             dataclasses.replace(MEAN_FIELD, num_steps=40),

@@ -82,13 +82,11 @@ def draw(data: xarray.Dataset) -> Figure:
     import matplotlib.pyplot as plt
 
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.0))
-    markers = "osD^"
-    for number, color in enumerate(gradient(data.sizes["output_scale"])):
+    for number, (color, marker) in enumerate(zip(gradient(data.sizes["output_scale"]), "osD", strict=False)):
         one = data.isel(output_scale=number)
-        label = rf"$\alpha$ = {one.output_scale.item():g}"
-        _delays(left, one, color, markers[number], label)
+        _delays(left, one, color, marker, rf"$\alpha$ = {one.output_scale.item():g}")
         decayed = one.isel(weight_decay=slice(1, None))
-        points(middle, decayed.strength, decayed.test_loss, color=color, fmt=markers[number] + "-", markersize=4)
+        points(middle, decayed.strength, decayed.test_loss, color=color, fmt=marker + "-", markersize=4)
     known = data.strength_theory <= 1.5
     middle.plot(
         data.strength_theory[known], data.floor_theory[known], "--", color="black", linewidth=1.2,
@@ -97,13 +95,12 @@ def draw(data: xarray.Dataset) -> Figure:
     middle.axhline(data.threshold, color="grey", linestyle=":", linewidth=1, label="counts as learned")
     strength = r"decay $\Lambda = \lambda' \alpha/(\nu \varepsilon)$"
     text = rf"$D$ = {data.input_dim}, $P$ = {data.num_samples}, $\varepsilon$ = {data.quadratic_coeff:g}"
-    left.set(xscale="log", xlabel=strength, ylabel="delay over that without decay", title=text)
+    left.set(xscale="log", xlabel=strength, ylabel="delay over that without decay", title=text, ylim=(0.4, 2.6))
     left.axhline(1, color="grey", linestyle=":", linewidth=1)
-    left.set_ylim(0, None)
     left.legend(loc="lower left")
     middle.set(xscale="log", yscale="log", xlabel=strength, ylabel=rf"test loss at $\tau$ = {data.end:g}")
-    middle.set(title=text, ylim=(1e-3, 1))
-    middle.legend(loc="upper left")
+    middle.set(title="the floor that decay leaves", ylim=(3e-4, 1))
+    middle.legend(loc="lower right")
 
     for number, color in enumerate(gradient(data.sizes["strength_many"], "plasma")):
         one = data.isel(strength_many=number)
@@ -114,24 +111,30 @@ def draw(data: xarray.Dataset) -> Figure:
         if one.many_samples_floor > 0:
             right.axhline(one.many_samples_floor, color=color, linestyle=":", linewidth=1)
     right.set(xscale="log", yscale="log", xlabel=r"$s = \nu\tau$", ylabel="test loss", ylim=(2e-3, 2))
-    right.set_title("many samples: population flow, points simulated")
+    right.set_title("many samples: flow and simulation")
     right.legend(loc="lower left")
     return figure
 
 
 def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, label: str) -> None:
-    """Delays over those of the same data without decay; triangles where some runs do not get there."""
+    """Median and quartiles over data sets of the delay over that of the same data without decay.
+
+    A delay that has not ended counts as longer than all others; above, the number of these.
+    """
     delay = data.test_time - data.train_time
-    plain = delay.isel(weight_decay=0)
-    change = (delay / plain).isel(weight_decay=slice(1, None))
-    every = np.isfinite(change).all("seed")
-    points(axes, data.strength[1:], change.where(every), color=color, fmt=marker + "-", markersize=4, label=label)
-    for place in np.flatnonzero(~every.values):
-        missing = int((~np.isfinite(change.isel(weight_decay=place))).sum())
-        axes.annotate(
-            f"{missing}", (data.strength[1:][place].item(), 0.97), xycoords=("data", "axes fraction"), color=color,
-            ha="center", va="top", fontsize=8,
-        )  # fmt: skip
+    ratio = (delay / delay.isel(weight_decay=0)).isel(weight_decay=slice(1, None)).transpose("seed", ...)
+    low, middle, high = np.quantile(ratio.fillna(np.inf), (0.25, 0.5, 0.75), axis=0, method="nearest")
+    place = data.strength[1:].values
+    shown = np.isfinite(middle)
+    above = np.where(np.isfinite(high), high, 10.0)  # beyond the frame
+    bars = np.stack([middle - low, above - middle])[:, shown]
+    axes.errorbar(place[shown], middle[shown], bars, fmt=marker + "-", color=color, markersize=4, label=label)
+    for x, missing in zip(place, np.isnan(ratio).sum("seed").values, strict=True):
+        if missing and x < 1:
+            axes.annotate(
+                f"{missing}", (x, 0.99), xycoords=("data", "axes fraction"), color=color, ha="center", va="top",
+                fontsize=8, annotation_clip=False,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

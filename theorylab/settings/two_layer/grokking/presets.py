@@ -221,7 +221,7 @@ def _decay(
     )
 
 
-DECAYS = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+DECAYS = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 SLOWER = dataclasses.replace(MANY_SAMPLES, num_steps=300)
 
 
@@ -241,7 +241,7 @@ SWEEPS: dict[str, tuple[Case, ...]] = {
             dataclasses.replace(MEMORISATION, input_dim=100, num_steps=250),
         ),
         *_mean_field(200, 60, 5, (0.5, 1.0, 2.0)),
-        *_decay(Config(num_steps=4000), 8, (1.0, 4.0, 16.0), DECAYS, SLOWER),
+        *_decay(Config(num_steps=4000), 20, (1.0, 4.0, 16.0), DECAYS, SLOWER),
     ),
     "paper": (
         *_figures(

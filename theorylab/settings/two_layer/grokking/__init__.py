@@ -25,7 +25,14 @@ SETTING = Setting(
     theories=THEORIES,
     observables=(
         Observable("test_loss", "mean squared error on all inputs, exact", r"L_\mathrm{test}", dims=STEP),
-        Observable("train_loss", "mean squared error on the training set", r"L_\mathrm{train}", dims=STEP),
+        Observable(
+            "train_loss",
+            "mean squared error on the training set",
+            r"L_\mathrm{train}",
+            dims=STEP,
+        ),
+        Observable("clean_train_loss", "the same on labels without noise", dims=STEP),
+        Observable("noisy_test_loss", "the test loss on labels with noise: label_noise² more", dims=STEP),
         Observable("variance_error", "part A of the test loss: wrong mean of the output", "A", dims=STEP),
         Observable("misalignment_error", "part B: wrong quadratic form", "B", dims=STEP),
         Observable("linear_power", "part C: linear output", "C", dims=STEP),

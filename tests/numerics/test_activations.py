@@ -1,4 +1,4 @@
-"""Activations without closed form: kinks at 0 and elsewhere against exact kernels and SciPy, and what is said of errors."""
+"""Activations without closed form: kinks at 0 and elsewhere against exact kernels and SciPy; what is said of errors."""
 
 import functools
 import itertools

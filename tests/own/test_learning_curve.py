@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 import theorylab as tl
 from theorylab.numerics import datasets
-from theorylab.own.learning_curve import fit
+from theorylab.own.measurement import fit
 from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.ridge_path import ridge_path, solve
 

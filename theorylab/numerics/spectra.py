@@ -178,8 +178,8 @@ def clip_negative(eigenvalues: np.ndarray, *, rounding: float, repair: float = 0
         negative = eigenvalues[eigenvalues < 0]
         warnings.warn(
             f"{negative.size} eigenvalues below 0 were set to 0, the smallest {smallest:.2g} with the largest "
-            f"{largest:.2g}; together they are {-negative.sum() / np.abs(eigenvalues).sum():.1g} of the trace: what lies "
-            "below such a ridge is not to be trusted",
+            f"{largest:.2g}; together they are {-negative.sum() / np.abs(eigenvalues).sum():.1g} of the trace: do not "
+            "trust effective ridges below that size",
             stacklevel=2,
         )
     return np.maximum(eigenvalues, 0)

@@ -20,9 +20,9 @@ MOST_CURVES = 6
 
 
 def draw(data: xarray.Dataset) -> Figure:
-    """Draw what :func:`~theorylab.own.learning_curve.learning_curve` returned: test and train error, and the best ridge.
+    """Draw what :func:`~theorylab.own.learning_curve.learning_curve` returned: test and train error, the best ridge.
 
-    The axis is the first of features, samples and ridges of which there are several, the second makes up to six curves.
+    The axis is the first of features, samples and ridges that has several values, the second makes up to six curves.
     """
     import matplotlib.pyplot as plt
 

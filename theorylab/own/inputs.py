@@ -78,8 +78,8 @@ def kernel_matrix(kernel: Any, size: int) -> np.ndarray:
         )
     if asymmetry > 1e-12 * largest:
         warnings.warn(
-            f"kernel and its transpose differ by up to {asymmetry:.1e} (the largest entry is {largest:.3g}): their mean "
-            "is used",
+            f"kernel and its transpose differ by up to {asymmetry:.1e} (the largest entry is {largest:.3g}): their "
+            "mean is used",
             stacklevel=3,
         )
     return matrix if asymmetry == 0 else (matrix + matrix.T) / 2

@@ -68,8 +68,8 @@ def named(
     called = activation if isinstance(activation, str | tuple) else getattr(activation, "__name__", "an activation")
     if may_be_off > 1e-6:
         warnings.warn(
-            f"the {name} kernel of {called} may be off by {may_be_off:.1g} of itself between nearly parallel points: it "
-            "is a series, and slow where the activation bends sharply; Kinked(function, kinks) names its kinks",
+            f"the {name} kernel of {called} may be off by {may_be_off:.1g} of itself between nearly parallel points: "
+            "a series, slow where the activation bends sharply; Kinked(function, kinks) names its kinks",
             stacklevel=4,
         )
     return lambda x1, x2: getattr(kernels.fully_connected(x1, x2, **net), name), f"{name}, depth {depth}, {called}"

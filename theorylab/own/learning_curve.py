@@ -2,8 +2,8 @@
 
 Ridge regression f(x) = K(x, X) (K(X, X) + ridge I)⁻¹ y on n of the M points of a data set, tested on the others. The
 prediction needs the kernel matrix of all M and their targets: its eigenvalues over M, and the targets' power on the
-eigenvectors. It is the omniscient risk estimate for n points that are drawn without replacement, equations (16) and (17)
-of :mod:`~theorylab.settings.kernels.theory.without_replacement`.
+eigenvectors. It is the omniscient risk estimate for n points that are drawn without replacement, equations (16) and
+(17) of :mod:`~theorylab.settings.kernels.theory.without_replacement`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from theorylab.numerics.activations import Activation
 from theorylab.numerics.kernels import blocked
 from theorylab.numerics.spectra import Spectrum
 from theorylab.own import inputs
-from theorylab.own.kernels import Features, Kernel, drawn_features, limit_kernel, named
+from theorylab.own.kernels import Features, Kernel, limit_kernel, named
+from theorylab.own.measurement import measure
 from theorylab.settings.kernels.finite_population.eigensystem import eigensystem
 from theorylab.settings.kernels.theory.curves import best_errors, error_curves
 from theorylab.version import __version__
@@ -73,17 +74,17 @@ def learning_curve(
     Parameters
     ----------
     X, y
-        Points ``[M, dim]`` and targets ``[M]`` or ``[M, outputs]``. Or a kernel matrix and ``y``; or ``eigenvalues`` and
-        ``target_power`` alone, of which nothing is measured.
+        Points ``[M, dim]`` and targets ``[M]`` or ``[M, outputs]``. Or a kernel matrix and ``y``; or ``eigenvalues``
+        and ``target_power`` alone, of which nothing is measured.
     sizes
         Numbers of training points n, below M. Up to M/5 the prediction is right to 1 or 2 % on most data; above M/2 a
         warning says that it may be far off.
     ridge
         One or several, >= 0, added to the kernel matrix of the training points, without a factor n.
     kernel
-        "linear" (x·x'/dim), "rbf" (the default, exp(-|x - x'|²/2 bandwidth²)), "laplace" (exp(-|x - x'|/bandwidth)), "nngp" or "ntk"
-        (of the infinitely wide net of ``depth`` hidden layers, see :mod:`theorylab.numerics.kernels`); a matrix
-        ``[M, M]``; or a function ``kernel(x1, x2)`` of two arrays of points, as
+        "linear" (x·x'/dim), "rbf" (the default, exp(-|x - x'|²/2 bandwidth²)), "laplace" (exp(-|x - x'|/bandwidth)),
+        "nngp" or "ntk" (of the infinitely wide net of ``depth`` hidden layers, see :mod:`theorylab.numerics.kernels`);
+        a matrix ``[M, M]``; or a function ``kernel(x1, x2)`` of two arrays of points, as
         :func:`~theorylab.own.kernels.tangent_kernel` returns.
     features, num_features
         A function ``features(key, X, k)`` that draws k random features of each point, ``[M, k]``, independent and of
@@ -151,7 +152,7 @@ def learning_curve(
         except ValueError as error:
             raise ConfigError(f"kernel: {error}") from error
         measured = (
-            _measure(matrix, points, targets, numbers, ridges, widths, features, noise, trials, seed) if trials else {}
+            measure(matrix, points, targets, numbers, ridges, widths, features, noise, trials, seed) if trials else {}
         )
     return _dataset(system, numbers, ridges, widths, noise, float(size), measured, called)
 
@@ -231,74 +232,3 @@ def _dataset(
         if name in data:
             data[name].attrs["description"] = text
     return data.isel(num_features=0, drop=True) if widths is None else data
-
-
-# --- measurement ------------------------------------------------------------------------------------------------------
-
-
-def _measure(
-    matrix: np.ndarray,
-    points: np.ndarray | None,
-    targets: np.ndarray,
-    numbers: np.ndarray,
-    ridges: np.ndarray,
-    widths: np.ndarray | None,
-    features: Features | None,
-    noise: float,
-    trials: int,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """Fit random training sets: arrays over [seed, num_features, num_samples, ridge]."""
-    (size, outputs), names = targets.shape, ("test_error", "train_error", "degrees_of_freedom")
-    found = np.empty((3, trials, 1 if widths is None else len(widths), len(numbers), len(ridges)))
-    for trial in range(trials):
-        random = np.random.default_rng((seed, trial))
-        order = random.permutation(size)
-        labels = targets[order] + np.sqrt(noise / outputs) * random.normal(size=targets.shape)
-        for column, width in enumerate([None] if widths is None else widths):
-            drawn = None
-            if width is not None and features is not None and points is not None:
-                key = jax.random.fold_in(jax.random.key(seed), trial)
-                drawn = drawn_features(features, key, points, int(width))[order]
-            for row, n in enumerate(numbers):
-                train, test = order[:n], order[n:]
-                inner, outer = (
-                    (matrix[np.ix_(train, train)], matrix[np.ix_(test, train)])
-                    if drawn is None
-                    else (drawn[:n], drawn[n:])
-                )
-                errors = fit(inner, outer, labels[:n], targets[test], ridges, kernel=drawn is None)
-                found[:, trial, column, row] = errors
-                found[0, trial, column, row] += noise
-    return dict(zip(names, found, strict=True))
-
-
-def fit(
-    train: np.ndarray, test: np.ndarray, labels: np.ndarray, targets: np.ndarray, ridges: np.ndarray, *, kernel: bool
-) -> np.ndarray:
-    """Test error, train error and degrees of freedom of one fit at every ridge, ``[3, ridges]``.
-
-    ``train`` and ``test`` are features of the points, or with ``kernel`` their kernel with the training points. At ridge
-    0 the solution of least norm; values that are rounding beside the largest count as 0.
-    """
-    from scipy.linalg import eigh, svd
-
-    n = len(labels)
-    if kernel:
-        eigenvalues, left = eigh(train, driver="evd")
-        eigenvalues = np.where(eigenvalues > n * np.finfo(float).eps * eigenvalues[-1], eigenvalues, 0.0)
-        right, root = left, np.ones_like(eigenvalues)
-    else:
-        left, root, transposed = svd(train, full_matrices=False)
-        root = np.where(root > max(train.shape) * np.finfo(float).eps * root[0], root, 0.0)
-        eigenvalues, right = root**2, transposed.T
-    coefficients = left.T @ labels
-    outside = np.sum((labels - left @ coefficients) ** 2)
-    found = []
-    for ridge in ridges:
-        total = np.where(eigenvalues + ridge > 0, eigenvalues + ridge, 1.0)
-        weights = right @ ((np.where(eigenvalues > 0, root / total, 0.0))[:, None] * coefficients)
-        test_error = np.sum((targets - test @ weights) ** 2) / len(targets)
-        unlearned = np.where(eigenvalues > 0, ridge / total, 1.0)[:, None] * coefficients
-        found.append((test_error, (outside + np.sum(unlearned**2)) / n, np.sum(eigenvalues / total)))
-    return np.array(found).T

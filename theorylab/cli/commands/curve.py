@@ -33,7 +33,7 @@ def options() -> type:
         ("seed", option(int, "changes the training sets", "N", 0), 0),
         ("standardise", option(bool, "take the columns as they are", default="mean 0, variance 1"), True),
         ("memory_budget", option(float, "GB that may be used", "GB", 4), 4.0),
-        ("output", option(tuple[str, ...], output, "FILE ...", "none"), ()),
+        ("output", option(tuple[str, ...], output, "FILE ...", "none", short="-o"), ()),
     )
 
 

@@ -36,7 +36,8 @@ def test_a_table_with_a_figure_and_the_data(run):
     np.testing.assert_allclose(stored.test_error, expected.test_error, rtol=1e-10)
     table = pandas.read_csv("curve.csv")
     np.testing.assert_allclose(table.test_error, expected.test_error.values.ravel(), rtol=1e-10)
-    np.testing.assert_allclose(table.measured_test_error_se[0], expected.measured_test_error[:, 0, 0].std(ddof=1) / 3**0.5)
+    spread = expected.measured_test_error[:, 0, 0].std(ddof=1)
+    np.testing.assert_allclose(table.measured_test_error_se[0], spread / 3**0.5)
     with open("curve.png", "rb") as file:
         assert file.read(4) == b"\x89PNG"
 

@@ -179,10 +179,10 @@ def _polynomial_dual(coefficients: tuple[float, ...]) -> Dual:
 
 
 def _mehler(cosine: jax.Array, a: jax.Array, b: jax.Array, removed: Any = 0.0, scale: Any = 0.0) -> jax.Array:
-    """Sum over k of c^k (a_k b_k - removed_k scale), by Horner's rule; a and b are [degrees, n1] and [degrees, n2]."""
+    """Sum over k of c^k (a_k b_k - removed_k² scale), by Horner's rule; a and b are [degrees, n1] and [degrees, n2]."""
 
     def horner(total: jax.Array, term: Any) -> tuple[jax.Array, None]:
-        return total * cosine + (term[0][:, None] * term[1][None, :] - term[2] * scale), None
+        return total * cosine + (term[0][:, None] * term[1][None, :] - term[2] ** 2 * scale), None
 
     removed = jnp.broadcast_to(jnp.asarray(removed, cosine.dtype), a.shape[:1])
     return jax.lax.scan(horner, jnp.zeros_like(cosine), (a[::-1], b[::-1], removed[::-1]))[0]
@@ -230,34 +230,33 @@ def _function_dual(function: Function, kinks: tuple[float, ...]) -> Dual:
     return Dual(pairs, diagonal)
 
 
-def truncation(activation: Activation, variance: Float[Array, " n"]) -> tuple[np.ndarray, np.ndarray]:
+def truncation(activation: Activation, variance: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """How far E[phi phi'] and E[phi' phi'] of :func:`dual_activation` may be off, over their values at c = 1.
 
     The bound of Cauchy and Schwarz on the terms beyond the last, at c = ±1 (it falls as |c|^128), and how far panels of
     another width integrate otherwise: a kink that was not named shows there. 0 for closed forms and polynomials.
-    Not traceable; arrays [n].
     """
     chosen = NAMED.get(activation, activation) if isinstance(activation, str) else activation
     if not callable(chosen) and not isinstance(chosen, Kinked):
-        return np.zeros(len(variance)), np.zeros(len(variance))
-    function, kinks = (chosen.function, chosen.kinks) if isinstance(chosen, Kinked) else (chosen, ())
+        return jnp.zeros_like(variance), jnp.zeros_like(variance)
+    return _truncation(*((chosen.function, chosen.kinks) if isinstance(chosen, Kinked) else (chosen, ())), variance)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _truncation(function: Function, kinks: tuple[float, ...], variance: jax.Array) -> tuple[jax.Array, jax.Array]:
     slope = jnp.vectorize(jax.grad(function))
-    variance = jnp.asarray(variance, float)
     jump = _jump(slope, variance.dtype)
+    parts: Any = (
+        (function, lambda h: jump * jnp.maximum(h, 0), jump * safe_sqrt(variance)),
+        (slope, lambda h: jump * (h > 0), jump * jnp.ones_like(variance)),
+    )
     found = []
-    for f, kink, of_kink in zip(
-        (function, slope),
-        (lambda h: jump * jnp.maximum(h, 0), lambda h: jump * (h > 0)),
-        _relu_coefficients(),
-        strict=True,
-    ):
-        size = np.asarray(panel_coefficients(f, 0, variance, kinks)[1])
-        other = np.asarray(panel_coefficients(f, 0, variance, kinks, num_panels=38)[1])
-        rest, square = panel_coefficients(lambda h, f=f, kink=kink: f(h) - kink(h), SERIES_DEGREE, variance, kinks)
-        tail = np.sqrt(np.maximum(np.asarray(square) - np.sum(np.asarray(rest) ** 2, axis=1), 0))
-        scale = np.abs(float(jump)) * (np.sqrt(np.asarray(variance)) if f is function else 1.0)
-        beyond = scale * math.sqrt(max(0.5 - float(np.sum(of_kink**2)), 0))
-        found.append((tail**2 + 2 * beyond * tail + np.abs(other - size)) / np.maximum(size, np.finfo(float).tiny))
+    for (f, kink, scale), removed in zip(parts, _relu_coefficients(), strict=True):
+        square, other = (panel_coefficients(f, 0, variance, kinks, num_panels=count)[1] for count in (24, 38))
+        rest = panel_coefficients(lambda h, f=f, kink=kink: f(h) - kink(h), SERIES_DEGREE, variance, kinks)
+        tail = safe_sqrt(rest[1] - jnp.sum(rest[0] ** 2, axis=1))
+        beyond = jnp.abs(scale) * math.sqrt(max(0.5 - float(np.sum(removed**2)), 0.0))
+        found.append((tail**2 + 2 * beyond * tail + jnp.abs(other - square)) / jnp.maximum(square, 1e-30))
     return found[0], found[1]
 
 

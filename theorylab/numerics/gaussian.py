@@ -153,18 +153,16 @@ def panel_coefficients(
     Gauss-Legendre on panels that end at h = 0 and at h = ``kinks``: between them f is to be smooth on the scale of a
     panel, which with the default is one standard deviation. ``num_panels`` is even.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(order)
-    dtype, spread = variance.dtype, safe_sqrt(variance)
-    edges = jnp.asarray(np.linspace(-_REACH, _REACH, num_panels + 1), dtype)[None, :]
-    if kinks:
-        unit = jnp.where(spread > 0, spread, 1.0)
-        inner = jnp.clip(jnp.asarray(kinks, dtype)[None, :] / unit[:, None], -_REACH, _REACH)
-        both = [jnp.broadcast_to(edges, (variance.shape[0], num_panels + 1)), inner]
-        edges = jnp.sort(jnp.concatenate(both, axis=1), axis=1)
-    half, middle = jnp.diff(edges) / 2, (edges[:, 1:] + edges[:, :-1]) / 2
-    z = _outer(half, jnp.asarray(nodes, dtype)) + middle[:, :, None]
-    measure = _outer(half, jnp.asarray(weights, dtype)) * jnp.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    z, measure = z.reshape(z.shape[0], -1), measure.reshape(z.shape[0], -1)
+    spread, dtype = safe_sqrt(variance), variance.dtype
+    edges = np.linspace(-_REACH, _REACH, num_panels + 1)
+    if not kinks:
+        z, measure = _panel_nodes(edges[None, :], order, np)
+        table = jnp.asarray((np.stack(_hermite_rows(z[0], degree)) * measure).T, dtype)
+        values = function(_outer(spread, jnp.asarray(z[0], dtype)))
+        return values @ table, values**2 @ jnp.asarray(measure[0], dtype)
+    inner = jnp.asarray(kinks, dtype)[None, :] / jnp.where(spread > 0, spread, 1.0)[:, None]
+    both = [jnp.broadcast_to(jnp.asarray(edges, dtype)[None, :], (variance.shape[0], num_panels + 1)), inner]
+    z, measure = _panel_nodes(jnp.sort(jnp.clip(jnp.concatenate(both, axis=1), -_REACH, _REACH), axis=1), order, jnp)
     values = function(spread[:, None] * z)
 
     def step(rows: Any, k: Array) -> tuple[Any, Array]:
@@ -172,9 +170,18 @@ def panel_coefficients(
         after = (z * at - jnp.sqrt(k) * before) / jnp.sqrt(k + 1)
         return (at, after), jnp.sum(values * measure * at, axis=1)
 
-    one = jnp.ones_like(z)
-    coefficients = jax.lax.scan(step, (jnp.zeros_like(z), one), jnp.arange(degree + 1, dtype=dtype))[1]
+    start = (jnp.zeros_like(z), jnp.ones_like(z))
+    coefficients = jax.lax.scan(step, start, jnp.arange(degree + 1, dtype=dtype))[1]
     return coefficients.T, jnp.sum(values**2 * measure, axis=1)
+
+
+def _panel_nodes(edges: Any, order: int, xp: Any) -> tuple[Any, Any]:
+    """Nodes and weights under the standard normal, [rows, panels · order], between edges [rows, panels + 1]."""
+    nodes, weights = (xp.asarray(each, edges.dtype)[None, None, :] for each in np.polynomial.legendre.leggauss(order))
+    half, middle = (edges[:, 1:] - edges[:, :-1]) / 2, (edges[:, 1:] + edges[:, :-1]) / 2
+    z = (half[:, :, None] * nodes + middle[:, :, None]).reshape(edges.shape[0], -1)
+    measure = (half[:, :, None] * weights).reshape(edges.shape[0], -1)
+    return z, measure * xp.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def variance_derivatives(function: Callable[[Any], Any], count: int, variance: Any, *, order: int = 64) -> Any:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import ConfigError
-from theorylab.contract.fields import shown
+from theorylab.contract.fields import SIZES_BELOW, shown, whole_number
 from theorylab.numerics import kernels
 from theorylab.numerics.activations import Activation
 
@@ -59,11 +59,11 @@ def named(
     for field, value in net.items():
         if not 0 <= value < math.inf:
             raise ConfigError(f"{field} = {value} is not allowed: must be a finite number >= 0")
-    net |= {"depth": depth, "activation": activation}
+    net |= {"depth": whole_number(depth, "depth", 0, SIZES_BELOW), "activation": activation}
     try:
         variance = weight_variance * np.quantile(np.mean(points**2, axis=1), [0.0, 0.5, 1.0]) + bias_variance
         may_be_off = kernels.series_error(jnp.asarray(variance), **net)[name == "ntk"]
-    except ValueError as error:  # of the activation, or of the depth
+    except ValueError as error:  # of the activation
         raise ConfigError(str(error)) from error
     called = activation if isinstance(activation, str | tuple) else getattr(activation, "__name__", "an activation")
     if may_be_off > 1e-6:

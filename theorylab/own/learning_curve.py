@@ -191,7 +191,26 @@ def predicted(
     k = np.atleast_1d(np.inf if widths is None else np.asarray(widths, float))[:, None, None]
     n, ridge = np.asarray(numbers, float)[None, :, None], np.asarray(ridges, float)[None, None, :]
     with double_precision(True):
-        return error_curves(system, n, k, ridge, noise, population)
+        return error_curves(_padded(system), n, k, ridge, noise, population)
+
+
+def _best(system: Spectrum, numbers: Any, widths: Any, noise: float, population: float) -> dict[str, np.ndarray]:
+    """Optimal ridges, and errors there, over [num_features, num_samples]."""
+    k = np.atleast_1d(np.inf if widths is None else np.asarray(widths, float))[:, None]
+    n, k = np.broadcast_arrays(np.asarray(numbers, float)[None, :], k)
+    rows = -(-n.size // 4) * 4  # a few numbers of rows, not any, so that programs are used again
+    with double_precision(True):
+        found = best_errors(
+            _padded(system), np.resize(n, rows), np.resize(k, rows), noise, population, allow_negative=True
+        )
+    return {name: values[: n.size].reshape(n.shape) for name, values in found.items()}
+
+
+def _padded(system: Spectrum) -> Spectrum:
+    """The same with a few numbers of levels, not any, so that programs are used again: others are of multiplicity 0."""
+    size = len(system.eigenvalues)
+    more = (256 if size <= 256 else -(-size // 1024) * 1024) - size
+    return Spectrum(*(np.pad(np.asarray(each), (0, more)) for each in system))
 
 
 def _dataset(
@@ -205,9 +224,7 @@ def _dataset(
     called: str,
 ) -> xarray.Dataset:
     found = predicted(system, numbers, ridges, widths, noise, population)
-    with double_precision(True):
-        k = np.inf if widths is None else widths[:, None].astype(float)
-        best = best_errors(system, np.atleast_2d(numbers.astype(float)), k, noise, population, allow_negative=True)
+    best = _best(system, numbers, widths, noise, population)
     found["fitting_ratio"] = 1 - found["degrees_of_freedom"] / numbers[None, :, None]
     outer = ("num_features", "num_samples")
     variables: dict[str, Any] = {name: ((*outer, "ridge"), found[name]) for name in DESCRIPTIONS if name in found}

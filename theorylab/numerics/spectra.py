@@ -159,7 +159,7 @@ def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum
 
 
 def clip_negative(eigenvalues: np.ndarray, *, rounding: float, repair: float = 0.0) -> np.ndarray:
-    """Set eigenvalues that are negative by rounding to 0.
+    """Set eigenvalues that are negative by rounding to 0, and those that are no larger than the most negative one.
 
     Down to ``-rounding`` times the largest in silence, down to ``-repair`` times it with a warning that says how much.
 
@@ -178,8 +178,8 @@ def clip_negative(eigenvalues: np.ndarray, *, rounding: float, repair: float = 0
         negative = eigenvalues[eigenvalues < 0]
         warnings.warn(
             f"{negative.size} eigenvalues below 0 were set to 0, the smallest {smallest:.2g} with the largest "
-            f"{largest:.2g}; together they are {-negative.sum() / np.abs(eigenvalues).sum():.1g} of the trace: do not "
-            "trust effective ridges below that size",
+            f"{largest:.2g} (together {-negative.sum() / np.abs(eigenvalues).sum():.1g} of the trace); those up to "
+            f"{-smallest:.2g} too",
             stacklevel=2,
         )
-    return np.maximum(eigenvalues, 0)
+    return np.where(eigenvalues > -smallest, np.maximum(eigenvalues, 0), 0)

@@ -149,6 +149,9 @@ def learning_curve(
         )  # fmt: skip
         try:
             system = eigensystem(matrix, targets, repair=inputs.REPAIRED)
+            # What is rounding beside the largest is no rank: at ridge 0 it would count as a mode that can be fitted.
+            resolved = system.eigenvalues > size * np.finfo(float).eps * np.max(system.eigenvalues)
+            system = system._replace(eigenvalues=np.where(resolved, system.eigenvalues, 0.0))
         except ValueError as error:
             raise ConfigError(f"kernel: {error}") from error
         measured = (

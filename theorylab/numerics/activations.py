@@ -170,10 +170,11 @@ def _polynomial_dual(coefficients: tuple[float, ...]) -> Dual:
         return _mehler(cosine, a, b), _mehler(cosine, da, db)
 
     def diagonal(variance: jax.Array) -> tuple[jax.Array, jax.Array]:
-        square, squared_slope = (
-            expectation(lambda h, f=f: f(h) ** 2, variance, order=degree + 1) for f in (function, slope)
+        order = degree + 1
+        return (
+            expectation(lambda h: function(h) ** 2, variance, order=order),
+            expectation(lambda h: slope(h) ** 2, variance, order=order),
         )
-        return square, squared_slope
 
     return Dual(pairs, diagonal)
 
@@ -195,8 +196,8 @@ def _relu_coefficients() -> tuple[np.ndarray, np.ndarray]:
     With E[1(z > 0) he_k] = he_{k-1}(0)/sqrt(2 pi k), from which those of max(0, z) follow by parts.
     """
     at_zero = [1.0, 0.0]
-    for k in range(1, SERIES_DEGREE):
-        at_zero.append(-math.sqrt(k / (k + 1)) * at_zero[k - 1])
+    for degree in range(2, SERIES_DEGREE + 1):
+        at_zero.append(-math.sqrt((degree - 1) / degree) * at_zero[degree - 2])
     k = np.arange(1, SERIES_DEGREE + 1)
     step = np.append(0.5, np.array(at_zero)[k - 1] / np.sqrt(2 * math.pi * k))
     return np.append(1 / math.sqrt(2 * math.pi), step[:-1] / np.sqrt(k)), step
@@ -247,13 +248,13 @@ def _truncation(function: Function, kinks: tuple[float, ...], variance: jax.Arra
     slope = jnp.vectorize(jax.grad(function))
     jump = _jump(slope, variance.dtype)
     parts: Any = (
-        (function, lambda h: jump * jnp.maximum(h, 0), jump * safe_sqrt(variance)),
-        (slope, lambda h: jump * (h > 0), jump * jnp.ones_like(variance)),
+        (function, lambda h: function(h) - jump * jnp.maximum(h, 0), jump * safe_sqrt(variance)),
+        (slope, lambda h: slope(h) - jump * (h > 0), jump * jnp.ones_like(variance)),
     )
     found = []
-    for (f, kink, scale), removed in zip(parts, _relu_coefficients(), strict=True):
+    for (f, without_kink, scale), removed in zip(parts, _relu_coefficients(), strict=True):
         square, other = (panel_coefficients(f, 0, variance, kinks, num_panels=count)[1] for count in (24, 38))
-        rest = panel_coefficients(lambda h, f=f, kink=kink: f(h) - kink(h), SERIES_DEGREE, variance, kinks)
+        rest = panel_coefficients(without_kink, SERIES_DEGREE, variance, kinks)
         tail = safe_sqrt(rest[1] - jnp.sum(rest[0] ** 2, axis=1))
         beyond = jnp.abs(scale) * math.sqrt(max(0.5 - float(np.sum(removed**2)), 0.0))
         found.append((tail**2 + 2 * beyond * tail + jnp.abs(other - square)) / jnp.maximum(square, 1e-30))

@@ -8,7 +8,7 @@ import numpy as np
 import xarray
 
 from theorylab.numerics.spectra import Spectrum
-from theorylab.own.learning_curve import predicted
+from theorylab.own.curve import predicted
 from theorylab.verdict.plotting import gradient, points
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MOST_CURVES = 6
 
 
 def draw(data: xarray.Dataset) -> Figure:
-    """Draw what :func:`~theorylab.own.learning_curve.learning_curve` returned: test and train error, the best ridge.
+    """Draw what :func:`~theorylab.own.curve.learning_curve` returned: test and train error, the best ridge.
 
     The axis is the first of features, samples and ridges that has several values, the second makes up to six curves.
     """

@@ -133,8 +133,8 @@ def check_memory(need: float, budget: float, what: str) -> None:
         )
 
 
-def read(path: str, target: str | None = None) -> dict[str, np.ndarray]:
-    """Read a file of data into the arguments of :func:`~theorylab.own.learning_curve.learning_curve`.
+def read(path: str, target: str | None = None) -> dict[str, Any]:
+    """Read a file of data into the arguments of :func:`~theorylab.own.curve.learning_curve`.
 
     A ``.npz`` has arrays of their names: ``X`` and ``y``, or ``kernel`` and ``y``, or ``eigenvalues`` and
     ``target_power``. A ``.csv`` has a line of names and a row a point; the target is the last column, or the one named.

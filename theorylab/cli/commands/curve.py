@@ -9,6 +9,7 @@ from theorylab.cli.errors import UsageError
 from theorylab.cli.options import make, option, positional
 from theorylab.cli.output import console
 from theorylab.cli.process import start
+from theorylab.runtime import cores
 
 NUMBERS = "NUMBER ..."
 
@@ -39,6 +40,8 @@ def options() -> type:
 
 def run(options: Any) -> int:
     """Print the table, and write the files."""
+    # One large decomposition, not batches of small ones: LAPACK, which reads this when it is loaded, may use all cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(len(cores())))
     from theorylab.own import inputs
     from theorylab.verdict.plotting import check_format
 
@@ -49,15 +52,13 @@ def run(options: Any) -> int:
             check_format(file)
     sizes, ridges = ([_number(word, name) for text in chosen.pop(name) for word in text.split(",") if word]
                      for name in ("sizes", "ridge"))  # fmt: skip
-    arrays = inputs.read(chosen.pop("data"), chosen.pop("target"))
+    arrays: dict[str, Any] = inputs.read(chosen.pop("data"), chosen.pop("target"))
     if "y" not in arrays or "kernel" in arrays:
         chosen.pop("kernel")
-    # One large decomposition, not batches of small ones: LAPACK may use all cores.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(os.cpu_count() or 1))
     start()
     from theorylab.lab.memory import in_words
+    from theorylab.own.curve import learning_curve
     from theorylab.own.figure import draw
-    from theorylab.own.learning_curve import learning_curve
     from theorylab.verdict.plotting import save, style
 
     if "y" in arrays:

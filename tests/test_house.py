@@ -27,7 +27,8 @@ BELOW = {
     "lab": ("contract", *GROUND),
     "verdict": ("contract", "catalogue", "lab", *GROUND),
     "gallery": ("contract", "catalogue", "lab", "verdict", *GROUND),
-    "cli": ("contract", "catalogue", "lab", "verdict", "gallery", *GROUND),
+    "own": ("contract", "settings", "lab", "verdict", *GROUND),
+    "cli": ("contract", "catalogue", "lab", "verdict", "gallery", "own", *GROUND),
     "theorylab": None,  # everything
     "__main__": ("cli",),
 }

@@ -13,12 +13,13 @@ from theorylab.version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     # The rooms, for ``theorylab.lab`` and so on without an import of their own.
-    from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict  # noqa: F401
+    from theorylab import catalogue, contract, gallery, lab, numerics, own, runtime, settings, training, verdict  # noqa: F401
     from theorylab.catalogue import SETTINGS, cite, get
     from theorylab.contract import Case, ConfigError, ContractError, Observable, Paper, Setting, Theory
     from theorylab.lab.predict import predict
     from theorylab.lab.store import StoreError, open_results
     from theorylab.lab.sweep import sweep
+    from theorylab.own import learning_curve
     from theorylab.runtime import configure
     from theorylab.training import gradient_descent
     from theorylab.verdict.compare import check, compare
@@ -39,12 +40,13 @@ _PUBLIC = {
     "StoreError": "theorylab.lab.store",
     "open_results": "theorylab.lab.store",
     "sweep": "theorylab.lab.sweep",
+    "learning_curve": "theorylab.own",
     "configure": "theorylab.runtime",
     "gradient_descent": "theorylab.training",
     "check": "theorylab.verdict.compare",
     "compare": "theorylab.verdict.compare",
 }
-_ROOMS = ("catalogue", "contract", "gallery", "lab", "numerics", "runtime", "settings", "training", "verdict")
+_ROOMS = ("catalogue", "contract", "gallery", "lab", "numerics", "own", "runtime", "settings", "training", "verdict")
 
 __all__ = [
     "SETTINGS",
@@ -63,6 +65,7 @@ __all__ = [
     "configure",
     "get",
     "gradient_descent",
+    "learning_curve",
     "open_results",
     "predict",
     "sweep",

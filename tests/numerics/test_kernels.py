@@ -127,7 +127,7 @@ def test_a_smooth_function_by_its_series_is_its_closed_form():
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("activation", ["relu", "erf"])
+@pytest.mark.parametrize("activation", ["relu", "erf", "leaky_relu", "abs", "gelu", "sin"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_against_neural_tangents(activation, depth):
     from theorylab.numerics import _neural_tangents
@@ -137,7 +137,10 @@ def test_against_neural_tangents(activation, depth):
     except ImportError as error:
         pytest.skip(str(error))
     weight_std, bias_std = 1.3, 0.2
-    layer = {"relu": stax.Relu, "erf": stax.Erf}[activation]
+    leaky = functools.partial(stax.LeakyRelu, alpha=0.01)
+    layer = {
+        "relu": stax.Relu, "erf": stax.Erf, "leaky_relu": leaky, "abs": stax.Abs, "gelu": stax.Gelu, "sin": stax.Sin,
+    }[activation]  # fmt: skip
     dense = functools.partial(stax.Dense, W_std=weight_std, b_std=bias_std)
     kernel_fn = stax.serial(dense(8), *([layer(), dense(8)] * depth))[2]
     x, other = points(4, 7, 5), points(5, 4, 5)

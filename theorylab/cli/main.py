@@ -27,6 +27,7 @@ COMMANDS = {
     "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged, or none was judged",
     "reproduce": "check several settings, draw a figure each, write one HTML report",
     "figures": "redraw the gallery's figures from stored results, or --check the data behind them",
+    "curve": "predict and measure the learning curve of a kernel on data of your own",
     "new": "write a setting of your own: one file that works, to change",
 }
 

@@ -77,10 +77,11 @@ def _refuse_without_value(options: Any, arguments: Sequence[str]) -> None:
 # --- building blocks -----------------------------------------------------------------------------------------
 
 
-def option(kind: Any, help: str, metavar: str | None = None, default: Any = None) -> Any:
-    """Type of an option with its help; ``default`` is what the help says of it."""
+def option(kind: Any, help: str, metavar: str | None = None, default: Any = None, *, short: str = "") -> Any:
+    """Type of an option with its help; ``default`` is what the help says of it, ``short`` another name, such as -o."""
     hint = "" if default is None else f"(default: {default})"
-    return Annotated[kind, tyro.conf.arg(help=help, metavar=metavar, help_behavior_hint=hint)]
+    aliases = (short,) if short else None
+    return Annotated[kind, tyro.conf.arg(help=help, metavar=metavar, help_behavior_hint=hint, aliases=aliases)]
 
 
 def flag(help: str) -> Any:

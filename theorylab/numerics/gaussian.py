@@ -41,7 +41,7 @@ def gauss_hermite(order: int, dtype: DTypeLike | None = None) -> tuple[Float[Arr
     return jnp.asarray(nodes, dtype), jnp.asarray(weights, dtype)
 
 
-def _safe_sqrt(value: jax.Array) -> jax.Array:
+def safe_sqrt(value: jax.Array) -> jax.Array:
     """Square root with gradient 0, not infinite, at 0."""
     positive = value > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1.0)), 0.0)
@@ -59,7 +59,7 @@ def expectation(function: Function, variance: ArrayLike = 1.0, *, order: int = 6
     """
     variance = jnp.asarray(variance, jnp.result_type(float, variance))
     nodes, weights = gauss_hermite(order, variance.dtype)
-    return function(_outer(_safe_sqrt(variance), nodes)) @ weights
+    return function(_outer(safe_sqrt(variance), nodes)) @ weights
 
 
 def pair_expectation(
@@ -85,7 +85,7 @@ def pair_expectation(
     positive = variance1 > 0
     std1 = jnp.sqrt(jnp.where(positive, variance1, 1.0))
     slope = jnp.where(positive, covariance / std1, 0.0)
-    std_rest = _safe_sqrt(variance2 - slope**2)
+    std_rest = safe_sqrt(variance2 - slope**2)
     h1 = _outer(jnp.where(positive, std1, 0.0), nodes)
     h2 = _outer(slope, nodes)[..., :, None] + _outer(std_rest, nodes)[..., None, :]
     return (first(h1) * (second(h2) @ weights)) @ weights
@@ -131,8 +131,57 @@ def hermite_coefficients(
         raise ValueError(f"order = {order} is not allowed: must be above degree = {degree}")
     variance = jnp.asarray(variance, jnp.result_type(float, variance))
     nodes, _ = gauss_hermite(order, variance.dtype)
-    values = function(_outer(_safe_sqrt(variance), nodes))
+    values = function(_outer(safe_sqrt(variance), nodes))
     return values @ jnp.asarray(_weighted_hermite(degree, order), variance.dtype)
+
+
+#: Panels span this many standard deviations to either side: beyond lies 1e-35 of the measure.
+_REACH = 12.5
+
+
+def panel_coefficients(
+    function: Function,
+    degree: int,
+    variance: Float[Array, " n"],
+    kinks: tuple[float, ...] = (),
+    *,
+    num_panels: int = 24,
+    order: int = 16,
+) -> tuple[Float[Array, "n degrees"], Float[Array, " n"]]:
+    """Hermite coefficients as :func:`hermite_coefficients`, and E[f(h)²], of a function with kinks.
+
+    Gauss-Legendre on panels that end at h = 0 and at h = ``kinks``: between them f is to be smooth on the scale of a
+    panel, which with the default is one standard deviation. ``num_panels`` is even.
+    """
+    spread, dtype = safe_sqrt(variance), variance.dtype
+    edges = np.linspace(-_REACH, _REACH, num_panels + 1)
+    if not kinks:
+        z, measure = _panel_nodes(edges[None, :], order, np)
+        table = jnp.asarray((np.stack(_hermite_rows(z[0], degree)) * measure).T, dtype)
+        values = function(_outer(spread, jnp.asarray(z[0], dtype)))
+        return values @ table, values**2 @ jnp.asarray(measure[0], dtype)
+    inner = jnp.asarray(kinks, dtype)[None, :] / jnp.where(spread > 0, spread, 1.0)[:, None]
+    both = [jnp.broadcast_to(jnp.asarray(edges, dtype)[None, :], (variance.shape[0], num_panels + 1)), inner]
+    z, measure = _panel_nodes(jnp.sort(jnp.clip(jnp.concatenate(both, axis=1), -_REACH, _REACH), axis=1), order, jnp)
+    values = function(spread[:, None] * z)
+
+    def step(rows: Any, k: Array) -> tuple[Any, Array]:
+        before, at = rows
+        after = (z * at - jnp.sqrt(k) * before) / jnp.sqrt(k + 1)
+        return (at, after), jnp.sum(values * measure * at, axis=1)
+
+    start = (jnp.zeros_like(z), jnp.ones_like(z))
+    coefficients = jax.lax.scan(step, start, jnp.arange(degree + 1, dtype=dtype))[1]
+    return coefficients.T, jnp.sum(values**2 * measure, axis=1)
+
+
+def _panel_nodes(edges: Any, order: int, xp: Any) -> tuple[Any, Any]:
+    """Nodes and weights under the standard normal, [rows, panels · order], between edges [rows, panels + 1]."""
+    nodes, weights = (xp.asarray(each, edges.dtype)[None, None, :] for each in np.polynomial.legendre.leggauss(order))
+    half, middle = (edges[:, 1:] - edges[:, :-1]) / 2, (edges[:, 1:] + edges[:, :-1]) / 2
+    z = (half[:, :, None] * nodes + middle[:, :, None]).reshape(edges.shape[0], -1)
+    measure = (half[:, :, None] * weights).reshape(edges.shape[0], -1)
+    return z, measure * xp.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def variance_derivatives(function: Callable[[Any], Any], count: int, variance: Any, *, order: int = 64) -> Any:

@@ -23,14 +23,22 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.numerics.gaussian import expectation, hermite_coefficients
+from theorylab.numerics.activations import Activation, arc_cosine_0, arc_cosine_1, dual_activation, truncation
 
-# A name, the coefficients of a polynomial in increasing degree, or an elementwise function.
-Activation = str | tuple[float, ...] | Callable[[jax.Array], jax.Array]
-
-# Of a smooth activation without closed form: terms of the Hermite series, nodes of its quadrature.
-_SERIES_DEGREE = 60
-_QUADRATURE_ORDER = 160
+__all__ = [
+    "Activation",
+    "Kernels",
+    "MemoryEstimate",
+    "arc_cosine_0",
+    "arc_cosine_1",
+    "blocked",
+    "dual_activation",
+    "fully_connected",
+    "laplace",
+    "memory_estimate",
+    "rbf",
+    "series_error",
+]
 
 
 class Kernels(NamedTuple):
@@ -38,169 +46,6 @@ class Kernels(NamedTuple):
 
     nngp: Float[Array, "n1 n2"]
     ntk: Float[Array, "n1 n2"]
-
-
-class Dual(NamedTuple):
-    """An activation as a map of covariances.
-
-    Attributes
-    ----------
-    pairs
-        ``(variance1 [n1], covariance [n1, n2], variance2 [n2]) -> (E[phi(h) phi(h')], E[phi'(h) phi'(h')])``.
-    diagonal
-        ``variance [n] -> (E[phi(h)²], E[phi'(h)²])``.
-    """
-
-    pairs: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-    diagonal: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
-
-
-# --- correlations ----------------------------------------------------------------------------------------
-
-
-def _correlation(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> jax.Array:
-    """covariance / sqrt(variance1 variance2), and 0 (with gradient 0) where a variance vanishes."""
-    product = variance1[:, None] * variance2[None, :]
-    positive = product > 0
-    return jnp.where(positive, covariance / jnp.sqrt(jnp.where(positive, product, 1.0)), 0.0)
-
-
-def _angle(cosine: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(cosine, sine, angle), where an angle within rounding of 0 or pi is exactly that.
-
-    Equal inputs give a cosine of 1 - O(eps), hence an angle of O(sqrt(eps)): far above rounding.
-    """
-    cosine = jnp.clip(cosine, -1.0, 1.0)
-    squared_sine = (1 - cosine) * (1 + cosine)
-    apart = squared_sine > 16 * jnp.finfo(cosine.dtype).eps
-    sine = jnp.where(apart, jnp.sqrt(jnp.where(apart, squared_sine, 1.0)), 0.0)
-    cosine = jnp.where(apart, cosine, jnp.sign(cosine))
-    return cosine, sine, jnp.arctan2(sine, cosine)
-
-
-@jax.custom_jvp
-def arc_cosine_0(cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    r"""Arc-cosine kernel of order 0, k0(c) = 1 - arccos(c) / pi = 2 E[1(h > 0) 1(h' > 0)].
-
-    h, h' are N(0, 1) with correlation c; arguments beyond [-1, 1] are taken as rounding. Source: Cho and
-    Saul, NeurIPS 2009, eq. (6). Its slope is infinite at c = ±1: there the derivative is defined as 0, the
-    mean of the two one-sided slopes along a path of inputs through coincidence.
-    """
-    return 1 - _angle(cosine)[2] / math.pi
-
-
-@arc_cosine_0.defjvp
-def _arc_cosine_0_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    (cosine,), (tangent,) = primals, tangents
-    sine = _angle(cosine)[1]
-    apart = sine > 0
-    slope = jnp.where(apart, 1 / (math.pi * jnp.where(apart, sine, 1.0)), 0.0)
-    return arc_cosine_0(cosine), slope * tangent
-
-
-@jax.custom_jvp
-def arc_cosine_1(cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    r"""Arc-cosine kernel of order 1, k1(c) = (sqrt(1 - c²) + (pi - arccos c) c) / pi = 2 E[relu(h) relu(h')].
-
-    Same variables as :func:`arc_cosine_0`, k1' = k0 (finite everywhere). Source: Cho and Saul, NeurIPS 2009,
-    eq. (6).
-    """
-    cosine, sine, angle = _angle(cosine)
-    return (sine + (math.pi - angle) * cosine) / math.pi
-
-
-@arc_cosine_1.defjvp
-def _arc_cosine_1_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    (cosine,), (tangent,) = primals, tangents
-    return arc_cosine_1(cosine), arc_cosine_0(cosine) * tangent
-
-
-# --- activations -----------------------------------------------------------------------------------------
-
-
-def _relu_pairs(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> tuple[jax.Array, jax.Array]:
-    cosine = _correlation(variance1, covariance, variance2)
-    product = variance1[:, None] * variance2[None, :]
-    positive = product > 0
-    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, product, 1.0)), 0.0)
-    return scale * arc_cosine_1(cosine) / 2, arc_cosine_0(cosine) / 2
-
-
-def _erf_pairs(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # Williams, NeurIPS 1996: (2/pi) arcsin(2 c12 / sqrt((1 + 2 c11)(1 + 2 c22))). As an arctangent it keeps
-    # its digits for large variances; the determinant is at least 1, so nothing is singular.
-    v1, v2 = variance1[:, None], variance2[None, :]
-    excess = v1 * v2 - covariance**2
-    determinant = 1 + 2 * v1 + 2 * v2 + 4 * jnp.where(excess > 0, excess, 0.0)
-    root = jnp.sqrt(determinant)
-    return (2 / math.pi) * jnp.arctan2(2 * covariance, root), (4 / math.pi) / root
-
-
-def _series_dual(activation: Callable[[jax.Array], jax.Array], degree: int, order: int) -> Dual:
-    slope = jnp.vectorize(jax.grad(activation))
-
-    def pairs(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> tuple[jax.Array, jax.Array]:
-        cosine = _correlation(variance1, covariance, variance2)
-
-        def mehler(function: Callable[[jax.Array], jax.Array]) -> jax.Array:
-            a, b = (hermite_coefficients(function, degree, v, order=order).T for v in (variance1, variance2))
-
-            def horner(total: jax.Array, ab: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-                return total * cosine + ab[0][:, None] * ab[1][None, :], None
-
-            return jax.lax.scan(horner, jnp.zeros_like(cosine), (a[::-1], b[::-1]))[0]
-
-        return mehler(activation), mehler(slope)
-
-    def diagonal(variance: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return (
-            expectation(lambda h: activation(h) ** 2, variance, order=order),
-            expectation(lambda h: slope(h) ** 2, variance, order=order),
-        )
-
-    return Dual(pairs, diagonal)
-
-
-def dual_activation(activation: Activation) -> Dual:
-    """Covariance maps of an activation: E[phi(h) phi(h')] and E[phi'(h) phi'(h')] for Gaussian h, h'.
-
-    Parameters
-    ----------
-    activation
-        "relu" (arc-cosine kernels, Cho and Saul 2009), "erf" (arcsine kernel, Williams 1996), "linear"; or
-        the coefficients (c_0, c_1, ...) of a polynomial sum_k c_k h^k, exact by Hermite expansion; or a
-        smooth elementwise function of a scalar, by a truncated Hermite series (60 terms): near machine
-        precision for entire functions of moderate variance, 1e-5 for tanh at variance 1, unfit for kinks.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown or a polynomial is empty.
-    """
-    if callable(activation):
-        return _series_dual(activation, _SERIES_DEGREE, _QUADRATURE_ORDER)
-    if isinstance(activation, tuple):
-        if not activation:
-            raise ValueError("activation = () is not allowed: a polynomial needs a coefficient")
-        highest_first = np.array(activation[::-1], float)
-        degree = len(activation) - 1
-        return _series_dual(lambda h: jnp.polyval(jnp.asarray(highest_first, h.dtype), h), degree, degree + 1)
-    if activation == "relu":
-        return Dual(_relu_pairs, lambda v: (v / 2, jnp.full_like(v, 0.5)))
-    if activation == "erf":
-        return Dual(
-            _erf_pairs,
-            lambda v: (
-                (2 / math.pi) * jnp.arctan2(2 * v, jnp.sqrt(1 + 4 * v)),
-                (4 / math.pi) / jnp.sqrt(1 + 4 * v),
-            ),
-        )
-    if activation == "linear":
-        return Dual(lambda v1, c, v2: (c, jnp.ones_like(c)), lambda v: (v, jnp.ones_like(v)))
-    raise ValueError(
-        f"activation = {activation!r} is not allowed: choose relu, erf, linear, "
-        "a tuple of polynomial coefficients or a function"
-    )
 
 
 # --- fully connected nets --------------------------------------------------------------------------------
@@ -269,6 +114,53 @@ def fully_connected(
         nngp = jnp.where(on_diagonal, variance1[:, None], nngp)
         ntk = jnp.where(on_diagonal, ntk_diagonal[:, None], ntk)
     return Kernels(nngp, ntk)
+
+
+def series_error(
+    variance: Float[Array, " n"],
+    *,
+    depth: int,
+    activation: Activation,
+    weight_variance: float = 2.0,
+    bias_variance: float = 0.0,
+) -> tuple[float, float]:
+    """How far NNGP and NTK may be off between nearly parallel inputs, relatively: the layers' errors added up.
+
+    ``variance`` is that of the first preactivations, weight_variance |x|²/dim + bias_variance. 0 in closed form; see
+    :func:`~theorylab.numerics.activations.truncation`.
+    """
+    dual, nngp, ntk = dual_activation(activation), 0.0, 0.0
+    for _ in range(depth):
+        values, slopes = truncation(activation, variance)
+        nngp, ntk = nngp + float(values.max()), ntk + float(np.maximum(values, slopes).max())
+        variance = weight_variance * dual.diagonal(variance)[0] + bias_variance
+    return nngp, ntk
+
+
+# --- kernels of distances --------------------------------------------------------------------------------
+
+
+def rbf(
+    x1: Float[Array, "n1 dim"], x2: Float[Array, "n2 dim"] | None = None, *, bandwidth: ArrayLike
+) -> Float[Array, "n1 n2"]:
+    """Kernel exp(-|x - x'|²/(2 bandwidth²)); ``x2 = None`` means ``x1``."""
+    return jnp.exp(-_squared_distances(x1, x2) / (2 * bandwidth**2))
+
+
+def laplace(
+    x1: Float[Array, "n1 dim"], x2: Float[Array, "n2 dim"] | None = None, *, bandwidth: ArrayLike
+) -> Float[Array, "n1 n2"]:
+    """Kernel exp(-|x - x'|/bandwidth); ``x2 = None`` means ``x1``."""
+    return jnp.exp(-jnp.sqrt(_squared_distances(x1, x2)) / bandwidth)
+
+
+def _squared_distances(x1: jax.Array, x2: jax.Array | None) -> jax.Array:
+    other = x1 if x2 is None else x2
+    found = jnp.sum(x1**2, axis=1)[:, None] + jnp.sum(other**2, axis=1)[None, :] - 2 * x1 @ other.T
+    # A point is exactly at itself: rounding is squared away nowhere, and its root is 1e-8.
+    return (
+        jnp.where(jnp.eye(x1.shape[0], dtype=bool), 0.0, jnp.maximum(found, 0)) if x2 is None else jnp.maximum(found, 0)
+    )
 
 
 # --- large Gram matrices ---------------------------------------------------------------------------------

@@ -138,13 +138,7 @@ def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum
         raise ValueError(f"multiplicities must be positive, the smallest is {multiplicities.min():g}")
     if np.any(target_power < 0):
         raise ValueError(f"target_power must be >= 0, the smallest is {target_power.min():g}")
-    largest = eigenvalues.max()
-    if eigenvalues.min() < -1e-12 * max(largest, 0.0):
-        raise ValueError(
-            f"eigenvalues must be >= 0 up to rounding, got {eigenvalues.min():g} with the largest "
-            f"{largest:g}: the kernel is not positive semi-definite"
-        )
-    eigenvalues = np.maximum(eigenvalues, 0)
+    eigenvalues = clip_negative(eigenvalues, rounding=1e-12)
     with np.errstate(over="ignore"):
         trace, power = np.sum(multiplicities * eigenvalues), np.sum(target_power)
     for name, total in (("Σ multiplicity · eigenvalue", trace), ("Σ target_power", power)):
@@ -162,3 +156,30 @@ def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum
                 stacklevel=2,
             )
     return Spectrum(eigenvalues, multiplicities, target_power)
+
+
+def clip_negative(eigenvalues: np.ndarray, *, rounding: float, repair: float = 0.0) -> np.ndarray:
+    """Set eigenvalues that are negative by rounding to 0, and those that are no larger than the most negative one.
+
+    Down to ``-rounding`` times the largest in silence, down to ``-repair`` times it with a warning that says how much.
+
+    Raises
+    ------
+    ValueError
+        For eigenvalues below that.
+    """
+    smallest, largest = float(eigenvalues.min()), max(float(eigenvalues.max()), 0.0)
+    if smallest < -max(rounding, repair) * largest:
+        raise ValueError(
+            f"eigenvalues must be >= 0 up to rounding, got {smallest:.3g} with the largest {largest:.3g}: "
+            "the kernel is not positive semi-definite"
+        )
+    if smallest < -rounding * largest:
+        negative = eigenvalues[eigenvalues < 0]
+        warnings.warn(
+            f"{negative.size} eigenvalues below 0 were set to 0, the smallest {smallest:.2g} with the largest "
+            f"{largest:.2g} (together {-negative.sum() / np.abs(eigenvalues).sum():.1g} of the trace); those up to "
+            f"{-smallest:.2g} too",
+            stacklevel=2,
+        )
+    return np.where(eigenvalues > -smallest, np.maximum(eigenvalues, 0), 0)

@@ -31,8 +31,12 @@ def test_any_number_of_points_is_solved_in_whole_batches(count):
     curves = error_curves(spectrum, 40, np.inf, ridges, 0.1)
     assert curves["test_error"].shape == (count,)
     last = predict_errors(spectrum, 40, np.inf, ridges[-1], 0.1)
-    for name, values in curves.items():
-        np.testing.assert_allclose(values[-1], last[name], rtol=1e-12)
+    for name, value in last.items():
+        np.testing.assert_allclose(curves[name][-1], value, rtol=1e-12)
+    solution = effective_ridges(spectrum, 40, jnp.inf, ridges[-1])
+    np.testing.assert_allclose(
+        [curves["degrees_of_freedom"][-1], curves["effective_ridge"][-1]], [solution.z, solution.gamma], rtol=1e-12
+    )
 
 
 def test_envelope_and_kappas_are_those_of_single_points():

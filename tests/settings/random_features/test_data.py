@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 
+from theorylab.numerics.kernels import rbf
 from theorylab.settings.kernels.random_features import feature_maps, kernel_spectra
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.data import (
@@ -106,7 +107,7 @@ def test_fourier_eigensystem_reproduces_kernel_trace_and_unit_target():
     np.testing.assert_allclose(eigenvalues.sum(), 1, rtol=1e-10)
     np.testing.assert_allclose(np.mean(target**2), 1, rtol=1e-10)
     x = kernel_spectra.fourier_population(2)
-    kernel = feature_maps.rbf_kernel(jnp.asarray(x), jnp.asarray(x), 0.5)
+    kernel = rbf(jnp.asarray(x), bandwidth=0.5)
     np.testing.assert_allclose(kernel @ modes / len(x), modes * eigenvalues[:10], atol=1e-10)
     assert kernel_spectra.spectrum(MODELS["fourier"])[2].sum() == pytest.approx(1)
 

@@ -25,7 +25,7 @@ from theorylab.jax_version import double_precision
 from theorylab.numerics import datasets
 from theorylab.numerics.files import written_whole
 from theorylab.numerics.kernels import blocked, fully_connected
-from theorylab.numerics.spectra import Spectrum
+from theorylab.numerics.spectra import Spectrum, clip_negative
 from theorylab.runtime import cache_directory
 from theorylab.settings.kernels.finite_population.config import Config
 
@@ -77,15 +77,17 @@ def _spectrum(name: str, population: int, kernel: str, depth: int) -> Spectrum:
     return eigensystem(_kernel_matrix(name, population, kernel, depth), targets)
 
 
-def eigensystem(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
+def eigensystem(kernel: np.ndarray, targets: np.ndarray, *, repair: float = 0.0) -> Spectrum:
     """Compute the spectrum of a kernel matrix [M, M] and targets [M, outputs], or read it from disk.
 
-    See :func:`spectrum` for its definition.
+    See :func:`spectrum` for its definition. Eigenvalues between -1e-10 and ``-repair`` of the largest are set to 0 with
+    a warning.
 
     Raises
     ------
     ValueError
-        If the kernel matrix is not symmetric, not finite, or has an eigenvalue below -1e-10 of the largest.
+        If the kernel matrix is not symmetric, not finite, or has an eigenvalue below -1e-10 (and ``-repair``) of the
+        largest.
     """
     if not np.isfinite(kernel).all() or not np.allclose(kernel, kernel.T, rtol=1e-12):
         raise ValueError("the kernel matrix must be finite and symmetric")
@@ -100,7 +102,8 @@ def eigensystem(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
     if stored is None:
         stored = _decompose(kernel, targets)
         _write(path, stored)
-    return stored
+    clipped = clip_negative(np.asarray(stored.eigenvalues), rounding=1e-10, repair=repair)
+    return _spectrum_of(clipped, *map(np.asarray, stored[1:]))
 
 
 def _spectrum_of(*arrays: np.ndarray) -> Spectrum:
@@ -111,17 +114,27 @@ def _spectrum_of(*arrays: np.ndarray) -> Spectrum:
 
 
 def _decompose(kernel: np.ndarray, targets: np.ndarray) -> Spectrum:
-    from scipy.linalg import eigh
+    """Eigenvalues, and the target's power on them, without the eigenvectors of the kernel itself.
 
-    size = kernel.shape[0]
-    eigenvalues, vectors = eigh(kernel / size, driver="evd")
-    if eigenvalues[0] < -1e-10 * eigenvalues[-1]:
-        raise ValueError(
-            "the kernel matrix is not positive semi-definite: its smallest eigenvalue is "
-            f"{eigenvalues[0]:.3g}, its largest {eigenvalues[-1]:.3g}"
-        )
+    With K = Q T Qᵀ, T tridiagonal and T = W diag(λ) Wᵀ, the power is (Wᵀ Qᵀ y)²: Q is applied to the targets alone,
+    half of the work of a whole decomposition.
+    """
+    from scipy.linalg import eigh, eigh_tridiagonal, lapack
+
+    size, outputs = targets.shape
+    if size > 2:
+        work = int(lapack.dsytrd_lwork(size, lower=1)[0])
+        # In column order, without a copy but the one that is overwritten: a symmetric matrix is its transpose.
+        reflectors, diagonal, beside, scales, _ = lapack.dsytrd((kernel / size).T, lower=1, lwork=work, overwrite_a=1)
+        rest, work = targets[1:], 64 * outputs + 4160
+        rest = lapack.dormqr("L", "T", reflectors[1:, :-1], scales, rest, work)[0]
+        del reflectors
+        targets = np.concatenate([targets[:1], rest])
+        eigenvalues, vectors = eigh_tridiagonal(diagonal, beside, lapack_driver="stemr")
+    else:
+        eigenvalues, vectors = eigh(kernel / size)
     power = np.sum((vectors.T @ targets) ** 2, axis=1) / size
-    return _spectrum_of(np.clip(eigenvalues, 0, None)[::-1].copy(), np.ones(size), power[::-1].copy())
+    return _spectrum_of(eigenvalues[::-1].copy(), np.ones(size), power[::-1].copy())
 
 
 def _read(path: Path, size: int) -> Spectrum | None:

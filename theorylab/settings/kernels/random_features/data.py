@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
+from theorylab.numerics.kernels import rbf
 from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.random_features import feature_maps, kernel_spectra
 from theorylab.settings.kernels.random_features.config import Config
@@ -181,7 +182,7 @@ def fourier(key: jax.Array, config: Config) -> Instance:
     target = eigenmodes @ signs(noise_key, count, config) / math.sqrt(count)
     drawn = jax.random.randint(inputs_key, (config.num_samples,), 0, population.shape[0])
     if math.isinf(config.num_features):
-        test = feature_maps.rbf_kernel(population, population[drawn], config.bandwidth)
+        test = rbf(population, population[drawn], bandwidth=config.bandwidth)
     else:
         frequencies, phases = feature_maps.fourier_weights(features_key, int(config.num_features), config.input_dim)
         test = feature_maps.fourier_features(population, frequencies / config.bandwidth, phases)

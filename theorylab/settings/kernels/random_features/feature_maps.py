@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
@@ -168,11 +167,3 @@ def fourier_features(
 ) -> Float[Array, "points features"]:
     """Features √2 cos(w·x + b) / √k (Rahimi and Recht 2007)."""
     return math.sqrt(2 / phases.shape[0]) * jnp.cos(x @ frequencies + phases[None, :])
-
-
-def rbf_kernel(
-    x: Float[Array, "points dim"], y: Float[Array, "others dim"], bandwidth: ArrayLike
-) -> Float[Array, "points others"]:
-    """Kernel exp(-|x - x'|² / (2 ℓ²))."""
-    squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None, :] - 2 * x @ y.T
-    return jnp.exp(-jnp.maximum(squares, 0) / (2 * bandwidth**2))

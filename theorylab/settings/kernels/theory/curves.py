@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from theorylab.numerics.spectra import Spectrum
 from theorylab.settings.kernels.theory.implicit import effective_ridges
 from theorylab.settings.kernels.theory.optimal_ridge import optimal_envelope
-from theorylab.settings.kernels.theory.risk import predict_errors
+from theorylab.settings.kernels.theory.risk import errors_at
 
 #: Points that are solved for at once: one program serves all curves of a spectrum, whatever their length.
 LANES = 64
@@ -28,8 +28,9 @@ def error_curves(
 ) -> dict[str, np.ndarray]:
     """Predict test and train error at arrays of arguments, broadcast against each other.
 
-    ``{"test_error", "train_error"}``; see :func:`~theorylab.settings.kernels.theory.risk.predict_errors`. Sizes may be
-    any real numbers, so that curves are smooth.
+    ``{"test_error", "train_error"}``, see :func:`~theorylab.settings.kernels.theory.risk.predict_errors`;
+    ``"degrees_of_freedom"``, tr K̂ (K̂ + δ)⁻¹ = z of the fit; ``"effective_ridge"``, γ. Sizes may be any real numbers, so
+    that curves are smooth.
     """
     arrays = np.broadcast_arrays(*(np.asarray(x, float) for x in (num_samples, num_features, ridge, noise_variance)))
     rows = np.stack([array.ravel() for array in arrays], axis=1)
@@ -37,7 +38,7 @@ def error_curves(
     parts = [_errors(spectrum, jnp.asarray(part), population) for part in padded]
     return {
         name: np.concatenate([np.asarray(part[name]) for part in parts])[: len(rows)].reshape(arrays[0].shape)
-        for name in ("test_error", "train_error")
+        for name in parts[0]
     }
 
 
@@ -45,7 +46,9 @@ def error_curves(
 def _errors(spectrum: Spectrum, rows: jax.Array, population: ArrayLike) -> dict[str, jax.Array]:
     def one(row: jax.Array) -> dict[str, jax.Array]:
         num_samples, num_features, ridge, noise_variance = row
-        return predict_errors(spectrum, num_samples, num_features, ridge, noise_variance, population)
+        solution = effective_ridges(spectrum, num_samples, num_features, ridge, population)
+        errors = errors_at(spectrum, num_samples, num_features, solution, noise_variance, population)
+        return {**errors, "degrees_of_freedom": solution.z, "effective_ridge": solution.gamma}
 
     return jax.vmap(one)(rows)
 
@@ -56,14 +59,16 @@ def best_errors(
     num_features: ArrayLike,
     noise_variance: ArrayLike,
     population: float = np.inf,
+    *,
+    allow_negative: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Predict test and train error at the optimal ridge, for arrays of sizes, broadcast against each other."""
+    """Predict the optimal ridge, and test and train error at it, for arrays of sizes, broadcast against each other."""
     n, k = np.broadcast_arrays(np.asarray(num_samples, float), np.asarray(num_features, float))
-    best = _envelope(spectrum, jnp.asarray(n), jnp.asarray(k), noise_variance, population)
-    return {"test_error": np.asarray(best.test_error), "train_error": np.asarray(best.train_error)}
+    best = _envelope(spectrum, jnp.asarray(n), jnp.asarray(k), noise_variance, population, allow_negative)
+    return {name: np.asarray(getattr(best, name)) for name in ("ridge", "test_error", "train_error")}
 
 
-_envelope = jax.jit(optimal_envelope)
+_envelope = jax.jit(optimal_envelope, static_argnums=5)
 
 
 def effective_kappas(spectrum: Spectrum, num_samples: ArrayLike, population: float = np.inf) -> np.ndarray:

@@ -267,6 +267,7 @@ def optimal_envelope(
     num_features: ArrayLike,
     noise_variance: ArrayLike,
     population: ArrayLike = jnp.inf,
+    allow_negative: bool = False,
 ) -> RidgePoint:
     """Optimally ridged errors for arrays of n and k, broadcast against each other.
 
@@ -277,7 +278,9 @@ def optimal_envelope(
         jnp.asarray(num_samples, dtype=float), jnp.asarray(num_features, dtype=float)
     )
     flat = jax.lax.map(
-        lambda pair: optimal_ridge(spectrum, pair[0], pair[1], noise_variance, population),
+        lambda pair: optimal_ridge(
+            spectrum, pair[0], pair[1], noise_variance, population, allow_negative=allow_negative
+        ),
         (samples.ravel(), features.ravel()),
     )
     return RidgePoint(*(entry.reshape(samples.shape) for entry in flat))

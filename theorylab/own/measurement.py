@@ -1,0 +1,76 @@
+"""What theory is compared with: ridge regression on random training sets of one's own data, by NumPy and SciPy."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from theorylab.own.kernels import Features, drawn_features
+
+
+def measure(
+    matrix: np.ndarray,
+    points: np.ndarray | None,
+    targets: np.ndarray,
+    numbers: np.ndarray,
+    ridges: np.ndarray,
+    widths: np.ndarray | None,
+    features: Features | None,
+    noise: float,
+    trials: int,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Fit random training sets: arrays over [seed, num_features, num_samples, ridge]."""
+    (size, outputs), names = targets.shape, ("test_error", "train_error", "degrees_of_freedom")
+    found = np.empty((3, trials, 1 if widths is None else len(widths), len(numbers), len(ridges)))
+    for trial in range(trials):
+        random = np.random.default_rng((seed, trial))
+        order = random.permutation(size)
+        labels = targets[order] + np.sqrt(noise / outputs) * random.normal(size=targets.shape)
+        for column, width in enumerate([None] if widths is None else widths):
+            drawn = None
+            if width is not None and features is not None and points is not None:
+                key = jax.random.fold_in(jax.random.key(seed), trial)
+                drawn = drawn_features(features, key, points, int(width))[order]
+            for row, n in enumerate(numbers):
+                train, test = order[:n], order[n:]
+                inner, outer = (
+                    (matrix[np.ix_(train, train)], matrix[np.ix_(test, train)])
+                    if drawn is None
+                    else (drawn[:n], drawn[n:])
+                )
+                errors = fit(inner, outer, labels[:n], targets[test], ridges, kernel=drawn is None)
+                found[:, trial, column, row] = errors
+                found[0, trial, column, row] += noise
+    return dict(zip(names, found, strict=True))
+
+
+def fit(
+    train: np.ndarray, test: np.ndarray, labels: np.ndarray, targets: np.ndarray, ridges: np.ndarray, *, kernel: bool
+) -> np.ndarray:
+    """Test error, train error and degrees of freedom of one fit at every ridge, ``[3, ridges]``.
+
+    ``train`` and ``test`` are features of the points, or with ``kernel`` their kernel with the training points. At
+    ridge 0 the solution of least norm; values that are rounding beside the largest count as 0.
+    """
+    from scipy.linalg import eigh, svd
+
+    n = len(labels)
+    if kernel:
+        eigenvalues, left = eigh(train, driver="evd")
+        eigenvalues = np.where(eigenvalues > n * np.finfo(float).eps * eigenvalues[-1], eigenvalues, 0.0)
+        right, root = left, np.ones_like(eigenvalues)
+    else:
+        left, root, transposed = svd(train, full_matrices=False)
+        root = np.where(root > max(train.shape) * np.finfo(float).eps * root[0], root, 0.0)
+        eigenvalues, right = root**2, transposed.T
+    coefficients = left.T @ labels
+    outside = np.sum((labels - left @ coefficients) ** 2)
+    found = []
+    for ridge in ridges:
+        total = np.where(eigenvalues + ridge > 0, eigenvalues + ridge, 1.0)
+        weights = right @ ((np.where(eigenvalues > 0, root / total, 0.0))[:, None] * coefficients)
+        test_error = np.sum((targets - test @ weights) ** 2) / len(targets)
+        unlearned = np.where(eigenvalues > 0, ridge / total, 1.0)[:, None] * coefficients
+        found.append((test_error, (outside + np.sum(unlearned**2)) / n, np.sum(eigenvalues / total)))
+    return np.array(found).T

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from theorylab.runtime import configure
     from theorylab.training import gradient_descent
     from theorylab.verdict.compare import check, compare
+    from theorylab.verdict.fit import FitError, fit
 
 # The public face: name -> module that defines it. The imports above say the same to type checkers; a test compares.
 _PUBLIC = {
@@ -43,6 +44,8 @@ _PUBLIC = {
     "gradient_descent": "theorylab.training",
     "check": "theorylab.verdict.compare",
     "compare": "theorylab.verdict.compare",
+    "FitError": "theorylab.verdict.fit",
+    "fit": "theorylab.verdict.fit",
 }
 _ROOMS = ("catalogue", "contract", "gallery", "lab", "numerics", "runtime", "settings", "training", "verdict")
 
@@ -51,6 +54,7 @@ __all__ = [
     "Case",
     "ConfigError",
     "ContractError",
+    "FitError",
     "Observable",
     "Paper",
     "Setting",
@@ -61,6 +65,7 @@ __all__ = [
     "cite",
     "compare",
     "configure",
+    "fit",
     "get",
     "gradient_descent",
     "open_results",

@@ -191,10 +191,8 @@ def test_coordinates_are_inverse_and_have_the_right_slope(low, high):
     u = coordinate.of_value(value)
     found, slope = coordinate.value(u)
     np.testing.assert_allclose(found, value)
-    step = 1e-6
-    np.testing.assert_allclose(
-        slope, (coordinate.value(u + step)[0] - coordinate.value(u - step)[0]) / (2 * step), 1e-6
-    )
+    above, below = (coordinate.value(u + step)[0] for step in (1e-6, -1e-6))
+    np.testing.assert_allclose(slope, (above - below) / 2e-6, 1e-6)
     for end in (low, high):  # moved inside
         assert end is None or np.isfinite(coordinate.of_value(end))
     assert "x" in coordinate.label
@@ -227,3 +225,63 @@ def test_planted_parameters_are_covered():
     ]
     inside, _ = coverage(fits, truth)
     assert all(share >= 0.85 for share in inside.values()), inside
+
+
+def from_noisy_theory(name, config, theory, start, observables, along, places, noise, **options):
+    """Fits of a theory's own curves with Gaussian errors of a relative size, for 100 draws of the errors."""
+    setting = tl.get(name)
+    grid = {along: places} if along in vars(config) else {}
+    exact = tl.predict(setting, config, grid, theory=theory, seeds=options.get("seeds", [0]))
+    curves = {observable: exact[observable].values.reshape(-1) for observable in observables}
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        measured = {
+            observable: (places, curve * (1 + noise * rng.normal(size=curve.shape)), noise * curve)
+            for observable, curve in curves.items()
+        }
+        yield tl.fit(setting, theory, measured, list(start), config=config, along=along, start=start, **options)
+
+
+def of_random_features():
+    config = tl.get("random_features").config(num_features=150, num_modes=400, ridge=0.2, noise_variance=0.3)
+    start = {"ridge": 1.0, "noise_variance": 0.1, "eigenvalue_exponent": 2.0}
+    places = [20, 30, 40, 60, 80, 110, 170, 220, 300, 400]
+    return config, from_noisy_theory(
+        "random_features", config, "effective_ridge", start, ["test_error", "train_error"], "num_samples", places, 0.01
+    )
+
+
+def of_matrix_sensing():
+    config = tl.get("matrix_sensing").config(dim=8, target_rank=2, model_rank=3, num_steps=150, init_scale=0.2)
+    places = list(tl.get("matrix_sensing").coords(config)["step"])
+    start = {"init_scale": 0.5, "learning_rate": 0.05, "smallest_value": 0.8}
+    return config, from_noisy_theory(
+        "matrix_sensing", config, "reduction", start, ["recovery_error"], "step", places, 0.03, seeds=[4]
+    )
+
+
+def of_scaling_laws():
+    """Sweeps of one-pass SGD itself: the theory of its mean is exact for each sketch."""
+    setting = tl.get("scaling_laws")
+    config = setting.config(num_features=64, width=8, num_steps=100, num_replicas=8)
+    start = {"learning_rate": 0.1, "spectrum_exponent": 2.0, "target_exponent": 2.5}
+    return config, (
+        tl.fit(setting, "sgd_mean", tl.sweep(setting, config, seeds=20, base_seed=base), list(start), start=start)
+        for base in range(100)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [of_random_features, of_matrix_sensing, of_scaling_laws])
+def test_planted_parameters_of_a_setting_are_covered(case):
+    config, fits = case()
+    found, seconds = [], []
+    for _ in range(100):
+        began = time.perf_counter()
+        found.append(next(fits))
+        seconds.append(time.perf_counter() - began)
+    inside, each = coverage(found, {name: getattr(config, name) for name in found[0].values})
+    print(case.__name__, inside, each, np.median(seconds))
+    assert all(0.9 <= share <= 0.99 for share in inside.values()), inside
+    assert 0.8 < each < 1.2 or case is of_scaling_laws  # correlated points
+    assert np.median(seconds[1:]) < 5  # compiled

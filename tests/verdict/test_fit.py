@@ -1,6 +1,7 @@
 """Fits against closed forms, planted parameters, and what must be refused."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict  # noqa: F401
     from theorylab.catalogue import SETTINGS, cite, get
     from theorylab.contract import Case, ConfigError, ContractError, Observable, Paper, Setting, Theory
+    from theorylab.lab.instance import predict_instance, run
     from theorylab.lab.predict import predict
     from theorylab.lab.store import StoreError, open_results
     from theorylab.lab.sweep import sweep
@@ -36,6 +37,8 @@ _PUBLIC = {
     "Paper": "theorylab.contract",
     "Setting": "theorylab.contract",
     "Theory": "theorylab.contract",
+    "predict_instance": "theorylab.lab.instance",
+    "run": "theorylab.lab.instance",
     "predict": "theorylab.lab.predict",
     "StoreError": "theorylab.lab.store",
     "open_results": "theorylab.lab.store",
@@ -70,6 +73,8 @@ __all__ = [
     "gradient_descent",
     "open_results",
     "predict",
+    "predict_instance",
+    "run",
     "sweep",
 ]
 

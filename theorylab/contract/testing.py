@@ -113,6 +113,24 @@ def predictions(setting: Setting, *, presets: Sequence[str] = PRESETS) -> Compla
                     yield f"{place}: {theory.name} predicts {name} of shape {value.shape}, simulate has {wanted}"
 
 
+def instances(setting: Setting) -> Complaints:
+    """``simulate`` is ``run`` after ``sample``, and ``advance`` returns another such instance."""
+    sample, run, advance = setting.sample, setting.run, setting.advance
+    if sample is None or run is None:
+        return
+    for case in setting.presets["tiny"]:
+        place, (_, cell) = f"tiny, {case.name}", next(_sizes_of(case))
+        arguments = jax.random.key(0), _leaves(cell)
+        both = jax.make_jaxpr(lambda key, config: run(sample(key, config), config))(*arguments)
+        if str(both) != str(jax.make_jaxpr(setting.simulate)(*arguments)):
+            yield f"{place}: simulate is not run after sample"
+        if advance is not None:
+            instance = jax.eval_shape(sample, *arguments)
+            with contextlib.suppress(ConfigError):  # what cannot be continued says so
+                if (moved := jax.eval_shape(advance, instance, arguments[1])) != instance:
+                    yield f"{place}: advance returns {moved}, not {instance}"
+
+
 def errors(setting: Setting, *, presets: Sequence[str] = PRESETS) -> Complaints:
     """The declared error is finite and not negative wherever the theory holds."""
     for place, cell in _cells(setting, presets):
@@ -222,6 +240,7 @@ def controls(setting: Setting, *, base_seed: int = 0) -> Complaints:
 
 CLAUSES: dict[str, Callable[..., Complaints]] = {
     "shapes": shapes,
+    "instances": instances,
     "predictions": predictions,
     "errors": errors,
     "lowering": lowering,

@@ -8,7 +8,7 @@ import jax
 
 from theorylab.contract import Observables
 from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.data import instance
+from theorylab.settings.kernels.random_features.data import Instance, instance
 from theorylab.settings.kernels.ridge_path import ridge_path, solve
 
 
@@ -29,13 +29,17 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         :func:`~theorylab.settings.kernels.random_features.kernel_spectra.measured_modes` names; in the Gaussian
         model v̂ = diag(√λ) W θ / √k.
     """
-    problem, projections = instance(key, config)
-    decomposition = ridge_path(problem, kernel=math.isinf(config.num_features))
+    return run(instance(key, config), config)
+
+
+def run(drawn: Instance, config: Config) -> Observables:
+    """Fit a given instance; see :func:`simulate`."""
+    decomposition = ridge_path(drawn.problem, kernel=math.isinf(config.num_features))
     fit = solve(decomposition, config.ridge)
     return {
         "test_error": fit.test_error,
         "train_error": fit.train_error,
         "gcv": fit.gcv,
         "inverse_trace": fit.inverse_trace,
-        "learned_coefficients": projections.T @ fit.prediction[:, 0],
+        "learned_coefficients": drawn.projections.T @ fit.prediction[:, 0],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.contract import Observables
+from theorylab.contract import ConfigError, Observables
 from theorylab.numerics import xla
 from theorylab.settings.two_layer.grokking.config import Config
 from theorylab.settings.two_layer.grokking.data import Instance, sample
@@ -164,6 +165,32 @@ class NetworkState(NamedTuple):
 
 def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observables:
     """Train on a given instance; see :func:`simulate`. Without ``summaries`` there are no kernels and fresh samples."""
+    return _trained(instance, config, summaries)[0]
+
+
+def advance(instance: Instance, config: Config) -> Instance:
+    """Return the instance with the weights, or their moments, that its run ends with; another run goes on from there.
+
+    Its gain of the spike and its relative losses count from its own start.
+
+    Raises
+    ------
+    ConfigError
+        Where the instance does not hold all that training needs: the start of a centred or linearised network, the
+        weights behind the moments.
+    """
+    if config.centred or config.trainer == "linearised":
+        raise ConfigError("centred and linearised networks do not go on: an instance does not hold where they began")
+    if config.trainer == "moments" and not math.isinf(config.width):
+        raise ConfigError(f"width = {config.width:g} does not go on by its moments: use trainer = 'network'")
+    state = _trained(instance, config, False)[1]
+    if config.trainer == "moments":
+        return instance._replace(moments=state.moments)
+    return instance._replace(weights=state.weights, moments=moments_of(state.weights))
+
+
+def _trained(instance: Instance, config: Config, summaries: bool) -> tuple[Observables, Any]:
+    """Observables of a run, and the state that it ends in."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
     inputs, target, start, weights, test_inputs = instance
     y, test_y = labels(inputs, target), labels(test_inputs, target)
@@ -230,7 +257,7 @@ def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observ
     twice = 2 * observables["train_loss"][0]
     observables["relative_train_loss"] = observables["train_loss"] / twice
     observables["relative_linear_power"] = observables["linear_power"] / twice
-    return observables | crossing_times(observables["train_loss"], observables["test_loss"], config)
+    return observables | crossing_times(observables["train_loss"], observables["test_loss"], config), orbit.state
 
 
 def _neurons(

@@ -73,6 +73,11 @@ def test_a_reduction_follows_weights_of_ones_own():
     predicted = tl.predict_instance(setting, instance, config, theory="reduction")
     for name in ("train_loss", "test_loss", "target_overlap"):
         np.testing.assert_allclose(predicted[name], run[name], rtol=1e-8)
+    later = tl.run(setting, setting.advance(instance, config), config)
+    whole = tl.run(setting, instance, dataclasses.replace(config, num_steps=40))
+    np.testing.assert_allclose(later["train_loss"][-1], whole["train_loss"][-1], rtol=1e-9)
+    with pytest.raises(tl.ConfigError, match="centred and linearised networks do not go on"):
+        setting.advance(instance, dataclasses.replace(config, centred=True))
 
 
 def test_ridge_regression_on_labels_of_ones_own():

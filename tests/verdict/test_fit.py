@@ -42,7 +42,7 @@ def test_a_straight_line_is_fitted_as_by_hand():
     np.testing.assert_allclose(found.chi_square, np.sum(((values - mean * times) / errors) ** 2), rtol=1e-6)
     assert (found.points, found.degrees_of_freedom, found.edge) == (3, 2, "")
     assert found.config == dataclasses.replace(toy.Config(), mean=found.values["mean"])
-    assert f"{found.standard_errors['mean']:.4f}" in repr(found)
+    assert repr(found).splitlines()[1].startswith(f"  mean  {mean:.3f} ± {information**-0.5:.3f}")
 
 
 def test_the_profile_of_a_straight_line_is_a_parabola():
@@ -113,7 +113,10 @@ def test_runs_and_cells_that_cannot_be_fitted_are_left_out_and_counted():
 def test_a_field_at_the_end_of_its_range_is_said():
     measured = both()
     measured["second_moment"] = (measured["second_moment"][0], np.full(3, 1.0), np.full(3, 0.05))
-    found = tl.fit(toy.SETTING, "ensemble", measured, ["mean", "scale"], along="num_samples")
+    with pytest.raises(tl.FitError, match="scale goes to the end of its range, 0"):
+        tl.fit(toy.SETTING, "ensemble", measured, ["mean", "scale"], along="num_samples")
+    values, errors = line()
+    found = tl.fit(toy.SETTING, product, {"path": (STEPS, -values, errors)}, ["scale"], along="step")
     assert "scale is at the end of its range, 0" in found.edge
     assert "NO MINIMUM" in repr(found)
 
@@ -176,7 +179,7 @@ def test_what_was_swept_is_not_fitted():
     data = tl.sweep(toy.SETTING, toy.Config(), {"mean": (0.0, 1.0)}, seeds=3)
     with pytest.raises(tl.ConfigError, match="mean is swept in what was measured"):
         tl.fit(toy.SETTING, "ensemble", data, ["mean"])
-    with pytest.raises(tl.ConfigError, match="at least two seeds"):
+    with pytest.raises(tl.ConfigError, match="at least three seeds"):
         tl.fit(toy.SETTING, "ensemble", data.isel(seed=[0]), ["scale"])
     with pytest.raises(tl.ConfigError, match="was not fitted: choose one of"):
         fitted(*line()).profile("scale")
@@ -262,13 +265,17 @@ def of_matrix_sensing():
 
 
 def of_scaling_laws():
-    """Sweeps of one-pass SGD itself: the theory of its mean is exact for each sketch."""
+    """Sweeps of one-pass SGD itself: the theory of its mean is exact for each sketch.
+
+    Runs are means over 40 replicas: of 8 they are so skewed that 88 % are within two standard errors of 20 runs.
+    """
     setting = tl.get("scaling_laws")
-    config = setting.config(num_features=64, width=8, num_steps=100, num_replicas=8)
-    start = {"learning_rate": 0.1, "spectrum_exponent": 2.0, "target_exponent": 2.5}
+    config = setting.config(num_features=64, width=8, num_steps=300, num_replicas=40)
+    start = {"spectrum_exponent": 2.0, "target_exponent": 2.5}
+    for_each = (tl.sweep(setting, config, seeds=20, base_seed=base) for base in range(100))
+    # Not the first point, which is the same for all runs and knows the target's exponent alone.
     return config, (
-        tl.fit(setting, "sgd_mean", tl.sweep(setting, config, seeds=20, base_seed=base), list(start), start=start)
-        for base in range(100)
+        tl.fit(setting, "sgd_mean", data.isel(step=slice(1, None)), list(start), start=start) for data in for_each
     )
 
 

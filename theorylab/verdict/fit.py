@@ -34,8 +34,8 @@ class Fit:
     ----------
     values, standard_errors
         ``{field: number}``. Errors are statistical. A person's own arrays: from the inverse information matrix, their
-        errors taken as independent. A sweep: from the scatter of its runs, whatever the correlations of points along a
-        curve and between sizes.
+        errors taken as independent. A sweep: by the jackknife over its runs, whatever the correlations of points along
+        a curve and between sizes.
     systematic
         The largest shift of each value, to first order, were every prediction wrong by as much as the theory declares,
         whatever the signs. It is a bound, and not part of the standard errors.
@@ -160,8 +160,8 @@ def fit(
     along
         With arrays, what ``x`` is: a field, or a dimension of the observables such as ``"step"``.
     start
-        Where the search begins, ``{field: value}``; default: the configuration's values. Starts 20 times smaller and
-        larger are tried too.
+        Where the search begins, ``{field: value}``; default: the configuration's values. If that does not fit, starts
+        20 times smaller and larger are tried.
     observables
         With a sweep, which to fit; default: all that the theory predicts.
     seeds, base_seed
@@ -227,6 +227,9 @@ def _summary(search: Search) -> Fit:
     predicted = np.linalg.norm(found[0].mean(0)[kept] / search.errors[kept])
     names = " and ".join(measured.positions)
     for i in np.flatnonzero(~(norms > rounding() * predicted)):
+        for end in (search.coordinates[i].low, search.coordinates[i].high):
+            if end is not None and abs(theta[i] - end) < 1e-6 * max(1.0, abs(end)):
+                raise FitError(f"{fields[i]} goes to the end of its range, {end:g}, and means nothing there: fix it")
         raise FitError(f"{fields[i]} cannot be told from {names}: the prediction does not depend on it")
     left, singular, right = np.linalg.svd(slopes / norms, full_matrices=False)
     if singular[-1] <= math.sqrt(rounding()) * singular[0]:
@@ -238,8 +241,7 @@ def _summary(search: Search) -> Fit:
     # θ moves by inverse @ (measured - predicted).
     inverse = (slope / norms)[:, None] * ((right.T / singular) @ left.T) / search.errors[kept]
     if measured.errors is None:
-        shifts = (measured.values - found[0])[:, kept] @ inverse.T
-        covariance = np.cov(shifts, rowvar=False).reshape(len(fields), -1) / len(shifts)
+        covariance = _jackknife(search, found, slope / norms)
     else:
         covariance = (inverse * search.errors[kept] ** 2) @ inverse.T
     declared = search.of_cells(lambda cell, name: search.theory.relative_error(search.changed(cell, search.u), name))
@@ -272,6 +274,19 @@ def _summary(search: Search) -> Fit:
         left_out=", ".join(said),
         config=search.changed(measured.plan.config, search.u),
     )
+
+
+def _jackknife(search: Search, found: tuple[np.ndarray, np.ndarray], units: np.ndarray) -> np.ndarray:
+    """Covariance of the values from what each run's absence makes of them, to first order; its weights change too."""
+    gaps, slopes, kept = found[0] - search.measured.values, found[1], search.kept
+    count, shifts = len(gaps), []
+    for run in range(count):
+        rest = np.arange(count) != run
+        errors = search.scatter(gaps[rest], kept)[kept]
+        left = (slopes[rest] if len(slopes) > 1 else slopes).mean(0)[kept] * units / errors[:, None]
+        shifts.append(-units * np.linalg.lstsq(left, gaps[rest].mean(0)[kept] / errors)[0])
+    spread = np.array(shifts) - np.mean(shifts, 0)
+    return np.asarray((count - 1) / count * spread.T @ spread)
 
 
 def _labelled(search: Search, weights: np.ndarray) -> dict[str, float]:

@@ -62,7 +62,7 @@ def of_sweep(
     Raises
     ------
     ConfigError
-        As :func:`theorylab.verdict.carried.read`; or where no observable is left, or fewer than two runs.
+        As :func:`theorylab.verdict.carried.read`; or where no observable is left, or fewer than three runs.
     """
     carried = read(setting, data)
     names = [name for name in _wanted(setting, theory, observables) if name in data]
@@ -79,8 +79,8 @@ def of_sweep(
     for which in carried.set_aside(theory).values():
         judged = judged & ~which
     runs = judged.reshape(-1, len(carried.seeds)).all(0)
-    if runs.sum() < 2:
-        raise ConfigError(f"{runs.sum()} run is left to fit: a standard error needs at least two seeds")
+    if runs.sum() < 3:
+        raise ConfigError(f"{runs.sum()} runs are left to fit: standard errors of a fit need at least three seeds")
     axis = len(plan.dims)
     rows = [np.moveaxis(carried.values(name), axis, 0)[runs].reshape(runs.sum(), -1) for name in names]
     return Measured(

@@ -7,7 +7,7 @@ import functools
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -165,13 +165,20 @@ class Search:
         values, slopes = found
         kept = np.isfinite(measured.values).all(0) & np.isfinite(values).all(0) & np.isfinite(slopes).all((0, 2))
         kept &= np.isfinite(self.of_cells(lambda cell, name: 0.0))
-        with np.errstate(all="ignore"):
-            errors = measured.errors
-            if errors is None:
-                least = math.sqrt(rounding()) * np.abs(measured.values.mean(0))  # where all seeds agree
-                errors = np.maximum(standard_error(measured.values - values), least)
+        errors = self.scatter(values - measured.values, kept) if measured.errors is None else measured.errors
+        with np.errstate(invalid="ignore"):
             kept &= errors > 0
         return (kept if kept.sum() >= width else np.zeros_like(kept)), errors
+
+    def scatter(self, gaps: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """Standard errors of the means of gaps ``[runs, points]``, at least a hundredth of what is usual.
+
+        Where all runs agree, such as before the first step, one point would be all that counts.
+        """
+        with np.errstate(all="ignore"):
+            size, errors = np.abs(self.measured.values.mean(0)), standard_error(gaps)
+            usual = np.nanmedian((errors / size)[kept]) if kept.any() else 0.0
+            return np.maximum(errors, size * max(usual / 100, math.sqrt(rounding())))
 
     def residuals(self, u: np.ndarray) -> np.ndarray:
         """(Predicted - measured)/standard error of the points kept; infinite where they are refused or not finite."""
@@ -213,20 +220,12 @@ class Search:
             return float(np.sum(self.residuals(u) ** 2))
 
     def run(self) -> None:
-        """Search from the best starts until one fits; the best minimum stays."""
-        steps = np.array(list(itertools.product((0, -1, 1), repeat=len(self.fields))))
-        if len(self.fields) > 3:
-            steps = steps[np.abs(steps).sum(1) <= 1]
-        scored = []
-        for u in self.u + APART * steps:
-            self.kept, self.errors = self.weigh(u)
-            if self.kept.any() and math.isfinite(score := self.chi_square(u)):
-                scored.append((score / self.kept.sum(), u))
-        if not scored:
-            raise FitError(f"{self.theory.name} predicts fewer points than there are fields to fit, from any start")
+        """Search from the given start, and from the best of others where that does not fit; the best minimum stays."""
         best: tuple[float, Any] = (math.inf, None)
-        for _, u in sorted(scored, key=lambda pair: pair[0])[:3]:
+        for u in self._starts():
             self.kept, self.errors = self.weigh(u)
+            if not self.kept.any():
+                continue
             for _ in range(ROUNDS):
                 u = self.descend(u)
                 kept, errors = self.weigh(u)
@@ -235,13 +234,28 @@ class Search:
                 if not kept.any():
                     break
                 self.kept, self.errors = kept, errors
-            each = self.chi_square(u) / self.kept.sum()
-            if each < best[0]:
-                best = each, (u, self.kept, self.errors)
-            freedom = self.kept.sum() - len(u)
-            if each * self.kept.sum() <= freedom + 5 * math.sqrt(2 * freedom):
+            chi_square, count = self.chi_square(u), int(self.kept.sum())
+            if chi_square / count < best[0]:
+                best = chi_square / count, (u, self.kept, self.errors)
+            freedom = count - len(u)
+            if chi_square <= freedom + 5 * math.sqrt(2 * freedom):
                 break
+        if best[1] is None:
+            raise FitError(f"{self.theory.name} predicts fewer points than there are fields to fit, from any start")
         self.u, self.kept, self.errors = best[1]
+
+    def _starts(self) -> Iterator[np.ndarray]:
+        """Yield the given start, then the three best of those around it."""
+        yield self.u
+        steps = np.array(list(itertools.product((0, -1, 1), repeat=len(self.fields)))[1:])
+        if len(self.fields) > 3:
+            steps = steps[np.abs(steps).sum(1) <= 1]
+        scored = []
+        for u in self.u + APART * steps:
+            self.kept, self.errors = self.weigh(u)
+            if self.kept.any():
+                scored.append((self.chi_square(u) / self.kept.sum(), u))
+        yield from (u for _, u in sorted(scored, key=lambda pair: pair[0])[:3])
 
     def profile(self, place: int, deviation: float, values: Sequence[float] | None) -> tuple[np.ndarray, np.ndarray]:
         """Return values of one field, and the smallest χ² at each, the others fitted from the neighbour's values on."""

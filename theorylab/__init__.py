@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from theorylab import catalogue, contract, gallery, lab, numerics, runtime, settings, training, verdict  # noqa: F401
     from theorylab.catalogue import SETTINGS, cite, get
     from theorylab.contract import Case, ConfigError, ContractError, Observable, Paper, Setting, Theory
-    from theorylab.lab.instance import predict_instance, run
+    from theorylab.lab.instance import advance, predict_instance, run
     from theorylab.lab.predict import predict
     from theorylab.lab.store import StoreError, open_results
     from theorylab.lab.sweep import sweep
@@ -37,6 +37,7 @@ _PUBLIC = {
     "Paper": "theorylab.contract",
     "Setting": "theorylab.contract",
     "Theory": "theorylab.contract",
+    "advance": "theorylab.lab.instance",
     "predict_instance": "theorylab.lab.instance",
     "run": "theorylab.lab.instance",
     "predict": "theorylab.lab.predict",
@@ -64,6 +65,7 @@ __all__ = [
     "StoreError",
     "Theory",
     "__version__",
+    "advance",
     "check",
     "cite",
     "compare",

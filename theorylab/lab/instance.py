@@ -45,7 +45,7 @@ def run(setting: Setting, instance: Any, config: Any = None) -> xarray.Dataset:
     >>> config = setting.config(dim=6, target_rank=1, model_rank=2, num_steps=200)
     >>> instance = setting.sample(jax.random.key(0), config)
     >>> instance = instance._replace(left=instance.left / 2)
-    >>> half = tl.run(setting, setting.advance(instance, config), config)
+    >>> half = tl.run(setting, tl.advance(setting, instance, config), config)
     >>> whole = tl.run(setting, instance, setting.config(**{**vars(config), "num_steps": 400}))
     >>> bool(abs(half["final_error"] / whole["final_error"] - 1) < 1e-4)
     True
@@ -53,6 +53,22 @@ def run(setting: Setting, instance: Any, config: Any = None) -> xarray.Dataset:
     config, instance = checked(setting, instance, config)
     assert setting.run is not None
     return _dataset(setting, config, _jitted(setting.run)(instance, scalar_leaves(config)), {})
+
+
+def advance(setting: Setting, instance: Any, config: Any = None) -> Any:
+    """Return the instance with the weights that its run ends with; another run goes on from there.
+
+    Arguments are those of :func:`run`. Exact where training has no memory but its weights.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`run`; or where an instance does not hold all that training needs.
+    """
+    config, instance = checked(setting, instance, config)
+    if setting.advance is None:
+        raise ConfigError(f"{setting.name} does not go on where a run ended: it declares no advance")
+    return _jitted(setting.advance)(instance, scalar_leaves(config))
 
 
 def predict_instance(setting: Setting, instance: Any, config: Any = None, *, theory: str | Theory) -> xarray.Dataset:

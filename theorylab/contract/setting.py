@@ -130,7 +130,8 @@ class Setting:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "simulate", precise(self.simulate))
-        if self.run is not None:
+        if self.sample is not None and self.run is not None:
+            object.__setattr__(self, "sample", precise(self.sample))
             object.__setattr__(self, "run", precise(self.run))
         home = self.config.__module__.removesuffix(".config")
         if not self.name:

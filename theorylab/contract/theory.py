@@ -6,12 +6,13 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import jax
 
 from theorylab.contract.papers import Source
 
+Found = TypeVar("Found")
 Observables = dict[str, jax.Array]
 Simulator = Callable[[jax.Array, Any], Observables]
 Predictor = Callable[[jax.Array, Any], Observables]
@@ -32,7 +33,7 @@ SetAside = Mapping[str, Callable[[Mapping[str, Any]], Any]]
 ROUNDING = 1e-8
 
 
-def precise(function: Callable[[Any, Any], Observables]) -> Callable[[Any, Any], Observables]:
+def precise(function: Callable[[Any, Any], Found]) -> Callable[[Any, Any], Found]:
     """Give every product of a function the full precision of its numbers, unless the user chose one.
 
     A GPU's default for float32 is TF32, a TPU's bfloat16: errors of one part in a thousand, which would pose as a gap
@@ -40,7 +41,7 @@ def precise(function: Callable[[Any, Any], Observables]) -> Callable[[Any, Any],
     """
 
     @functools.wraps(function)
-    def run(start: Any, config: Any) -> Observables:
+    def run(start: Any, config: Any) -> Found:
         config_of_jax: Any = jax.config
         if config_of_jax.jax_default_matmul_precision is not None:
             return function(start, config)

@@ -99,11 +99,11 @@ def checked(setting: Setting, instance: Any, config: Any) -> tuple[Any, Any]:
         raise ConfigError(f"{setting.name} takes no instance of one's own: it declares no sample")
     config = setting.validate(setting.config() if config is None else config)
     wanted, structure = jax.tree.flatten(jax.eval_shape(setting.sample, jax.random.key(0), scalar_leaves(config)))
-    given = jax.tree_util.tree_flatten_with_path(instance)
-    if given[1] != structure:
-        raise ConfigError(f"instance is not allowed: must be what sample returns here, {structure}, not {given[1]}")
+    leaves, given = jax.tree_util.tree_flatten_with_path(instance)
+    if str(given) != str(structure):
+        raise ConfigError(f"instance is not allowed: must be what sample returns here, {structure}, not {given}")
     arrays = []
-    for (path, leaf), like in zip(given[0], wanted, strict=True):
+    for (path, leaf), like in zip(leaves, wanted, strict=True):
         name = f"instance{jax.tree_util.keystr(path)}"
         array = np.asarray(leaf)
         if array.shape != like.shape:

@@ -191,10 +191,12 @@ def fit(
     if not theory.traceable:
         known = [other.name for other in setting.theories if other.traceable] or ["none"]
         raise ConfigError(f"theory = {theory.name} has no gradients: choose one that is traceable, {', '.join(known)}")
-    if isinstance(measured, Mapping) and not hasattr(measured, "attrs"):
+    if hasattr(measured, "attrs"):  # a dataset, which is a mapping too
+        points = of_sweep(setting, theory, measured, config, observables)
+    elif isinstance(measured, Mapping):
         points = of_arrays(setting, theory, measured, along, config, seeds, base_seed)
     else:
-        points = of_sweep(setting, theory, measured, config, observables)
+        raise ConfigError(f"measured = {shown(measured)} is not allowed: give the results of a sweep, or a dictionary")
     if swept := [name for name in fields if name in points.plan.grid]:
         raise ConfigError(f"{swept[0]} is swept in what was measured: it is known there, and cannot be fitted")
     own = {name: float(getattr(points.plan.config, name)) for name in fields} | {

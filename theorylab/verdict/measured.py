@@ -158,11 +158,11 @@ def _wanted(setting: Setting, theory: Theory, observables: Sequence[str] | None)
 
 def _positions(own: Sequence[Any], wanted: np.ndarray, dim: str) -> np.ndarray:
     """Where coordinates stand among the setting's own."""
-    own = np.asarray(own)
-    found = own[None] == np.atleast_1d(wanted)[:, None]
+    places = np.asarray(own)
+    found = places[None] == np.atleast_1d(wanted)[:, None]
     if not found.any(1).all():
         missing = np.atleast_1d(wanted)[~found.any(1)][0]
-        raise ConfigError(f"{dim} = {shown(missing)} is none of the setting's own: {shown(own.tolist())}")
+        raise ConfigError(f"{dim} = {shown(missing)} is none of the setting's own: {shown(places.tolist())}")
     return found.argmax(1)
 
 

@@ -116,10 +116,9 @@ def plateau_is_clean(config: Config) -> str | None:
     traceable=False,
     sample=drawn,
 )
-def plateau_exponent(instance: Instance, config: Config) -> dict[str, Any]:
+def plateau_exponent(instance: Any, config: Config) -> dict[str, Any]:
     """The tropical exponent of the instance's measurements; NaN where the smaller run's plateau is lost in rounding."""
-    rows: Any = instance.rows
-    exponent = subgradient.plateau_exponent(rows, np.array(spectrum(config)), config.dim, loss=config.loss)
+    exponent = subgradient.plateau_exponent(instance.rows, np.array(spectrum(config)), config.dim, loss=config.loss)
     lost = (config.init_scale / SMALLER) ** exponent < 3e-15
     return {"plateau_exponent": math.nan if lost else exponent}
 

@@ -30,7 +30,7 @@ from theorylab.settings.factorisation.regimes import requires
     traceable=False,
     sample=drawn,
 )
-def conserved_imbalance(instance: Instance, config: Config) -> dict[str, Any]:
+def conserved_imbalance(instance: Any, config: Config) -> dict[str, Any]:
     """|Δ_t| = |Δ_0|, as for the flow."""
     f, g = instance[1:3]
     return {"imbalance": np.full(len(recorded_steps(config)), np.linalg.norm(f.T @ f - g.T @ g))}
@@ -76,7 +76,7 @@ def rate_is_trusted(config: Config) -> str | None:
     traceable=False,
     sample=drawn,
 )
-def initial_rate(instance: Instance, config: Config) -> dict[str, Any]:
+def initial_rate(instance: Any, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ) from Δ_0 off the signal; NaN for instances where leading order cannot be trusted."""
     levels = asymmetric.slow_levels(instance.left, instance.right, config.target_rank)
     trusted = asymmetric.clear_levels(levels)
@@ -112,7 +112,7 @@ def balanced_rate(key: jax.Array, config: Config) -> dict[str, Any]:
     traceable=False,
     sample=drawn,
 )
-def asymmetric_exact_rank(instance: Instance, config: Config) -> dict[str, Any]:
+def asymmetric_exact_rank(instance: Any, config: Config) -> dict[str, Any]:
     """ln(1 − rate b_r), a b = s_r², a − b = the imbalance along the last signal direction."""
     slowest = asymmetric.exact_rank_rate(instance.left, instance.right, instance.spectrum)
     return {"error_slope": math.log1p(-effective_rate(config) * slowest)}

@@ -69,7 +69,7 @@ def enough_measurements(config: Config) -> str | None:
     traceable=False,
     sample=drawn,
 )
-def wishart_rate(instance: Instance, config: Config) -> dict[str, Any]:
+def wishart_rate(instance: Any, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ), λ the mean smallest eigenvalue over Wishart draws; NaN where leading order fails."""
     levels = np.asarray(asymmetric.slow_levels(instance.left, instance.right, config.target_rank))
     if not asymmetric.clear_levels(levels):

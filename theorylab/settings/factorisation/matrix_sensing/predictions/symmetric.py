@@ -53,7 +53,7 @@ def reduction(instance: Instance, config: Config) -> dict[str, Any]:
     traceable=False,
     sample=drawn,
 )
-def riccati_flow(instance: Instance, config: Config) -> dict[str, Any]:
+def riccati_flow(instance: Any, config: Config) -> dict[str, Any]:
     """Riccati closed form of the flow at the recorded steps, time = rate x steps."""
     times = effective_rate(config) * np.asarray(recorded_steps(config))
     return {"recovery_error": np.array([symmetric.flow_error(instance.left, instance.spectrum, t) for t in times])}
@@ -88,7 +88,7 @@ def second_order(config: Config, observable: str) -> float:
     traceable=False,
     sample=drawn,
 )
-def universal_tail(instance: Instance, config: Config) -> dict[str, Any]:
+def universal_tail(instance: Any, config: Config) -> dict[str, Any]:
     """The tail from the initialisation, x ← x − rate x³ from each ζ: |E|² = Σ (ζ²/(1 + 2 rate t ζ²))² for the flow.
 
     The ζ are those of gradient descent to first order in the rate; the flow's are 2e-3 off after 2000 steps.

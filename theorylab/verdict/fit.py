@@ -178,11 +178,10 @@ def fit(
     Examples
     --------
     >>> import theorylab as tl
-    >>> setting = tl.get("random_features")
-    >>> config = setting.config(num_samples=40, num_features=80, num_modes=200)
-    >>> data = tl.sweep(setting, config, {"ridge": (0.03, 0.1, 0.3, 1.0, 3.0)}, seeds=20)
-    >>> found = tl.fit(setting, "effective_ridge", data, ["noise_variance"], observables=["test_error"])
-    >>> abs(found.values["noise_variance"] - config.noise_variance) < 3 * found.standard_errors["noise_variance"]
+    >>> setting = tl.get("estimators")
+    >>> data = tl.sweep(setting, setting.config(noise_variance=0.5, num_test=200), seeds=20)
+    >>> found = tl.fit(setting, "bayes", data, ["noise_variance"], start={"noise_variance": 2.0})
+    >>> abs(found.values["noise_variance"] - 0.5) < 3 * found.standard_errors["noise_variance"]
     True
     """
     theory = setting.theory(theory) if isinstance(theory, str) else theory

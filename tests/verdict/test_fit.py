@@ -175,6 +175,12 @@ def test_bad_input_is_one_clear_error(message, options):
         tl.fit(toy.SETTING, wanted.pop("theory"), wanted.pop("measured"), wanted.pop("fields"), **wanted)
 
 
+def test_a_scalar_that_is_a_whole_number_is_refused():
+    measured = {"loss": ([0, 1], [1.0, 0.9], [0.1, 0.1])}
+    with pytest.raises(tl.ConfigError, match=r"batch_size cannot be varied: batch_size = .* must be a whole number"):
+        tl.fit(tl.get("scaling_laws"), "sgd_mean", measured, ["batch_size"], along="step", start={"batch_size": 2.0})
+
+
 def test_what_was_swept_is_not_fitted():
     data = tl.sweep(toy.SETTING, toy.Config(), {"mean": (0.0, 1.0)}, seeds=3)
     with pytest.raises(tl.ConfigError, match="mean is swept in what was measured"):

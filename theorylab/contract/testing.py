@@ -18,6 +18,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -111,6 +112,25 @@ def predictions(setting: Setting, *, presets: Sequence[str] = PRESETS) -> Compla
                 wanted = tuple(len(coords[dim]) for dim in setting.observable(name).dims)
                 if value.shape != wanted:
                     yield f"{place}: {theory.name} predicts {name} of shape {value.shape}, simulate has {wanted}"
+
+
+def instances(setting: Setting) -> Complaints:
+    """``simulate`` is ``run`` after ``sample``, and ``advance`` returns another such instance."""
+    sample, run, advance = setting.sample, setting.run, setting.advance
+    if sample is None or run is None:
+        return
+    for case in setting.presets["tiny"]:
+        place, (_, cell) = f"tiny, {case.name}", next(_sizes_of(case))
+        arguments = jax.random.key(0), _leaves(cell)
+        programs = (lambda key, config: run(sample(key, config), config)), setting.simulate
+        texts = {re.sub("0x[0-9a-f]+", "", str(jax.make_jaxpr(program)(*arguments))) for program in programs}
+        if len(texts) > 1:
+            yield f"{place}: simulate is not run after sample"
+        if advance is not None:
+            instance = jax.eval_shape(sample, *arguments)
+            with contextlib.suppress(ConfigError):  # what cannot be continued says so
+                if (moved := jax.eval_shape(advance, instance, arguments[1])) != instance:
+                    yield f"{place}: advance returns {moved}, not {instance}"
 
 
 def errors(setting: Setting, *, presets: Sequence[str] = PRESETS) -> Complaints:
@@ -244,6 +264,7 @@ STANDARD_ERRORS, LOOSE = 4.0, 0.1
 
 CLAUSES: dict[str, Callable[..., Complaints]] = {
     "shapes": shapes,
+    "instances": instances,
     "predictions": predictions,
     "errors": errors,
     "lowering": lowering,

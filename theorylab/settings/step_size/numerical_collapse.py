@@ -237,15 +237,6 @@ def scan_error(config: Config, observable: str) -> float:
     return 0.001 + 2 * machine_eps(config.dtype)
 
 
-def ratio_error(config: Config, observable: str) -> float:
-    """Declared error: 0.001, and four roundings, of which up to 1.3 were seen.
-
-    StableMax's gradient is below the normal numbers of float16: ten there, of which 7.8 were seen.
-    """
-    coarse = config.loss == "stablemax" and config.dtype == "float16"
-    return 0.001 + (10 if coarse else 4) * machine_eps(config.dtype)
-
-
 def growth_error(config: Config, observable: str) -> float:
     """Declared error: 0.11 over the collapse's gap, and ε.
 

@@ -14,8 +14,9 @@ from theorylab.settings.kernels.papers import MORE_IS_BETTER
 from theorylab.settings.kernels.random_features import controls
 from theorylab.settings.kernels.random_features.config import Config
 from theorylab.settings.kernels.random_features.curves import solution
+from theorylab.settings.kernels.random_features.data import instance
 from theorylab.settings.kernels.random_features.kernel_spectra import measured_levels, spectrum
-from theorylab.settings.kernels.random_features.train import simulate
+from theorylab.settings.kernels.random_features.train import run
 from theorylab.settings.kernels.theory.implicit import learnabilities
 from theorylab.settings.kernels.theory.power_law import beyond_regime, corrected_errors, corrected_problem
 from theorylab.settings.kernels.theory.risk import errors_at
@@ -181,6 +182,6 @@ def gcv_finite_size(config: Config, observable: str) -> float:
     return (0.05 if config.ridge >= 0.1 else 0.08) * max(1.0, 100 / min(config.num_samples, config.num_features))
 
 
-gcv = cross_validation(simulate, holds=gcv_holds, error=gcv_finite_size)
+gcv = cross_validation(instance, run, holds=gcv_holds, error=gcv_finite_size)
 
 THEORIES = (effective_ridge, power_law, gcv)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from theorylab.contract import Observables
 from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.data import instance
+from theorylab.settings.kernels.random_features.data import Instance, instance
 from theorylab.settings.kernels.ridge_path import learned_parts, ridge_path, solve
 
 
@@ -32,7 +32,12 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         in its labels, so that this is the part of mode i in the fit of mode i alone. In the Gaussian model
         v̂ = diag(√λ) W θ / √k.
     """
-    problem, modes, projections = instance(key, config)
+    return run(instance(key, config), config)
+
+
+def run(drawn: Instance, config: Config) -> Observables:
+    """Fit a given instance; see :func:`simulate`."""
+    problem, modes, projections = drawn
     draws, labels = config.label_draws, jnp.concatenate([problem.labels, modes], axis=1)
     decomposition = ridge_path(problem._replace(labels=labels), kernel=math.isinf(config.num_features))
     fit = solve(decomposition.outputs(slice(draws)), config.ridge)

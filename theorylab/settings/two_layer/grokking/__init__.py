@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
 from theorylab.settings.two_layer.grokking.config import Config, check_config
+from theorylab.settings.two_layer.grokking.data import sample
 from theorylab.settings.two_layer.grokking.predictions import THEORIES
 from theorylab.settings.two_layer.grokking.presets import PRESETS, SWEEPS
-from theorylab.settings.two_layer.grokking.train import recorded_steps, simulate
+from theorylab.settings.two_layer.grokking.train import advance, recorded_steps, run, simulate
 from theorylab.settings.two_layer.papers import KUMAR
 
 STEP = ("step",)
@@ -22,6 +23,9 @@ SETTING = Setting(
     presets=PRESETS,
     sweeps=SWEEPS,
     simulate=simulate,
+    sample=sample,
+    run=run,
+    advance=advance,
     theories=THEORIES,
     observables=(
         Observable("test_loss", "mean squared error on all inputs, exact", r"L_\mathrm{test}", dims=STEP),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from theorylab.contract import ROUNDING, Observables, Theory, at_config, theory, times
 from theorylab.settings.two_layer.grokking import controls, mean_field
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
-from theorylab.settings.two_layer.grokking.data import sample, training_labels
+from theorylab.settings.two_layer.grokking.data import Instance, sample, training_labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, population_risk, tangent_kernel
 from theorylab.settings.two_layer.grokking.theory import marchenko_pastur
 from theorylab.settings.two_layer.grokking.theory.lazy import lazy_curves
@@ -68,10 +68,11 @@ def is_network(config: Config) -> str | None:
     holds=is_network,
     error=ROUNDING,
     controls={"steps as if infinitesimal": controls.without_squared_steps, **HALF_THE_RATE},
+    sample=sample,
 )
-def reduction(key: jax.Array, config: Config) -> Observables:
+def reduction(instance: Instance, config: Config) -> Observables:
     """The closed recursion of (w̄, M) from the moments of the same initial weights."""
-    values = run(sample(key, config), dataclasses.replace(config, trainer="moments"), summaries=False)
+    values = run(instance, dataclasses.replace(config, trainer="moments"), summaries=False)
     # At the start a centred network has C = 0 up to rounding: nothing to compare relatively.
     values["linear_power"] = jnp.where(values["linear_power"] > 1e-20, values["linear_power"], jnp.nan)
     return {name: above_rounding(values[name], values["train_loss"]) for name in REDUCED}
@@ -89,10 +90,11 @@ def reduction(key: jax.Array, config: Config) -> Observables:
         "the mean weight left out": controls.kernel_without_mean_weight,
     },
     name="tangent_kernel",
+    sample=sample,
 )
-def tangent_kernel_of_moments(key: jax.Array, config: Config) -> Observables:
+def tangent_kernel_of_moments(instance: Instance, config: Config) -> Observables:
     """The closed form of the tangent kernel from the moments of the weights (it comes with every simulation)."""
-    values = run(sample(key, config), config)
+    values = run(instance, config)
     return {name: values[closed] for name, closed in CLOSED_KERNEL.items()}
 
 
@@ -116,10 +118,11 @@ def has_test_set(config: Config) -> str | None:
         "B without its factor 1/2": controls.risk_with_whole_misalignment,
         "without the linear power": controls.risk_without_linear_power,
     },
+    sample=sample,
 )
-def exact_risk(key: jax.Array, config: Config) -> Observables:
+def exact_risk(instance: Instance, config: Config) -> Observables:
     """The exact test loss in place of that on ``num_test`` fresh samples (it comes with every simulation)."""
-    return {"sampled_test_loss": run(sample(key, config), config)["test_loss"]}
+    return {"sampled_test_loss": run(instance, config)["test_loss"]}
 
 
 # --- the lazy network --------------------------------------------------------------------------------------------
@@ -145,11 +148,11 @@ def is_linearised(config: Config) -> str | None:
         "weight decay left out": at_config(lambda c: dataclasses.replace(c, weight_decay=0.0)),
         "the initial output forgotten": at_config(lambda c: dataclasses.replace(c, centred=not c.centred)),
     },
+    sample=sample,
 )
-def lazy(key: jax.Array, config: Config) -> Observables:
+def lazy(instance: Instance, config: Config) -> Observables:
     """Train and test loss of the linearised network in the eigenbasis of K_0, with the times they give."""
     alpha, eps = config.output_scale, config.quadratic_coeff
-    instance = sample(key, config)
     inputs, target, start = instance.inputs, instance.target, instance.moments
     residual = training_labels(instance, config)
     if not config.centred:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -304,6 +305,36 @@ class NetworkState(NamedTuple):
 
 def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observables:
     """Train on a given instance; see :func:`simulate`. Without ``summaries`` there are no kernels and fresh samples."""
+    return _trained(instance, config, summaries)[0]
+
+
+def advance(instance: Instance, config: Config) -> Instance:
+    """Return the instance with the weights, or their moments, that its run ends with; another run goes on from there.
+
+    Its gain of the spike and its relative losses count from its own start.
+
+    Raises
+    ------
+    ConfigError
+        Where the instance does not hold all that training needs: the start of a centred or linearised network, the
+        weights behind the moments.
+    """
+    if config.centred or config.trainer == "linearised":
+        raise ConfigError("centred and linearised networks do not go on: an instance does not hold where they began")
+    if config.heavy_ball or config.decay_towards == "start" or instance.batches is not None:
+        raise ConfigError(
+            "velocities, starts that decay pulls to and mini-batches do not go on: no instance holds them"
+        )
+    if config.trainer == "moments" and not math.isinf(config.width):
+        raise ConfigError(f"width = {config.width:g} does not go on by its moments: use trainer = 'network'")
+    state = _trained(instance, config, False)[1]
+    if config.trainer == "moments":
+        return instance._replace(moments=state.moments)
+    return instance._replace(weights=state.weights, moments=moments_of(state.weights))
+
+
+def _trained(instance: Instance, config: Config, summaries: bool) -> tuple[Observables, Any]:
+    """Observables of a run, and the state that it ends in."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
     inputs, target, start, weights, test_inputs = instance[:5]
     if instance.batches is not None and instance.batches.shape[0] < config.num_steps:
@@ -376,7 +407,7 @@ def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observ
     twice = 2 * observables["train_loss"][0]
     observables["relative_train_loss"] = observables["train_loss"] / twice
     observables["relative_linear_power"] = observables["linear_power"] / twice
-    return observables | crossing_times(observables["train_loss"], observables["test_loss"], config)
+    return observables | crossing_times(observables["train_loss"], observables["test_loss"], config), orbit.state
 
 
 def _neurons(

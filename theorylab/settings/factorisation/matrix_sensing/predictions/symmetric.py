@@ -12,7 +12,7 @@ from theorylab.contract import theory
 from theorylab.settings.factorisation.factors import last_value, spectrum
 from theorylab.settings.factorisation.matrix_sensing import controls
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate
-from theorylab.settings.factorisation.matrix_sensing.data import drawn, sample
+from theorylab.settings.factorisation.matrix_sensing.data import Instance, drawn, sample
 from theorylab.settings.factorisation.matrix_sensing.theory import symmetric
 from theorylab.settings.factorisation.matrix_sensing.theory.reduction import reduce_rows
 from theorylab.settings.factorisation.matrix_sensing.train import recorded_steps, train
@@ -30,10 +30,10 @@ from theorylab.settings.factorisation.regimes import requires
         "rows off the signal dropped": controls.signal_rows_alone,
         "one factor updated after the other": controls.sequential_updates,
     },
+    sample=sample,
 )
-def reduction(key: jax.Array, config: Config) -> dict[str, Any]:
+def reduction(instance: Instance, config: Config) -> dict[str, Any]:
     """Gradient descent on the (r + k)-dimensional reduction; NaN below 1e-8 |M|, where rounding takes over."""
-    instance = sample(key, config)
     right = None if instance.right is None else reduce_rows(instance.right, config.target_rank)
     small = instance._replace(left=reduce_rows(instance.left, config.target_rank), right=right)
     observables = train(small, config, recorded_steps(config)).observables
@@ -71,10 +71,11 @@ def steps_are_small(config: Config) -> str | None:
         "start on the signal alone": controls.signal_start,
     },
     traceable=False,
+    sample=drawn,
 )
-def riccati_flow(key: jax.Array, config: Config) -> dict[str, Any]:
+def riccati_flow(instance: Any, config: Config) -> dict[str, Any]:
     """Riccati closed form of the flow, time = rate x steps, with the first order of the step size."""
-    instance, rate = drawn(key, config), effective_rate(config)
+    rate = effective_rate(config)
     return {"recovery_error": symmetric.descent_errors(instance.left, instance.spectrum, rate, recorded_steps(config))}
 
 
@@ -105,19 +106,19 @@ def second_order(config: Config, observable: str) -> float:
     error=second_order,
     controls={"loss of half the square": controls.twice_the_rate, "no offset": controls.tail_without_offset},
     traceable=False,
+    sample=drawn,
 )
-def universal_tail(key: jax.Array, config: Config) -> dict[str, Any]:
+def universal_tail(instance: Any, config: Config) -> dict[str, Any]:
     """The tail from the initialisation, x ← x − rate x³ from each ζ: |E|² = Σ (ζ²/(1 + 2 rate t ζ²))² for the flow.
 
     The ζ are those of gradient descent to first order in the rate; the flow's are 2e-3 off after 2000 steps.
     """
-    instance = drawn(key, config)
     rate, steps = effective_rate(config), config.num_steps
-    horizon = rate * symmetric.tail_start(last_value(config), config.init_scale, rate)
+    horizon = rate * symmetric.tail_start(float(instance.spectrum[-1]), config.init_scale, rate)
     scales = symmetric.descent_scales(instance.left, instance.spectrum, rate, horizon)
     error = symmetric.descent_tail(scales, rate, (steps,))[0]
     constant = (2 * rate * steps * error) ** 2 / (config.model_rank - config.target_rank)
-    return {"tail_constant": constant, "final_error": error / math.hypot(*spectrum(config))}
+    return {"tail_constant": constant, "final_error": error / math.hypot(*instance.spectrum)}
 
 
 def slowest_is_alone(config: Config) -> str | None:

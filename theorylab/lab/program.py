@@ -55,7 +55,7 @@ def divide(lengths: Sequence[int], devices: int) -> tuple[int, ...]:
     """
     if lengths[0] >= devices:
         return devices, *(1 for _ in lengths[1:])
-    choices = [()]
+    choices: list[tuple[int, ...]] = [()]
     for length in lengths:
         choices = [(*c, n) for c in choices for n in range(1, min(length, devices // math.prod(c)) + 1)]
     return min(choices, key=lambda parts: (_most(lengths, parts), math.prod(parts), *(-n for n in parts)))

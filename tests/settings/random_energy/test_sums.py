@@ -172,3 +172,12 @@ def test_chi_square_laws():
             back = np.where(z < 0, stats.chi2.logcdf(drawn, degrees), stats.chi2.logsf(drawn, degrees))
             wanted = np.where(z < 0, stats.norm.logcdf(z), stats.norm.logsf(z))
             np.testing.assert_allclose(back, wanted, atol=200 * error)
+
+
+def test_extreme_bandwidths_are_left_to_others():
+    """At 1000 the log was wrong by 2e-8 of itself, at 1e8 altogether; at 0.02 a cell took seconds."""
+    exact = SETTING.theory("exact")
+    assert "rounding" in exact.holds(Config(bandwidth=1000.0))
+    assert "too many nodes" in exact.holds(Config(dim=20, bandwidth=1e-3))
+    assert exact.holds(Config(bandwidth=300.0)) is exact.holds(Config(dim=400, bandwidth=0.1)) is None
+    assert exact_means(Config(num_samples=1, bandwidth=300.0))[1] * 300**2 == pytest.approx(-1, rel=1e-8)

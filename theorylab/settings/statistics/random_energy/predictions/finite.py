@@ -67,6 +67,16 @@ def _unseen(config: Config) -> float:
     return nearest.unseen_share(config.dim, math.log(config.num_samples), config.bandwidth)
 
 
+def within_nodes(config: Config) -> str | None:
+    """Say that all terms are nearly 1, which leaves rounding alone, or that energies need very many nodes."""
+    h = float(config.bandwidth)
+    if h > 300:
+        return f"bandwidth = {h:.3g} is above 300: the log of the mean term is nothing but rounding"
+    if config.dim / h > 1e5 * h:
+        return f"bandwidth = {h:.3g}: energies of d/h^2 = {config.dim / h / h:.2g}, above 100000, need too many nodes"
+    return None
+
+
 def exact_error(config: Config, observable: str) -> float:
     """Rounding. Where only the nearest are drawn, squares of the others are missing: up to unseen/(K Y) of Y."""
     if config.sampler != "nearest" or observable != "participation":
@@ -107,6 +117,7 @@ def limit_means(key: jax.Array | None, config: Config) -> dict[str, Any]:
     kind="ensemble",
     source="transform of the sum, an integral over it and one over the energy, derived here",
     predicts=("participation", "log_partition"),
+    holds=within_nodes,
     error=exact_error,
     controls={
         "Gaussian energies": _gaussian_energies,

@@ -90,6 +90,8 @@ def test_limits_within_their_declared_errors_where_they_were_not_measured():
 def test_where_theories_do_not_speak():
     critical = memorisation.critical_snr(256, 16)
     assert "no jump" in memorisation.jump.holds(Config(snr=critical))
+    rare = Config(dim=200, num_samples=150, snr=0.07)  # recall is rare there, and still more than the Gaussian law
+    assert set(memorisation.jump.predict(jax.random.key(0), rare)) == {"information"}
     assert "100 points" in memorisation.jump.holds(Config(num_samples=50, snr=5 * critical))
     assert "judged from -1 to 3" in memorisation.crossover.holds(Config(snr=0.2 * critical))
     for change, message in (({"dim": 6}, "dim = 6"), ({"num_samples": 1}, "num_samples"), ({"snr": 0.0}, "snr")):

@@ -96,6 +96,21 @@ def test_opposing_signals_end_below_the_edge(rate, final):
         assert sharpness < 2 / rate
 
 
+def test_residual_adds_to_the_sharpness_of_wide_networks_in_mup():
+    """The limit's Hessian on 3d + 1 directions: the two layers' kernels, and where the residual takes them."""
+    variances = np.array([3, 1.5, 1, 0.5, 0.25])
+    for scaling, rate in (("mup", 1.0), ("ntk", 1e-4)):
+        matrix, residual = np.zeros((16, 16)), 0.3976 * rate * variances
+        first, last, turned = np.arange(5), 5 + np.arange(5), 10 + np.arange(5)
+        for rows, columns in ((first, first), (last, last), (first, last), (last, first)):
+            matrix[rows, columns] = variances
+        matrix[first, 15] = matrix[15, first] = residual
+        matrix[last, turned] = matrix[turned, last] = np.linalg.norm(residual)
+        found = predictions.mean_sharpness(Config(scaling=scaling, width=10**8, target_scale=0.3976))
+        assert float(found) == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-9)
+        assert float(found) / 6 - 1 == pytest.approx(0.0457 if scaling == "mup" else 0.0, abs=1e-4)
+
+
 def test_wishart_draws_have_the_moments_of_weights():
     """Means and variances of P from Bartlett's factor, by the law of a Wishart matrix."""
     task = linear_map.problem_of("scalar", "standard", 50, 1.0, 1.0)

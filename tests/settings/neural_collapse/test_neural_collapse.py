@@ -143,3 +143,6 @@ def test_bad_input_is_refused():
             SETTING.validate(Config(**changes))
     assert "not converged" in predictions.scalar_solution.holds(Config(num_steps=100))
     assert "either branch" in predictions.scalar_solution.holds(Config(depth=2))
+    # Two classes of ten, one direction: any mixture of them is a minimum.
+    assert "compete" in predictions.scalar_solution.holds(Config(class_counts="30,20,10,10", width=3))
+    assert "compete" not in (predictions.scalar_solution.holds(Config(class_counts="30,20,10,10", width=2)) or "")

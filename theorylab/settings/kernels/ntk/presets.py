@@ -18,10 +18,10 @@ ABOVE_RELU = dataclasses.replace(RELU, width=2048, learning_rate=0.32)
 PRESETS: dict[str, tuple[Case, ...]] = {
     # 60 steps: beyond them the linearised loss leaves float32.
     "tiny": (
-        Case("relu", RELU, seeds=64, show="loss"),
-        Case("tanh", dataclasses.replace(TANH, num_steps=60), {"label_scale": (0.1, 1.0)}, seeds=32, show="loss"),
+        Case("relu", RELU, seeds=144, show="loss"),
+        Case("tanh", dataclasses.replace(TANH, num_steps=60), {"label_scale": (0.1, 1.0)}, seeds=112, show="loss"),
         Case("narrow", NARROW, seeds=1000, show="linear_loss"),
-        Case("catapult", dataclasses.replace(ABOVE, num_steps=60), seeds=32, show="final_sharpness"),
+        Case("catapult", dataclasses.replace(ABOVE, num_steps=60), seeds=112, show="final_sharpness"),
     ),
     "default": (
         Case("relu", RELU, {"width": (128, 512, 2048), "label_scale": (0.1, 0.3)}, seeds=100),

@@ -25,7 +25,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "fast spectrum",
             dataclasses.replace(SMALL, spectrum_exponent=2.0, target_exponent=2.5, learning_rate=0.1),
             {"batch_size": (1, 4)},
-            seeds=64,
+            seeds=160,
         ),
         Case("samples", _offline(SMALL), {"noise_variance": (0.0, 0.2)}, seeds=64),
     ),

@@ -31,8 +31,8 @@ def nearest_of(dim: int, num_draws: int) -> Config:
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("condensation", FEW, _bandwidths(FEW, RATIOS), seeds=24),
-        Case("very many points", nearest_of(100, 50), _bandwidths(nearest_of(100, 1), (0.5, 0.75, 1.0)), seeds=16),
+        Case("condensation", FEW, _bandwidths(FEW, RATIOS), seeds=130),
+        Case("very many points", nearest_of(100, 50), _bandwidths(nearest_of(100, 1), (0.5, 0.75, 1.0)), seeds=56),
     ),
     "default": (
         Case("condensation", FEW, _bandwidths(FEW, (0.3, *RATIOS)), seeds=64),

@@ -29,7 +29,7 @@ def _cases(harmonic: Config, spiked: Config, points: Config, batches: tuple[int,
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("fresh batches", SMALL, {"batch_size": (1, 4, 20, 600), **RATES}, seeds=40),
+        Case("fresh batches", SMALL, {"batch_size": (1, 4, 20, 600), **RATES}, seeds=110),
         Case("given points", POINTS, EITHER_WAY, seeds=40),
     ),
     "default": _cases(

@@ -24,9 +24,9 @@ CRITICAL = {
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("piecewise linear", NARROW, SLOPES, seeds=32),
+        Case("piecewise linear", NARROW, SLOPES, seeds=52),
         Case("tanh", SMOOTH, {}, seeds=32),
-        Case("ReLU, wide", WIDE, {}, seeds=32),
+        Case("ReLU, wide", WIDE, {}, seeds=52),
     ),
     "default": (
         Case("piecewise linear", NARROW, SLOPES | {"depth": (2, 4, 6)}, seeds=24),

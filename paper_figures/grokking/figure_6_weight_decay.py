@@ -95,8 +95,10 @@ def draw(data: xarray.Dataset) -> Figure:
     middle.axhline(data.threshold, color="grey", linestyle=":", linewidth=1, label="counts as learned")
     strength = r"decay $\Lambda = \lambda' \alpha/(\nu \varepsilon)$"
     text = rf"$D$ = {data.input_dim}, $P$ = {data.num_samples}, $\varepsilon$ = {data.quadratic_coeff:g}"
-    left.set(xscale="log", xlabel=strength, ylabel="delay over that without decay", title=text, ylim=(0.4, 2.6))
+    left.set(xscale="log", xlabel=strength, ylabel="delay over that without decay", title=text, ylim=(0.5, 1.5))
     left.axhline(1, color="grey", linestyle=":", linewidth=1)
+    left.set_xlim(*middle.get_xlim())
+    left.plot([], [], "^", color="grey", markersize=5, label=rf"so many not by $\tau$ = {data.end:g}")
     left.legend(loc="lower left")
     middle.set(xscale="log", yscale="log", xlabel=strength, ylabel=rf"test loss at $\tau$ = {data.end:g}")
     middle.set(title="the floor that decay leaves", ylim=(3e-4, 1))
@@ -119,7 +121,8 @@ def draw(data: xarray.Dataset) -> Figure:
 def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, label: str) -> None:
     """Median and quartiles over data sets of the delay over that of the same data without decay.
 
-    A delay that has not ended counts as longer than all others; above, the number of these.
+    A delay that has not ended counts as longer than all others; triangles where these are half or more, with their
+    number.
     """
     delay = data.test_time - data.train_time
     ratio = (delay / delay.isel(weight_decay=0)).isel(weight_decay=slice(1, None)).transpose("seed", ...)
@@ -127,14 +130,15 @@ def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, label: st
     place = data.strength[1:].values
     shown = np.isfinite(middle)
     above = np.where(np.isfinite(high), high, 10.0)  # beyond the frame
-    bars = np.stack([middle - low, above - middle])[:, shown]
-    axes.errorbar(place[shown], middle[shown], bars, fmt=marker + "-", color=color, markersize=4, label=label)
-    for x, missing in zip(place, np.isnan(ratio).sum("seed").values, strict=True):
-        if missing and x < 1:
-            axes.annotate(
-                f"{missing}", (x, 0.99), xycoords=("data", "axes fraction"), color=color, ha="center", va="top",
-                fontsize=8, annotation_clip=False,
-            )  # fmt: skip
+    bars = np.stack([middle[shown] - low[shown], above[shown] - middle[shown]])
+    axes.errorbar(
+        place[shown], middle[shown], bars, fmt=marker + "-", color=color, markersize=4, linewidth=1, label=label
+    )
+    for x, missing in zip(place[~shown], np.isnan(ratio).sum("seed").values[~shown], strict=True):
+        axes.plot(x, 0.95, "^", color=color, markersize=5, transform=axes.get_xaxis_transform())
+        axes.annotate(
+            f"{missing}", (x, 0.92), xycoords=("data", "axes fraction"), color=color, ha="center", va="top", fontsize=8
+        )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
                 "time_many": ratio * rate * simulated.step.values,
                 "time_theory": ratio * rate * steps,
             },
-        )
+            attrs={"many_dim": many.input_dim, "many_count": many.num_samples},
+        ),
+        combine_attrs="no_conflicts",
     )
 
 
@@ -84,7 +86,7 @@ def draw(data: xarray.Dataset) -> Figure:
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.0))
     for number, (color, marker) in enumerate(zip(gradient(data.sizes["output_scale"]), "osD", strict=False)):
         one = data.isel(output_scale=number)
-        _delays(left, one, color, marker, rf"$\alpha$ = {one.output_scale.item():g}")
+        _delays(left, one, color, marker, 0.95 - 0.1 * number, rf"$\alpha$ = {one.output_scale.item():g}")
         decayed = one.isel(weight_decay=slice(1, None))
         points(middle, decayed.strength, decayed.test_loss, color=color, fmt=marker + "-", markersize=4)
     known = data.strength_theory <= 1.5
@@ -113,12 +115,12 @@ def draw(data: xarray.Dataset) -> Figure:
         if one.many_samples_floor > 0:
             right.axhline(one.many_samples_floor, color=color, linestyle=":", linewidth=1)
     right.set(xscale="log", yscale="log", xlabel=r"$s = \nu\tau$", ylabel="test loss", ylim=(2e-3, 2))
-    right.set_title("many samples: flow and simulation")
+    right.set_title(rf"$D$ = {data.many_dim}, $P$ = {data.many_count:,}: flow and simulation")
     right.legend(loc="lower left")
     return figure
 
 
-def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, label: str) -> None:
+def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, height: float, label: str) -> None:
     """Median and quartiles over data sets of the delay over that of the same data without decay.
 
     A delay that has not ended counts as longer than all others; triangles where these are half or more, with their
@@ -135,9 +137,15 @@ def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, label: st
         place[shown], middle[shown], bars, fmt=marker + "-", color=color, markersize=4, linewidth=1, label=label
     )
     for x, missing in zip(place[~shown], np.isnan(ratio).sum("seed").values[~shown], strict=True):
-        axes.plot(x, 0.95, "^", color=color, markersize=5, transform=axes.get_xaxis_transform())
+        axes.plot(x, height, "^", color=color, markersize=5, transform=axes.get_xaxis_transform())
         axes.annotate(
-            f"{missing}", (x, 0.92), xycoords=("data", "axes fraction"), color=color, ha="center", va="top", fontsize=8
+            f"{missing}",
+            (x, height - 0.025),
+            xycoords=("data", "axes fraction"),
+            color=color,
+            ha="center",
+            va="top",
+            fontsize=8,
         )
 
 

@@ -73,7 +73,9 @@ def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
                 "time_many": ratio * rate * simulated.step.values,
                 "time_theory": ratio * rate * steps,
             },
-        )
+            attrs={"many_dim": many.input_dim, "many_count": many.num_samples},
+        ),
+        combine_attrs="no_conflicts",
     )
 
 
@@ -84,7 +86,7 @@ def draw(data: xarray.Dataset) -> Figure:
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.0))
     for number, (color, marker) in enumerate(zip(gradient(data.sizes["output_scale"]), "osD", strict=False)):
         one = data.isel(output_scale=number)
-        _delays(left, one, color, marker, rf"$\alpha$ = {one.output_scale.item():g}")
+        _delays(left, one, color, marker, 0.95 - 0.1 * number, rf"$\alpha$ = {one.output_scale.item():g}")
         decayed = one.isel(weight_decay=slice(1, None))
         points(middle, decayed.strength, decayed.test_loss, color=color, fmt=marker + "-", markersize=4)
     known = data.strength_theory <= 1.5
@@ -95,8 +97,10 @@ def draw(data: xarray.Dataset) -> Figure:
     middle.axhline(data.threshold, color="grey", linestyle=":", linewidth=1, label="counts as learned")
     strength = r"decay $\Lambda = \lambda' \alpha/(\nu \varepsilon)$"
     text = rf"$D$ = {data.input_dim}, $P$ = {data.num_samples}, $\varepsilon$ = {data.quadratic_coeff:g}"
-    left.set(xscale="log", xlabel=strength, ylabel="delay over that without decay", title=text, ylim=(0.4, 2.6))
+    left.set(xscale="log", xlabel=strength, ylabel="delay over that without decay", title=text, ylim=(0.5, 1.5))
     left.axhline(1, color="grey", linestyle=":", linewidth=1)
+    left.set_xlim(*middle.get_xlim())
+    left.plot([], [], "^", color="grey", markersize=5, label=rf"so many not by $\tau$ = {data.end:g}")
     left.legend(loc="lower left")
     middle.set(xscale="log", yscale="log", xlabel=strength, ylabel=rf"test loss at $\tau$ = {data.end:g}")
     middle.set(title="the floor that decay leaves", ylim=(3e-4, 1))
@@ -111,15 +115,16 @@ def draw(data: xarray.Dataset) -> Figure:
         if one.many_samples_floor > 0:
             right.axhline(one.many_samples_floor, color=color, linestyle=":", linewidth=1)
     right.set(xscale="log", yscale="log", xlabel=r"$s = \nu\tau$", ylabel="test loss", ylim=(2e-3, 2))
-    right.set_title("many samples: flow and simulation")
+    right.set_title(rf"$D$ = {data.many_dim}, $P$ = {data.many_count:,}: flow and simulation")
     right.legend(loc="lower left")
     return figure
 
 
-def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, label: str) -> None:
+def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, height: float, label: str) -> None:
     """Median and quartiles over data sets of the delay over that of the same data without decay.
 
-    A delay that has not ended counts as longer than all others; above, the number of these.
+    A delay that has not ended counts as longer than all others; triangles where these are half or more, with their
+    number.
     """
     delay = data.test_time - data.train_time
     ratio = (delay / delay.isel(weight_decay=0)).isel(weight_decay=slice(1, None)).transpose("seed", ...)
@@ -127,14 +132,21 @@ def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, label: st
     place = data.strength[1:].values
     shown = np.isfinite(middle)
     above = np.where(np.isfinite(high), high, 10.0)  # beyond the frame
-    bars = np.stack([middle - low, above - middle])[:, shown]
-    axes.errorbar(place[shown], middle[shown], bars, fmt=marker + "-", color=color, markersize=4, label=label)
-    for x, missing in zip(place, np.isnan(ratio).sum("seed").values, strict=True):
-        if missing and x < 1:
-            axes.annotate(
-                f"{missing}", (x, 0.99), xycoords=("data", "axes fraction"), color=color, ha="center", va="top",
-                fontsize=8, annotation_clip=False,
-            )  # fmt: skip
+    bars = np.stack([middle[shown] - low[shown], above[shown] - middle[shown]])
+    axes.errorbar(
+        place[shown], middle[shown], bars, fmt=marker + "-", color=color, markersize=4, linewidth=1, label=label
+    )
+    for x, missing in zip(place[~shown], np.isnan(ratio).sum("seed").values[~shown], strict=True):
+        axes.plot(x, height, "^", color=color, markersize=5, transform=axes.get_xaxis_transform())
+        axes.annotate(
+            f"{missing}",
+            (x, height - 0.025),
+            xycoords=("data", "axes fraction"),
+            color=color,
+            ha="center",
+            va="top",
+            fontsize=8,
+        )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def network_pull(
     """What a step of gradient descent adds, (γ/α) Σ_μ (goal − f)_μ φ'(w_i·x_μ) x_μ, and the residual goal − f."""
     value, slope = activation_and_slope(activation, inputs @ weights.T)
     residual = goal - output_scale * jnp.mean(value, axis=1)
-    return scaled_learning_rate / output_scale * ((slope * residual[:, None]).T @ inputs), residual
+    pull: Any = scaled_learning_rate / output_scale * ((slope * residual[:, None]).T @ inputs)
+    return pull, residual
 
 
 # --- the tangent kernel ----------------------------------------------------------------------------------------------

@@ -223,10 +223,11 @@ def linearised_step(
         points, aim, share = batch(t)
         output = moments_output(linearised_moments(start, change), points, output_scale, quadratic_coeff)
         weighted = share * rate * (aim - output)[:, None] * points
-        pull = AffineMap(quadratic_coeff * (weighted.T @ points), jnp.sum(weighted, axis=0))
+        form: Any = quadratic_coeff * (weighted.T @ points)
+        pull = AffineMap(form, jnp.sum(weighted, axis=0))
         away = change
         if not optimiser.towards_start:
-            away = AffineMap(change.linear + jnp.eye(*pull.linear.shape, dtype=inputs.dtype), change.shift)
+            away = AffineMap(change.linear + jnp.eye(inputs.shape[1], dtype=inputs.dtype), change.shift)
         return MapState(*optimiser.step(change, velocity, pull, away, scaled_learning_rate))
 
     return step

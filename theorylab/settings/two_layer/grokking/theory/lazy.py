@@ -50,7 +50,8 @@ def lazy_curves(
     (d = f_1 = 0 where decay is towards the start). With momentum every mode's steps are taken one by one.
     """
     values, vectors = jnp.linalg.eigh(kernel)
-    gamma, modes = scaled_learning_rate, vectors.T @ residual
+    modes = vectors.T @ residual
+    gamma: Any = scaled_learning_rate
     # At least one array, so that powers and quotients below are those of the arrays' precision.
     decay = jnp.asarray(optimiser.weight_decay, values.dtype)
     whole = jnp.zeros_like(modes)
@@ -93,7 +94,7 @@ def _steps(
 
     def step(state: tuple[tuple[Array, Array], Any], t: Any) -> tuple[tuple[Array, Array], Any]:
         (dual, left), velocity = state
-        pull = scaled_learning_rate * (modes - values * dual + (1 - left) * whole)
+        pull: Any = scaled_learning_rate * (modes - values * dual + (1 - left) * whole)
         away = (dual, left - optimiser.towards_start)
         return optimiser.step((dual, left), velocity, (pull, jnp.zeros_like(left)), away, scaled_learning_rate)
 
@@ -145,5 +146,5 @@ def kernel_regression(
     ridge = jnp.asarray(optimiser.weight_decay, kernel.dtype) * (1 - optimiser.momentum * optimiser.decoupled)
     lost = jnp.where(ridge > 0, 1.0 - optimiser.towards_start, 0.0).astype(kernel.dtype)
     goal = residual + lost * initial_pull(inputs, start, output_scale, quadratic_coeff)
-    dual = jnp.linalg.solve(kernel + ridge * jnp.eye(*kernel.shape, dtype=kernel.dtype), goal)
+    dual = jnp.linalg.solve(kernel + ridge * jnp.eye(kernel.shape[0], dtype=kernel.dtype), goal)
     return dual_moments(inputs, dual, start, output_scale, quadratic_coeff, lost)

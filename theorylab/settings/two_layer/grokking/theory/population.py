@@ -67,9 +67,9 @@ def population_curves(
         seen = visible(gain)
         along, across = dim - kappa * seen.along, -kappa * seen.across
         half_trace = (along + (dim - 1) * across) / 2
-        pull = OrderParameters(rate * (half_trace + along) * gain.along, rate * (half_trace + across) * gain.across)
+        forces: Any = rate * (half_trace + along) * gain.along, rate * (half_trace + across) * gain.across
         away = jax.tree.map(lambda leaf: leaf - optimiser.towards_start, gain)
-        return optimiser.step(gain, velocity, pull, away, scaled_learning_rate)
+        return optimiser.step(gain, velocity, OrderParameters(*forces), away, scaled_learning_rate)
 
     def record(state: tuple[OrderParameters, Any]) -> dict[str, Any]:
         risk = order_parameter_risk(visible(state[0]), dim, output_scale, quadratic_coeff)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from theorylab import catalogue, contract, gallery, lab, numerics, own, runtime, settings, training, verdict  # noqa: F401
     from theorylab.catalogue import SETTINGS, cite, get
     from theorylab.contract import Case, ConfigError, ContractError, Observable, Paper, Setting, Theory
+    from theorylab.lab.instance import advance, predict_instance, run
     from theorylab.lab.predict import predict
     from theorylab.lab.store import StoreError, open_results
     from theorylab.lab.sweep import sweep
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from theorylab.runtime import configure
     from theorylab.training import gradient_descent
     from theorylab.verdict.compare import check, compare
+    from theorylab.verdict.fit import FitError, fit
 
 # The public face: name -> module that defines it. The imports above say the same to type checkers; a test compares.
 _PUBLIC = {
@@ -36,6 +38,9 @@ _PUBLIC = {
     "Paper": "theorylab.contract",
     "Setting": "theorylab.contract",
     "Theory": "theorylab.contract",
+    "advance": "theorylab.lab.instance",
+    "predict_instance": "theorylab.lab.instance",
+    "run": "theorylab.lab.instance",
     "predict": "theorylab.lab.predict",
     "StoreError": "theorylab.lab.store",
     "open_results": "theorylab.lab.store",
@@ -45,6 +50,8 @@ _PUBLIC = {
     "gradient_descent": "theorylab.training",
     "check": "theorylab.verdict.compare",
     "compare": "theorylab.verdict.compare",
+    "FitError": "theorylab.verdict.fit",
+    "fit": "theorylab.verdict.fit",
 }
 _ROOMS = ("catalogue", "contract", "gallery", "lab", "numerics", "own", "runtime", "settings", "training", "verdict")
 
@@ -53,21 +60,26 @@ __all__ = [
     "Case",
     "ConfigError",
     "ContractError",
+    "FitError",
     "Observable",
     "Paper",
     "Setting",
     "StoreError",
     "Theory",
     "__version__",
+    "advance",
     "check",
     "cite",
     "compare",
     "configure",
+    "fit",
     "get",
     "gradient_descent",
     "learning_curve",
     "open_results",
     "predict",
+    "predict_instance",
+    "run",
     "sweep",
 ]
 

@@ -198,7 +198,10 @@ _count = itertools.count()
 
 def _load_file(given: Path) -> Any:
     """Import a file (or a folder with an ``__init__.py``) under a name that hides no other module."""
-    path = given.expanduser().resolve()
+    try:
+        path = given.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):  # no such user, links in a circle, a NUL character
+        raise KeyError(f"there is no file {given}") from None
     path = path / "__init__.py" if path.is_dir() else path
     if not path.is_file():
         raise KeyError(f"there is no file {given}")

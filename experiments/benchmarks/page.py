@@ -58,6 +58,11 @@ SECTIONS: dict[str, tuple[str, str]] = {
         "64 weights, 1000 features, 300 steps; 400 runs leave about 1%. The second table has no peer: the least loss "
         "over six widths at 100 amounts of compute, by the contour.",
     ),
+    "random_energy": (
+        "Random energies: exact means",
+        "Participation and log Z of kernel sums at eight bandwidths. Few points: d = 20, n = 2981, against 400 data "
+        "sets, which leave a percent or more. Then n = 1e52, d = 400, which nothing samples point by point.",
+    ),
     "grokking_mean_field": ("Grokking: mean-field theory", "No other implementation is known to compare with."),
     "trainer_overhead": (
         "What recording costs",
@@ -115,6 +120,11 @@ TARGETS: tuple[Target, ...] = (
     Target("P12", "signal_propagation", "kernel", "matrices, PyTorch", "ours", 50),
     Target("P12", "signal_propagation", "kernel and tangent kernel", "matrices, JAX", "ours", 50),
     Target("P12", "signal_propagation", "width, chi-square numbers", "n = 65536", "n = 256", 1.3, at_least=False),
+    Target("P13", "stability_thresholds", "10000 spectra", "ours", "", 1, at_least=False),
+    Target("P14", "scaling_laws", "mean loss to 1%", "explicit SGD, 400 runs", "ours", 100),
+    Target("P14", "scaling_laws", "100 points of a frontier", "ours", "", 2, at_least=False),
+    Target("P15", "random_energy", "few points", "NumPy, 400 data sets", "ours", 1),
+    Target("P15", "random_energy", "1e52 points", "ours, one bandwidth", "", 0.1, at_least=False),
 )
 #: Seconds of ``import jax`` where the goals of P10 were set.
 JAX_IMPORT = 0.9

@@ -79,7 +79,7 @@ def compiled_on_devices(
     devices = jax.local_devices()
     count = math.gcd(jax.tree.leaves(runs)[0].shape[0], len(devices))
     mapped = functools.partial(jax.lax.map, function) if sequential else map_first(function)
-    program, seconds = compiled(share_out(mapped, devices[:count], (True,)), runs)
+    program, seconds = compiled(share_out(mapped, devices[:count], (0,)), runs)
     (shardings,), _ = program.input_shardings
     return functools.partial(program, jax.device_put(runs, shardings)), seconds
 

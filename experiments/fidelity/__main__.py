@@ -26,15 +26,17 @@ from pathlib import Path
 from typing import Any
 
 import theorylab as tl
-from experiments.fidelity.ranges import RANGES, Draw
+from experiments.fidelity.draw import Draw
+from experiments.fidelity.ranges import RANGES
 from theorylab.numerics.files import written_whole
 from theorylab.verdict.rows import Row
 
 RESULTS = Path(__file__).parent / "results.json"
 #: Rounds of seeds at one configuration, at most.
 ROUNDS = 8
-#: Part of the declared error that standard errors must come down to.
+#: Part of the declared error that standard errors must come down to, where it is more than that of rounding.
 PART = 1 / 3
+EXACT = 1e-6
 #: Tolerance, relative to the largest prediction in a row, above which agreement says little.
 WEAK = 0.3
 #: Part of the largest prediction in a row below which an entry's relative deviation says little.
@@ -59,7 +61,9 @@ def rows_at(name: str, config: Any, seeds: int, *, rounds: int, base_seed: int) 
 
 def _unresolved(setting: tl.Setting, config: Any, row: Row) -> bool:
     declared = _declared(setting, config, row)
-    return row.status.judged and row.standard_error > PART * declared * abs(row.predicted) > 0
+    if not row.status.judged or declared <= EXACT:
+        return False
+    return row.standard_error > PART * declared * abs(row.predicted) > 0
 
 
 def _declared(setting: tl.Setting, config: Any, row: Row) -> float:
@@ -136,11 +140,10 @@ def measured(name: str, count: int, seed: int, folder: Path, *, rounds: int) -> 
 
 
 def worst(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the row whose deviation, less its standard error, is largest against what is declared."""
+    """Return the row whose deviation is largest against what is allowed."""
 
     def excess(row: dict[str, Any]) -> float:
-        sure = row["deviation"] - row["standard_error"]
-        return float(sure / row["declared"]) if row["declared"] else math.copysign(math.inf, sure)
+        return float(row["deviation"] / allowed(row)) if allowed(row) else (math.inf if row["deviation"] else 0.0)
 
     clear = [row for row in rows if not row["negligible"] and not math.isnan(row["deviation"])]
     return max(clear or rows, key=excess)
@@ -156,13 +159,18 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def beyond(row: dict[str, Any]) -> bool:
-    """Whether a worst row is beyond what is declared, by more than its standard error.
+def allowed(row: dict[str, Any]) -> float:
+    """Return the declared error and a standard error.
 
-    Where nothing is declared, statistics alone decide: four standard errors, as in a check.
+    Where seeds do not resolve the declared error, as of exact means, statistics decide: four standard errors.
     """
-    allowed = row["standard_error"] if row["declared"] else 4 * row["standard_error"]
-    return bool(row["deviation"] - row["declared"] > allowed)
+    errors = 1 if row["standard_error"] <= PART * row["declared"] else 4
+    return float(row["declared"] + errors * row["standard_error"])
+
+
+def beyond(row: dict[str, Any]) -> bool:
+    """Whether a worst row is beyond what is allowed."""
+    return bool(row["deviation"] > allowed(row))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,12 +7,11 @@ nothing is judged: the ranges go a little beyond, so that the edges of ``holds``
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
+from experiments.fidelity.draw import Draw
+from experiments.fidelity.widths_and_steps import MORE
 from theorylab.settings.factorisation.matrix_sensing import Config as Sensing
 from theorylab.settings.factorisation.robust_recovery import Config as Robust
 from theorylab.settings.in_context.deep_layers import Config as Layers
@@ -25,30 +24,6 @@ from theorylab.settings.kernels.random_features import Config as Features
 from theorylab.settings.two_layer.grokking import Config as Grokking
 from theorylab.settings.two_layer.grokking_networks import Config as Networks
 from theorylab.settings.two_layer.xor.config import at_ratio
-
-
-class Draw:
-    """One point of a Latin hypercube: each name is an axis, cut into as many strata as there are points."""
-
-    def __init__(self, index: int, count: int, seed: int, setting: str):
-        self.index, self.count, self.seed, self.setting = index, count, seed, setting
-
-    def unit(self, name: str) -> float:
-        """Coordinate in [0, 1) along an axis."""
-        random = np.random.default_rng([self.seed, zlib.crc32(f"{self.setting}.{name}".encode())])
-        return float((random.permutation(self.count)[self.index] + random.random(self.count)[self.index]) / self.count)
-
-    def log(self, name: str, low: float, high: float) -> float:
-        """Draw from a range, uniformly in the logarithm."""
-        return float(f"{low * (high / low) ** self.unit(name):.4g}")
-
-    def between(self, name: str, low: float, high: float) -> float:
-        """Draw from a range, uniformly."""
-        return float(f"{low + (high - low) * self.unit(name):.4g}")
-
-    def one_of(self, name: str, options: Sequence[Any]) -> Any:
-        """Draw one of a few, each as often as the others."""
-        return options[int(self.unit(name) * len(options))]
 
 
 def random_features(draw: Draw) -> Features:
@@ -69,6 +44,7 @@ def random_features(draw: Draw) -> Features:
         noise_variance=draw.between("noise_variance", 0, 1),
         eigenvalue_exponent=draw.between("eigenvalue_exponent", 1.1, 2.2),
         target_exponent=draw.between("target_exponent", 1.1, 3),
+        label_draws=8,
         **sizes,
     )
 
@@ -356,4 +332,5 @@ RANGES: dict[str, tuple[Callable[[Draw], Any], int]] = {
     "xor": (xor, 16),
     "grokking": (grokking, 12),
     "grokking_networks": (grokking_networks, 3),
+    **MORE,
 }

@@ -106,6 +106,7 @@ def test_parameters_are_those_of_sbatch():
         ("partition", "'partition' is not KEY=VALUE"),
         ("partition=gpu", "needs time="),
         ("time=10,jobs=0", "jobs=0 is not allowed"),
+        ("time=10,jobs=²", "jobs=² is not allowed"),
         ("time=", "'time=' is not KEY=VALUE"),
     ],
 )

@@ -173,6 +173,11 @@ BROKEN = {
         lambda: with_moments(holds=lambda config: "for other models"),
         "compared with nothing",
     ),
+    "too few seeds": (
+        "statistics",
+        lambda: changed(presets={**CASES, "tiny": (Case("all", Config(), {"mean": (0.5, 1.0)}, 4),)}),
+        r"average of moments may be \d+% off by its 4 seeds alone",
+    ),
     "no control": ("controls", lambda: with_moments(controls={}), "declares no control"),
     "a control that is right": ("controls", lambda: with_moments(controls={"right": moments.predict}), "not rejected"),
 }

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from theorylab import catalogue
 from theorylab.contract import ConfigError
+from theorylab.lab import memory
 from theorylab.lab.grid import make_plan
 from theorylab.lab.job import check_seeds, make_job
 from theorylab.lab.predict import predict
@@ -194,6 +195,27 @@ def test_seed_numbers_of_a_prediction():
     for seeds in (0, -1, [-1], [0.5], "3", None, np.ones((2, 2)), [2**32]):
         with pytest.raises(ConfigError, match=r"seeds = .* is not allowed"):
             check_seeds(seeds)
+
+
+def test_results_beyond_memory_are_refused_before_anything_is_allocated(monkeypatch):
+    """Of a grid, of seeds, and of what a theory predicts."""
+    monkeypatch.setattr(memory, "of_machine", lambda: 1e4)
+    for act in (
+        lambda: planned({"mean": range(1000), "scale": range(1000)}),
+        lambda: check_seeds(1000),
+        lambda: predict(toy.SETTING, toy.Config(num_steps=1000), seeds=20, theory="exact"),
+        lambda: sweep(toy.SETTING, toy.Config(num_steps=1000), seeds=20),
+    ):
+        with pytest.raises(ConfigError, match=r"the results need .*, more than this machine's 10 kB: [\d,]+ cells"):
+            act()
+
+
+@pytest.mark.parametrize("make", [lambda: np.zeros((10**9, 10**9)), lambda: np.int32(10**12)])
+def test_sizes_that_cannot_be_traced_are_one_line(make):
+    """What a simulator prepares on the host, or counts in 32 bits."""
+    setting = dataclasses.replace(toy.SETTING, simulate=lambda key, config: make())
+    with pytest.raises(ConfigError, match=r"cannot hold arrays of such sizes: .*; choose smaller ones"):
+        sweep(setting, toy.Config(), seeds=2)
 
 
 def test_one_and_one_point_zero_are_one_store(tmp_path):

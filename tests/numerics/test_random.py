@@ -101,3 +101,12 @@ def test_chi_square_numbers_are_those_of_the_settings_that_drew_them_first():
         [1.5668379216866022, 2.9200543151291245],
         rtol=1e-12,
     )
+
+
+@pytest.mark.parametrize("draw", [random.bits, random.normal, random.uniform, random.split])
+def test_one_key_does_not_begin_again(draw):
+    """Its counters have 32 bits; JAX's own words go on with another layout there."""
+    key = jax.random.key(0)
+    assert jax.eval_shape(lambda: draw(key, 2**32 - 1)).shape == (2**32 - 1,)
+    with pytest.raises(OverflowError, match="4,294,967,296 random numbers of one key"):
+        jax.eval_shape(lambda: draw(key, 2**32))

@@ -8,20 +8,18 @@ one line runs to its end, is read again as it was, says which runs diverged, and
 import collections
 import dataclasses
 import itertools
-import math
 import os
 import random
 import shutil
 import traceback
-import typing
 
 import jax
 import numpy as np
 import pytest
+from edges import accepted, edges, one_line, smallest
 
 from theorylab import catalogue, compare
-from theorylab.contract import ConfigError, scalar_fields, static_fields
-from theorylab.lab.grid import make_plan
+from theorylab.contract import ConfigError, static_fields
 from theorylab.lab.store import open_results
 from theorylab.lab.sweep import sweep
 
@@ -29,70 +27,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning"
 
 FULL = bool(os.environ.get("THEORYLAB_STORM"))
 RUNS = 100
-#: Within a field's limits some of these remain; the last ones leave the floats sooner or later.
-NUMBERS = (0.0, 1e-300, 1e-30, 1e-8, 0.1, 0.5, 1.0, 2.0, 10.0, 1e3, 1e8, 1e30, 1e100, -1.0, -0.1, -1e8)
-
-
-def limits(field):
-    return [
-        field.metadata[name] for name in ("at_least", "above", "at_most", "below") if field.metadata[name] is not None
-    ]
-
-
-def edges_of_scalar(field):
-    """Its limits, their neighbours on both sides, and numbers of all magnitudes."""
-    values = [float(limit) for limit in limits(field)]
-    values += [math.nextafter(limit, way) for limit in limits(field) for way in (-math.inf, math.inf)]
-    values += [limit + step for limit in limits(field) for step in (-1e-6, 1e-6)]
-    return list(dict.fromkeys([*values, *NUMBERS]))
-
-
-def edges_of_size(field, hint, value):
-    """Choices, or the smallest sizes up to about the present one."""
-    if typing.get_origin(hint) is typing.Literal:
-        return list(typing.get_args(hint))
-    if hint is bool:
-        return [False, True]
-    if not isinstance(value, (int, float)):
-        return [value]
-    lowest = [round(limit) for limit in limits(field)] or [0]
-    near = [lowest[0] - 1, *(lowest[0] + step for step in (0, 1, 2, 3)), value - 1, value, value + 1]
-    values = [
-        *near,
-        *((math.inf,) if field.metadata["or_infinite"] else ()),
-        *(0.3, 1.7)[: not field.metadata["whole"]],
-    ]
-    return list(dict.fromkeys(v for v in values if v <= max(2 * value, 8) or v == math.inf))
-
-
-def one_line(error):
-    text = str(error)
-    assert 0 < len(text) < 1000
-    assert "\n" not in text
-
-
-def accepted(setting, config, grid=None):
-    """Whether a configuration is not refused; if it is, in one line."""
-    try:
-        make_plan(setting, config, grid)
-    except ConfigError as error:
-        one_line(error)
-        return False
-    return True
-
-
-def smallest(setting, config):
-    """The configuration with each size at the least value that is accepted beside the others."""
-    for name in static_fields(config):
-        value = getattr(config, name)
-        if not isinstance(value, int) or isinstance(value, bool) or name.startswith("num_test"):
-            continue
-        for size in range(max(1, *map(round, limits(type(config).__dataclass_fields__[name]) or [1])), value):
-            changed = dataclasses.replace(config, **{name: size})
-            if accepted(setting, changed):
-                config = changed
-                break
-    return config
 
 
 def try_out(setting, config, grid, path, seen):
@@ -133,17 +67,14 @@ def try_out(setting, config, grid, path, seen):
 
 def bases(setting, draw):
     """The smallest configurations of every case; then others about it, with each size drawn among its edges."""
-    hints = typing.get_type_hints(setting.config)
-    cases = draw.sample(setting.presets["tiny"], len(setting.presets["tiny"]))
-    starts = [dataclasses.replace(case.config, **{f: v[0] for f, v in case.grid.items()}) for case in cases]
-    small = [smallest(setting, setting.validate(start)) for start in starts]
+    cases = setting.presets["tiny"]
+    small = [smallest(setting, case) for case in draw.sample(cases, len(cases))]
     yield from dict.fromkeys(small)
     while True:
         changed = base = draw.choice(small)
         for field in dataclasses.fields(base):
             if field.name in static_fields(base):
-                value = draw.choice(edges_of_size(field, hints[field.name], getattr(base, field.name)))
-                tried = dataclasses.replace(changed, **{field.name: value})
+                tried = dataclasses.replace(changed, **{field.name: draw.choice(edges(base, field))})
                 changed = tried if accepted(setting, tried) else changed
         yield setting.validate(changed)
 
@@ -153,14 +84,10 @@ def test_runs_at_the_edges(name, tmp_path):
     setting, draw = catalogue.get(name), random.Random(name)
     counted = ("runs", "refused", "diverged", "tracebacks", "lost", "silently wrong", "disagree")
     seen = collections.Counter(dict.fromkeys(counted, 0))
-    hints = typing.get_type_hints(setting.config)
     for base in itertools.islice(bases(setting, draw), 20):
         jobs = []
         for field in dataclasses.fields(base):
-            if field.name in scalar_fields(base):
-                values = edges_of_scalar(field)
-            else:
-                values = edges_of_size(field, hints[field.name], getattr(base, field.name))
+            values = edges(base, field)
             good = [v for v in values if accepted(setting, base, {field.name: [v]})]
             seen["refused"] += len(values) - len(good)
             # Sizes one by one: they may change the coordinates.

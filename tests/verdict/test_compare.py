@@ -98,6 +98,15 @@ def test_not_applicable_says_why():
     assert row.verdict == Verdict(Status.NOT_APPLICABLE, "a standard error needs at least two seeds")
 
 
+@pytest.mark.parametrize("question", [lambda config: config.scale ** (-1e3), lambda config: 1 / (config.scale - 0.5)])
+def test_a_question_that_leaves_the_floats_is_answered_with_no(question):
+    theory = dataclasses.replace(toy.on_host, holds=lambda config: f"it is {question(config):g}")
+    data = sweep(toy.SETTING, toy.Config(scale=0.1), {"scale": (0.1, 0.5)}, seeds=2)
+    rows = compare(toy.SETTING, data, theories=[theory])
+    assert {row.status for row in rows} == {Status.NOT_APPLICABLE}
+    assert sum("leaves the range of floats here" in row.verdict.reason for row in rows) == 1
+
+
 def test_check_runs_the_cases_of_a_preset():
     ((case, data, rows),) = check(toy.SETTING, toy.SETTING.presets["tiny"])
     assert case.name == "toy"

@@ -6,10 +6,10 @@ lost (its node, its time, its memory) is submitted again, and computes what its 
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from theorylab.cli.errors import UsageError
@@ -61,13 +61,13 @@ def parameters(text: str) -> tuple[int, str | None, dict[str, Any]]:
             raise UsageError(f"--slurm {text}: {part!r} is not KEY=VALUE")
         given[name.strip().replace("-", "_")] = value.strip()
     jobs, cluster = given.pop("jobs", str(JOBS)), given.pop("cluster", None)
-    if not jobs.isdigit() or int(jobs) < 1:
+    if not re.fullmatch("[0-9]{1,6}", jobs) or int(jobs) < 1:
         raise UsageError(f"--slurm jobs={jobs} is not allowed: must be a whole number >= 1")
     if cluster != "local" and not {"time", "timeout_min"} & set(given):
         raise UsageError("--slurm needs time=..., for sbatch: a share beyond it is queued again, and goes on")
     named: dict[str, Any] = {}
     for name, value in given.items():
-        whole = int(value) if value.isdigit() else value
+        whole = int(value) if re.fullmatch("[0-9]{1,15}", value) else value
         named[name if name in _GENERAL or name.startswith("slurm_") else f"slurm_{name}"] = whole
     return int(jobs), cluster, {"name": "theorylab", **named}
 
@@ -80,6 +80,7 @@ def submit(
     ``words`` are the command's: a setting, and options. ``run`` is the command line, which each job calls.
     """
     from theorylab.cli.commands.sweep import stores_of
+    from theorylab.lab.store import store_path
 
     if options.process_id is not None or options.num_processes is not None or options.coordinator is not None:
         raise UsageError("--slurm numbers its processes itself: leave out --process-id and --num-processes")
@@ -92,7 +93,7 @@ def submit(
     todo = [(case, store) for case, store in todo if not setting.lacks(case)]
     if not todo:
         raise ImportError(str(setting.lacks(cases[0])))
-    logs = Path(todo[0][1]).expanduser().parent / "slurm"
+    logs = store_path(todo[0][1]).parent / "slurm"
     executor = submitit.AutoExecutor(folder=logs / "%j", cluster=cluster)
     try:
         executor.update_parameters(**named)
@@ -153,7 +154,7 @@ def _follow(executor: Any, shares: Sequence[Share], jobs: list[Any], todo: Seque
 
 def _progress(todo: Sequence[tuple[Case, str]]) -> tuple[int, int]:
     """Cells that are finished in the stores, and all."""
-    from theorylab.lab.store import StoreError, finished_cells
+    from theorylab.lab.store import StoreError, finished_cells, store_path
 
     finished = total = 0
     for case, store in todo:
@@ -161,7 +162,7 @@ def _progress(todo: Sequence[tuple[Case, str]]) -> tuple[int, int]:
         for values in case.grid.values():
             cells *= len(values)
         total += cells
-        path = Path(store).expanduser()
+        path = store_path(store)
         if path.exists():
             try:
                 finished += int(finished_cells(path).sum())

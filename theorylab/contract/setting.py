@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from theorylab.contract.fields import ConfigError, check_values, static_fields, validate
 from theorylab.contract.papers import Paper, Source
-from theorylab.contract.theory import ContractError, Simulator, Theory, always, precise
+from theorylab.contract.theory import ContractError, OfInstance, Sampler, Simulator, Theory, always, precise
 
 #: Presets that every setting has: seconds, minutes (the committed pictures), published sizes (wants a GPU).
 PRESETS = ("tiny", "default", "paper")
@@ -97,6 +97,11 @@ class Setting:
     needs
         ``config -> None``, or what a configuration needs that this machine lacks, with the remedy ("needs pip install
         ..."); by its static fields alone.
+    sample, run
+        ``(key, config) -> instance`` and ``(instance, config) -> observables``, which in turn are ``simulate``: for
+        instances that somebody changes in between. Together or not at all.
+    advance
+        ``(instance, config) -> instance`` with the weights that the run ends with, for another run.
     name, title
         By default those of the module (or package) that holds the configuration class: its name, and the first line
         of its docstring.
@@ -117,11 +122,17 @@ class Setting:
     coords: Callable[[Any], Mapping[str, Sequence[Any]]] = no_coords
     check_config: Callable[[Any], None] = always
     needs: Callable[[Any], str | None] = always
+    sample: Sampler | None = None
+    run: OfInstance | None = None
+    advance: Callable[[Any, Any], Any] | None = None
     name: str = ""
     title: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "simulate", precise(self.simulate))
+        if self.sample is not None and self.run is not None:
+            object.__setattr__(self, "sample", precise(self.sample))
+            object.__setattr__(self, "run", precise(self.run))
         home = self.config.__module__.removesuffix(".config")
         if not self.name:
             object.__setattr__(self, "name", home.rpartition(".")[2])
@@ -209,6 +220,8 @@ def refuse(setting: Setting) -> None:
             raise broken(f"the field {name} is declared with neither size(...) nor scalar(...)")
     if not fields:
         raise broken("config must be a class made with @config, of fields made with size(...) and scalar(...)")
+    if (setting.sample is None) != (setting.run is None) or (setting.advance is not None and setting.run is None):
+        raise broken("sample and run belong together, and advance to both")
     observables = [o.name for o in setting.observables]
     for kind, names in (("observable", observables), ("theory", [t.name for t in setting.theories])):
         if twice := [name for name, count in Counter(names).items() if count > 1]:

@@ -18,6 +18,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -113,6 +114,25 @@ def predictions(setting: Setting, *, presets: Sequence[str] = PRESETS) -> Compla
                     yield f"{place}: {theory.name} predicts {name} of shape {value.shape}, simulate has {wanted}"
 
 
+def instances(setting: Setting) -> Complaints:
+    """``simulate`` is ``run`` after ``sample``, and ``advance`` returns another such instance."""
+    sample, run, advance = setting.sample, setting.run, setting.advance
+    if sample is None or run is None:
+        return
+    for case in setting.presets["tiny"]:
+        place, (_, cell) = f"tiny, {case.name}", next(_sizes_of(case))
+        arguments = jax.random.key(0), _leaves(cell)
+        programs = (lambda key, config: run(sample(key, config), config)), setting.simulate
+        texts = {re.sub("0x[0-9a-f]+", "", str(jax.make_jaxpr(program)(*arguments))) for program in programs}
+        if len(texts) > 1:
+            yield f"{place}: simulate is not run after sample"
+        if advance is not None:
+            instance = jax.eval_shape(sample, *arguments)
+            with contextlib.suppress(ConfigError):  # what cannot be continued says so
+                if (moved := jax.eval_shape(advance, instance, arguments[1])) != instance:
+                    yield f"{place}: advance returns {moved}, not {instance}"
+
+
 def errors(setting: Setting, *, presets: Sequence[str] = PRESETS) -> Complaints:
     """The declared error is finite and not negative wherever the theory holds."""
     for place, cell in _cells(setting, presets):
@@ -193,10 +213,10 @@ def mapping(setting: Setting) -> Complaints:
 def agreement(setting: Setting, *, base_seed: int = 0) -> Complaints:
     """Every theory holds somewhere in ``tiny`` and agrees there, and nothing in it diverges."""
     seen: dict[str, int] = {theory.name: 0 for theory in setting.theories}
-    for case, data in _tiny(setting, base_seed):
+    for case, data, rows in _compared(setting, base_seed):
         if bool((data["first_bad_step"] >= 0).any()):
             yield f"tiny, {case.name}: a run diverged"
-        for row in tl.compare(setting, data, case=case.name):
+        for row in rows:
             seen[row.theory] += row.status.judged
             if row.failed and not _rounded(row):
                 place = f"tiny, {case.name} {row.cell} {row.at}"
@@ -205,6 +225,25 @@ def agreement(setting: Setting, *, base_seed: int = 0) -> Complaints:
     for name, count in seen.items():
         if not count:
             yield f"{name} is compared with nothing in tiny: give it a case"
+
+
+def statistics(setting: Setting, *, base_seed: int = 0) -> Complaints:
+    """Every case of ``tiny`` has enough seeds: the theory, and not their number, decides how far a row may be off.
+
+    What the standard errors add to a tolerance is at most what is declared, or :data:`LOOSE` of the largest prediction
+    in the row.
+    """
+    for _, _, rows in _compared(setting, base_seed):
+        yield from (f"tiny, {text}" for text in map(too_few_seeds, rows) if text)
+
+
+def too_few_seeds(row: Any) -> str:
+    """Say so where a row of :func:`theorylab.compare` has too few seeds; nothing where they are enough."""
+    statistical = STANDARD_ERRORS * row.standard_error
+    if not (row.status.judged and statistical > max(row.tolerance - statistical, LOOSE * row.scale)):
+        return ""
+    off = f"may be {statistical / row.scale:.0%} off by its {row.judged_seeds} seeds alone"
+    return f"{row.case} {row.cell} {row.at}: {row.observable} of {row.theory} {off}"
 
 
 def controls(setting: Setting, *, base_seed: int = 0) -> Complaints:
@@ -220,20 +259,25 @@ def controls(setting: Setting, *, base_seed: int = 0) -> Complaints:
                 yield f"the control {name!r} of {theory.name} is not rejected anywhere in tiny"
 
 
+#: Standard errors in a tolerance, and the part of the largest prediction that they may always be.
+STANDARD_ERRORS, LOOSE = 4.0, 0.1
+
 CLAUSES: dict[str, Callable[..., Complaints]] = {
     "shapes": shapes,
+    "instances": instances,
     "predictions": predictions,
     "errors": errors,
     "lowering": lowering,
     "single precision": single_precision,
     "mapping": mapping,
     "agreement": agreement,
+    "statistics": statistics,
     "controls": controls,
 }
 
 
 #: Clauses that trace the programs of given presets, and those that run ``tiny`` from a given base seed.
-TRACED, RUN = (shapes, predictions, errors), (agreement, controls)
+TRACED, RUN = (shapes, predictions, errors), (agreement, statistics, controls)
 
 
 # --- pieces ---------------------------------------------------------------------------------------------------
@@ -343,6 +387,13 @@ def _tiny(setting: Setting, base_seed: int) -> list[tuple[Case, Any]]:
                 continue
             found.append((case, data))
     return found
+
+
+@functools.lru_cache(maxsize=2)
+def _compared(setting: Setting, base_seed: int) -> list[tuple[Case, Any, list[Any]]]:
+    """Results of ``tiny`` with the rows of every theory, predicted once for all clauses."""
+    cases = _tiny(setting, base_seed)
+    return [(case, data, tl.compare(setting, data, case=case.name, z_max=STANDARD_ERRORS)) for case, data in cases]
 
 
 def _lacks_package(error: Exception) -> bool:

@@ -6,15 +6,20 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import jax
 
 from theorylab.contract.papers import Source
 
+Found = TypeVar("Found")
 Observables = dict[str, jax.Array]
 Simulator = Callable[[jax.Array, Any], Observables]
 Predictor = Callable[[jax.Array, Any], Observables]
+#: ``(key, config) -> instance`` draws what is random: data, initial weights. An instance is a PyTree of arrays.
+Sampler = Callable[[jax.Array, Any], Any]
+#: ``(instance, config) -> observables``.
+OfInstance = Callable[[Any, Any], Observables]
 Kind = Literal["exact", "instance", "ensemble"]
 #: A relative error: one for all observables, one for each of some, or a function of the configuration.
 DeclaredError = float | Mapping[str, float] | Callable[[Any, str], float]
@@ -28,7 +33,7 @@ SetAside = Mapping[str, Callable[[Mapping[str, Any]], Any]]
 ROUNDING = 1e-8
 
 
-def precise(function: Simulator) -> Simulator:
+def precise(function: Callable[[Any, Any], Found]) -> Callable[[Any, Any], Found]:
     """Give every product of a function the full precision of its numbers, unless the user chose one.
 
     A GPU's default for float32 is TF32, a TPU's bfloat16: errors of one part in a thousand, which would pose as a gap
@@ -36,12 +41,12 @@ def precise(function: Simulator) -> Simulator:
     """
 
     @functools.wraps(function)
-    def run(key: jax.Array, config: Any) -> Observables:
+    def run(start: Any, config: Any) -> Found:
         config_of_jax: Any = jax.config
         if config_of_jax.jax_default_matmul_precision is not None:
-            return function(key, config)
+            return function(start, config)
         with jax.default_matmul_precision("highest"):
-            return function(key, config)
+            return function(start, config)
 
     return run
 
@@ -128,6 +133,9 @@ class Theory:
         is declared, a prediction that does not follow the instance is rejected even if its mean is right. Infinity says
         that the two are not tied seed by seed, as an estimate is not to what it estimates: the slope is not judged.
         For predictions without heavy tails over seeds.
+    of_instance
+        ``(instance, config) -> observables`` of a theory of the instance, which takes one's own instances too. Declared
+        with ``sample=``: ``predict`` is this after it.
     sets_aside
         ``{why: which}`` for runs that a theory does not speak of, such as those that end in a local minimum: ``which``
         maps the simulated observables, ``{name: array of (..., seed, *inner)}``, to a truth for each run. A comparison
@@ -146,6 +154,7 @@ class Theory:
     estimates: Estimates = dataclasses.field(default_factory=dict)
     residual: DeclaredError | None = None
     sets_aside: SetAside = dataclasses.field(default_factory=dict)
+    of_instance: OfInstance | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -159,6 +168,8 @@ class Theory:
             raise ContractError(f"theory {self.name}: residual of {unknown[0]!r}, which it does not predict")
         object.__setattr__(self, "__doc__", self.predict.__doc__)
         object.__setattr__(self, "predict", precise(self.predict))
+        if self.of_instance is not None:
+            object.__setattr__(self, "of_instance", precise(self.of_instance))
 
     def __call__(self, key: jax.Array, config: Any) -> Observables:
         """Evaluate the formula, whether or not the theory holds there."""
@@ -205,7 +216,7 @@ class Theory:
         if name not in self.controls:
             raise KeyError(f"{self.name} has no control {name!r}; it has {list(self.controls)}")
         wrong = self.controls[name]
-        changed: dict[str, Any] = {"name": f"{self.name}: {name}", "controls": {}}
+        changed: dict[str, Any] = {"name": f"{self.name}: {name}", "controls": {}, "of_instance": None}
         if isinstance(wrong, Mapping):
             return dataclasses.replace(self, estimates=wrong, **changed)
         predict = wrong.wrap(self.predict) if isinstance(wrong, Control) else wrong
@@ -224,9 +235,13 @@ def theory(
     estimates: Estimates | None = None,
     residual: DeclaredError | None = None,
     sets_aside: SetAside | None = None,
+    sample: Sampler | None = None,
     name: str = "",
-) -> Callable[[Predictor], Theory]:
+) -> Callable[[Predictor | OfInstance], Theory]:
     """Declare a predictor to be a :class:`Theory`, whose attributes these are; its name is the function's.
+
+    With ``sample``, what is decorated is ``(instance, config) -> observables``, and ``sample`` draws its instance from
+    the key: the setting's own sampler, or one that returns NumPy arrays for a theory on the host.
 
     Examples
     --------
@@ -238,10 +253,14 @@ def theory(
     ('law_of_large_numbers', 'law_of_large_numbers: 10% off')
     """
 
-    def declare(predict: Predictor) -> Theory:
+    def declare(predictor: Predictor | OfInstance) -> Theory:
+        @functools.wraps(predictor)
+        def predict(key: jax.Array, config: Any) -> Observables:
+            return predictor(key if sample is None else sample(key, config), config)
+
         return Theory(
-            name=name or predict.__name__,
-            predict=predict,
+            name=name or predictor.__name__,
+            predict=predictor if sample is None else predict,
             kind=kind,
             source=source,
             predicts=(predicts,) if isinstance(predicts, str) else tuple(predicts),
@@ -252,6 +271,7 @@ def theory(
             estimates=dict(estimates or {}),
             residual=residual,
             sets_aside=dict(sets_aside or {}),
+            of_instance=None if sample is None else predictor,
         )
 
     return declare

@@ -18,6 +18,7 @@ from typing import Any
 from theorylab.catalogue import Preset, names, unknown
 from theorylab.contract import ConfigError
 from theorylab.gallery import reference
+from theorylab.lab.store import user_path
 
 
 def find_checkout() -> Path:
@@ -146,10 +147,10 @@ def run(
         raise ConfigError("--check and --update exclude each other: compare with the reference, or rewrite it")
     if output is not None and (check or update):
         raise ConfigError("--output writes one picture: leave out --check and --update")
-    checkout, folder = find_checkout(), Path(folder).expanduser()
+    checkout, folder = find_checkout(), user_path("folder", folder)
     figures = find_figures(checkout, chosen)
     if output is not None:
-        output = Path(output).expanduser()
+        output = user_path("output", output)
         plotting.check_format(output)
         if len(figures) != 1:
             raise ConfigError(f"--output writes one picture, not {len(figures)}: name one figure, such as {figures[0]}")

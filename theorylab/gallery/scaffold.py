@@ -11,6 +11,7 @@ from pathlib import Path
 
 from theorylab.catalogue import SETTINGS
 from theorylab.contract import ConfigError
+from theorylab.lab.store import user_path
 
 #: Real files: they are linted and type-checked, and run as they stand.
 TEMPLATES = Path(__file__).with_name("templates")
@@ -25,7 +26,7 @@ def new_setting(name: str, folder: str | os.PathLike[str] = ".") -> list[Path]:
         If the name cannot be a module's or is that of another one, or a file is there already. Nothing is written
         then.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path("folder", folder)
     files = {folder / f"{name}.py": "setting.py", folder / f"test_{name}.py": "test_setting.py"}
     there = [path for path in files if path.exists()]
     if reason := f"{there[0]} is there already" if there else _refused(name):

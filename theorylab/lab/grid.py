@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from theorylab.contract import ConfigError, Setting, check_values, scalar_fields, static_fields
 from theorylab.contract.fields import shown
+from theorylab.lab import memory
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -76,6 +78,8 @@ def make_plan(setting: Setting, config: Any, grid: Grid | None = None) -> Plan:
     if not isinstance(grid, Mapping | None):
         raise ConfigError(f"grid = {shown(grid)} is not allowed: must be a dictionary of fields and lists of values")
     values_of = {name: check_values(config, name, values) for name, values in (grid or {}).items()}
+    # Each cell is asked below: that takes its time.
+    memory.check_results({each.name: () for each in setting.observables}, math.prod(map(len, values_of.values())))
     # A swept field's value in the base configuration is never used: it need not fit.
     first = {name: values[0] for name, values in values_of.items()}
     config = setting.validate(dataclasses.replace(config, **first))

@@ -11,6 +11,7 @@ import numpy as np
 
 from theorylab.contract import ConfigError, Setting
 from theorylab.contract.fields import shown, to_type, whole_number
+from theorylab.lab import memory
 from theorylab.lab import store as results
 from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.grid import Grid, Plan, make_plan
@@ -89,7 +90,9 @@ def check_seeds(seeds: Any) -> np.ndarray:
     """Return seed numbers: those below a number, or a list of them; raises ``ConfigError``."""
     if isinstance(seeds, (Sequence, np.ndarray)) and not isinstance(seeds, (str, bytes)) and np.ndim(seeds) == 1:
         return np.array([whole_number(seed, "seeds", 0, NUM_SEEDS) for seed in seeds], np.int64)
-    return np.arange(whole_number(seeds, "seeds", 1, NUM_SEEDS))
+    count = whole_number(seeds, "seeds", 1, NUM_SEEDS)
+    memory.check_results({"number of the seed and a value": (2,)}, count)
+    return np.arange(count)
 
 
 def check_processes(processes: Any) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from theorylab.contract import ConfigError, ContractError, Setting
@@ -32,7 +31,7 @@ def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]
     setting, plan = job.setting, job.plan
     for output in outputs:  # asked before coordinates are made, which may be as many
         batch = 1 + len(plan.scalar)
-        one = {name: jax.ShapeDtypeStruct(array.shape[batch:], array.dtype) for name, array in output.items()}
+        one = {name: array.shape[batch:] for name, array in output.items()}
         memory.check_results(one, job.cells(job.seeds) // len(cells))
     coords: dict[str, Any] = {name: list(values) for name, values in plan.grid.items()}
     coords["seed"] = np.arange(job.seeds)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -37,7 +36,7 @@ def of_device(device: jax.Device) -> float:
         return of_machine()
 
 
-def check_results(output: Mapping[str, Any], cells: int) -> None:
+def check_results(output: Mapping[str, Sequence[int]], cells: int) -> None:
     """Refuse results that no memory holds, before anything is allocated: a sweep returns them whole.
 
     ``output`` are the shapes of one cell's observables.
@@ -47,7 +46,7 @@ def check_results(output: Mapping[str, Any], cells: int) -> None:
     ConfigError
         With the bytes needed.
     """
-    sizes = {name: math.prod(map(float, each.shape)) * 8 for name, each in output.items()}
+    sizes = {name: math.prod(map(float, shape)) * 8 for name, shape in output.items()}
     need, there = sum(sizes.values()) * cells, of_machine()
     if need > there:
         raise ConfigError(

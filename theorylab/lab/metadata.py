@@ -6,6 +6,7 @@ so that a damaged label, chunk shape or fill value is noticed as a damaged numbe
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -108,6 +109,12 @@ def _check_codecs(path: Path, content: Mapping[str, Any]) -> None:
 
 def identity_of(path: Path) -> str | None:
     """Return the identity of a store; ``None`` for one of an older layout, whose chunks know no place."""
+    status = (path / FILE).stat()
+    return _identity(path, status.st_ino, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)  # asked for with every block that is written
+def _identity(path: Path, file: int, changed: int) -> str | None:
     found: str | None = json.loads((path / FILE).read_bytes())["attributes"].get(IDENTITY)
     return found
 

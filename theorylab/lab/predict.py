@@ -12,6 +12,7 @@ import numpy as np
 
 from theorylab.contract import Setting, Theory
 from theorylab.contract.theory import Predictor, always
+from theorylab.lab import memory
 from theorylab.lab.grid import Grid, Plan, make_plan, seed_keys
 from theorylab.lab.job import check_base_seed, check_seeds
 from theorylab.lab.layout import block_index, join_coords, ordered
@@ -62,10 +63,20 @@ def predict(
 
 
 def reasons(plan: Plan, theory: Theory) -> Reasons:
-    """Ask a theory at every cell: ``{index: None where it holds, else the sentence that says why not}``."""
+    """Ask a theory at every cell: ``{index: None where it holds, else the sentence that says why not}``.
+
+    Where the arithmetic of the question itself leaves the floats, the theory does not hold.
+    """
     if theory.holds is always:
         return dict.fromkeys(itertools.product(*map(range, plan.shape)))
-    return {index: theory.holds(cell) for index, cell in plan.cells()}
+    return {index: _why_not(theory, cell) for index, cell in plan.cells()}
+
+
+def _why_not(theory: Theory, cell: Any) -> str | None:
+    try:
+        return theory.holds(cell)
+    except (OverflowError, ZeroDivisionError) as error:
+        return f"a formula of where it holds leaves the range of floats here ({error})"
 
 
 def predictions(
@@ -96,11 +107,15 @@ def predictions(
         holds = applies[tuple(chosen.get(name, slice(None)) for name in plan.dims)]
         if not holds.any():
             continue
-        inner = {name: np.asarray(values) for name, values in setting.coords(cell).items()}
+        listed = setting.coords(cell)
+        dims_of = {name: setting.observable(name).dims for name in observables}
+        shapes = {name: [len(listed[dim]) for dim in dims] for name, dims in dims_of.items()}
+        memory.check_results(shapes, applies.size * len(seeds))
+        inner = {name: np.asarray(values) for name, values in listed.items()}
         known: set[str] = set()
         for index, values in evaluate(restricted, plan, cell, chosen, seeds, base_seed, holds):
             for name, value in values.items():
-                dims = setting.observable(name).dims
+                dims = dims_of[name]
                 if name not in known:
                     known.add(name)
                     join_coords(plan, coords, {dim: inner[dim] for dim in dims}, name)
@@ -141,11 +156,11 @@ def _compiled(
 def _on_host(
     function: Predictor, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: Any
 ) -> Blocks:
-    keys = seed_keys(base_seed, seeds)
-    for position in map(tuple, np.argwhere(holds)):
+    keys = list(seed_keys(base_seed, seeds))  # taken apart once: each time costs as much as a small theory
+    for position in map(tuple, np.argwhere(holds).tolist()):
         values = {name: plan.grid[name][i] for name, i in zip(plan.scalar, position, strict=True)}
         here = chosen | dict(zip(plan.scalar, position, strict=True))
         for number, key in enumerate(keys):
-            index = {name: slice(int(i), int(i) + 1) for name, i in (here | {"seed": number}).items()}
+            index = {name: slice(i, i + 1) for name, i in (here | {"seed": number}).items()}
             outputs = function(key, dataclasses.replace(cell, **values))
             yield index, {name: np.asarray(value) for name, value in outputs.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax
 import jax.extend.core as core
 import numpy as np
 
+from theorylab.contract import ConfigError
 from theorylab.lab import memory
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
 from theorylab.numerics.xla import calls_host, largest_array, map_first
@@ -20,23 +22,48 @@ DEFAULT_MEMORY_BUDGET = 4 * 2**30
 _FUSED_AWAY = 4
 
 
-def share_out(function: Callable[..., Any], devices: Sequence[jax.Device], shared: Sequence[bool]) -> Any:
-    """Compile a function for several devices, each with its part of those arguments that are ``shared``.
+def share_out(function: Callable[..., Any], devices: Any, cut: tuple[Any, ...]) -> Any:
+    """Compile a function for an array of devices (of any number of axes), each with its part of some arguments.
 
-    Arguments are cut, and results joined, along their first axis; the other arguments are the same everywhere.
+    ``cut`` has the structure of the arguments: the axis of the devices along which an argument's first axis is cut, or
+    ``None`` if it is the same everywhere. Results are joined along their leading axes, one per axis of the devices.
     """
-    if len(devices) == 1:
+    devices = np.asarray(devices)
+    if devices.size == 1:
         return jax.jit(function)
     spec = jax.sharding.PartitionSpec
+    names = tuple(f"part_{axis}" for axis in range(devices.ndim))
     return jax.jit(
         jax.shard_map(
             function,
-            mesh=jax.sharding.Mesh(np.array(devices), ("part",)),
-            in_specs=tuple(spec("part") if each else spec() for each in shared),
-            out_specs=spec("part"),
+            mesh=jax.sharding.Mesh(devices, names),
+            in_specs=jax.tree.map(lambda i: spec() if i is None else spec(names[i]), cut, is_leaf=lambda i: i is None),
+            out_specs=spec(*names),
             check_vma=False,
         )
     )
+
+
+def divide(lengths: Sequence[int], devices: int) -> tuple[int, ...]:
+    """Parts into which to cut each axis (seeds first), so that the busiest of the devices has the fewest cells.
+
+    Seeds alone are cut where there are enough of them: what a seed's hyper-parameters share (the data set, an
+    eigendecomposition) is then computed once.
+
+    >>> divide((64, 5), 4), divide((1, 64), 4), divide((3, 5), 4), divide((2, 3), 8)
+    ((4, 1), (1, 4), (3, 1), (2, 3))
+    """
+    if lengths[0] >= devices:
+        return devices, *(1 for _ in lengths[1:])
+    choices: list[tuple[int, ...]] = [()]
+    for length in lengths:
+        choices = [(*c, n) for c in choices for n in range(1, min(length, devices // math.prod(c)) + 1)]
+    return min(choices, key=lambda parts: (_most(lengths, parts), math.prod(parts), *(-n for n in parts)))
+
+
+def _most(lengths: Sequence[int], parts: Sequence[int]) -> int:
+    """Cells of the busiest part."""
+    return math.prod(-(-length // n) for length, n in zip(lengths, parts, strict=True))
 
 
 def _all_scalars(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
@@ -48,26 +75,26 @@ def _all_scalars(function: Callable[..., Any], names: Sequence[str]) -> Callable
     return run
 
 
-def _all_seeds(run: Callable[..., Any], devices: Sequence[jax.Device]) -> Any:
-    """All seeds of such a run, shared out over devices."""
+def _all_seeds(run: Callable[..., Any], devices: np.ndarray) -> Any:
+    """All seeds of such a run, shared out over an array of devices whose axes are (seed, *scalars)."""
 
     def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
         return map_first(run)(seeds, base_seed, values, config)
 
-    return share_out(mapped, devices, (False, True, False, False))
+    return share_out(mapped, devices, (None, 0, tuple(range(1, devices.ndim)), None))
 
 
 @functools.lru_cache(maxsize=128)
 def _on_one_device(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
     """All scalars of all seeds on one device: one object, so that JAX finds what it compiled for another sweep."""
-    return _all_seeds(_all_scalars(function, names), jax.local_devices()[:1])
+    return _all_seeds(_all_scalars(function, names), np.array(jax.local_devices()[:1]))
 
 
 class Program:
     """A function of (key, config) over seeds and swept scalars: traced once, compiled for a block that fits.
 
-    ``seeds`` is their number, or an array of seed numbers. ``lengths`` and ``block`` are over (seed, *scalars); seeds
-    are shared out over the local devices.
+    ``seeds`` is their number, or an array of seed numbers. ``lengths``, ``block`` and ``parts`` are over
+    (seed, *scalars): all cells, those of one run of the program, and the devices among which these are shared out.
     """
 
     def __init__(self, function: Callable[..., Any], config: Any, plan: Plan, seeds: int | np.ndarray):
@@ -79,35 +106,51 @@ class Program:
         self.seeds = None if isinstance(seeds, int) else seeds
         self.lengths = (seeds if isinstance(seeds, int) else len(seeds), *(len(v) for v in self.values))
         self.block = self.lengths
+        self.parts = (1,) * len(self.block)
         self.compiled: Any = None
         self._traced: Any = None
 
     def traced(self) -> Any:
-        """Trace the function over seeds (outside) and scalars (inside) for the current block, once."""
+        """Trace the function over seeds (outside) and scalars (inside) for the current block, once.
+
+        Raises
+        ------
+        ConfigError
+            If sizes are beyond memory, or beyond the whole numbers that count entries.
+        """
+        try:
+            return self._trace()
+        except (MemoryError, OverflowError) as error:
+            why = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ConfigError(f"this machine cannot hold arrays of such sizes: {why}; choose smaller ones") from error
+
+    def _trace(self) -> Any:
         if self._traced is None:
-            self.devices = self.devices[: self.block[0]]
+            self.parts = divide(self.block, len(self.devices))
+            self.devices = self.devices[: math.prod(self.parts)]
             if len(self.devices) == 1:
                 program = _on_one_device(self.function, self.names)
             else:
-                base_seed, seeds, *others = self._shapes(1)
                 run = jax.jit(_all_scalars(self.function, self.names))
+                base_seed, seeds, *others = self._shapes([n // p for n, p in zip(self.padded, self.parts, strict=True)])
                 one = run.trace(jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others)
                 if self._on_processor and calls_host(one.jaxpr):
                     # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
                     self.devices = self.devices[:1]
-                program = _all_seeds(_function_of(one), self.devices)
+                    return self.traced()
+                program = _all_seeds(_function_of(one), np.array(self.devices).reshape(self.parts))
             self._traced = program.trace(*self._shapes(self.padded))
         return self._traced
 
-    def _shapes(self, seeds: int) -> tuple[Any, ...]:
+    def _shapes(self, lengths: Sequence[int]) -> tuple[Any, ...]:
         dtype = jax.dtypes.canonicalize_dtype(float)
-        values = tuple(jax.ShapeDtypeStruct((n,), dtype) for n in self.block[1:])
-        return np.uint32(0), jax.ShapeDtypeStruct((seeds,), np.uint32), values, self.config
+        values = tuple(jax.ShapeDtypeStruct((n,), dtype) for n in lengths[1:])
+        return np.uint32(0), jax.ShapeDtypeStruct((lengths[0],), np.uint32), values, self.config
 
     @property
-    def padded(self) -> int:
-        """Seeds of a block, filled up to a multiple of the number of devices."""
-        return -(-self.block[0] // len(self.devices)) * len(self.devices)
+    def padded(self) -> tuple[int, ...]:
+        """The block, each axis filled up to a multiple of its parts."""
+        return tuple(-(-n // p) * p for n, p in zip(self.block, self.parts, strict=True))
 
     @property
     def _on_processor(self) -> bool:
@@ -115,7 +158,7 @@ class Program:
 
     @property
     def outputs(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """Shapes of the observables, with leading (seed, *scalars) axes of the block."""
+        """Shapes of the observables, with leading axes (seed, *scalars)."""
         return self.traced().out_info
 
     def refuse_if_too_large(self) -> None:
@@ -154,7 +197,9 @@ class Program:
                 return
             block = list(self.block)
             axis = 0 if block[0] > 1 else int(np.argmax(block))
-            block[axis] = max(1, min(block[axis] - 1, int(block[axis] * budget / need)))
+            most = max(1, min(block[axis] - 1, int(block[axis] * budget / need)))
+            # Blocks of about the same length: 45 seeds of which 40 fit are 23 and 22, not 40 and 5.
+            block[axis] = -(-self.lengths[axis] // -(-self.lengths[axis] // most))
             self.block = tuple(block)
             self._traced = None
 
@@ -169,7 +214,7 @@ class Program:
     def run(self, base_seed: int, block: tuple[slice, ...]) -> dict[str, np.ndarray]:
         """Run one block. A last, shorter block repeats its final entry, so that no second program is needed."""
         wanted = [np.arange(s.start, s.stop) for s in block]
-        padded = [np.resize(w, n) for w, n in zip(wanted, (self.padded, *self.block[1:]), strict=True)]
+        padded = [np.resize(w, n) for w, n in zip(wanted, self.padded, strict=True)]
         values = tuple(v[p] for v, p in zip(self.values, padded[1:], strict=True))
         dtype = jax.dtypes.canonicalize_dtype(float)
         seeds = (padded[0] if self.seeds is None else self.seeds[padded[0]]).astype(np.uint32)

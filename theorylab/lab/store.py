@@ -19,7 +19,7 @@ import platform
 import subprocess
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ from theorylab.lab.metadata import (
     damaged,
     open_group,
 )
-from theorylab.numerics.files import finish, local_path, written_whole
+from theorylab.numerics.files import expanded, finish, local_path, written_whole
 from theorylab.version import __version__
 
 if TYPE_CHECKING:
@@ -53,13 +53,22 @@ COORD_DIMS = {BASE_SEED: "seed"}
 
 def store_path(store: Any) -> Path:
     """Return the folder that a user named, resolved once; raises ``ConfigError`` where it can be none."""
+    return _named("store", store, local_path)
+
+
+def user_path(name: str, path: Any) -> Path:
+    """Return a path that a user named for something else, as they wrote it but for ``~`` and ``$NAME``."""
+    return _named(name, path, expanded)
+
+
+def _named(name: str, path: Any, read: Callable[[Any], Path]) -> Path:
     # A whole number would be a file that is open already.
-    if not isinstance(store, (str, os.PathLike)):
-        raise ConfigError(f"store = {shown(store)} is not allowed: must be the path of a folder")
+    if not isinstance(path, (str, os.PathLike)):
+        raise ConfigError(f"{name} = {shown(path)} is not allowed: must be the path of a folder")
     try:
-        return local_path(store)
+        return read(path)
     except ValueError as error:
-        raise ConfigError(f"store = {shown(os.fspath(store))} is not allowed: {error}") from None
+        raise ConfigError(f"{name} = {shown(os.fspath(path))} is not allowed: {error}") from None
 
 
 def provenance() -> dict[str, str]:

@@ -33,6 +33,14 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     ValueError
         With a sentence, if it is not the path of a local file or folder.
     """
+    try:
+        return expanded(path).resolve()
+    except (OSError, RuntimeError):  # links that lead in a circle
+        raise ValueError("its links lead in a circle") from None
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with its ``~`` and ``$NAME`` replaced, as a shell would; raises ``ValueError`` with a sentence."""
     text = os.fspath(path)
     if not isinstance(text, str):
         raise ValueError("must be text, not bytes")
@@ -47,10 +55,7 @@ def local_path(path: str | os.PathLike[str]) -> Path:
         raise ValueError(f"there is no user {full.partition('/')[0][1:]!r} on this machine; ./~... names a folder")
     if unknown := re.search(r"\$(\w+|\{\w+\})", full):
         raise ValueError(f"the environment has no variable {unknown.group(1).strip('{}')!r}")
-    try:
-        return Path(full).resolve()
-    except (OSError, RuntimeError):  # links that lead in a circle
-        raise ValueError("its links lead in a circle") from None
+    return Path(full)
 
 
 @contextmanager

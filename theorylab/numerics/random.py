@@ -37,8 +37,14 @@ def _words(key: jax.Array, count: int, dtype: Any = np.uint32) -> UInt32[Array, 
 @functools.partial(jax.jit, static_argnums=1, inline=True)
 def _threefry(key_data: UInt32[Array, " 2"], count: int) -> UInt32[Array, " count"]:
     """Hash the counters 0, 1, ..., count - 1; the two words of each are joined by exclusive or, as JAX does."""
-    x, y = _hash(key_data, jnp.arange(count, dtype=jnp.uint32))
+    x, y = _hash(key_data, _counters(count))
     return x ^ y
+
+
+def _counters(count: int) -> UInt32[Array, " count"]:
+    if count >= 2**32:  # they would begin again, and the numbers with them
+        raise OverflowError(f"{count:,} random numbers of one key, which has fewer than 2^32")
+    return jnp.arange(count, dtype=jnp.uint32)
 
 
 def _hash(key_data: UInt32[Array, " 2"], counters: UInt32[Array, " ..."]) -> tuple[Array, Array]:
@@ -78,7 +84,7 @@ def split(key: jax.Array, count: int = 2) -> jax.Array:
     """``count`` independent keys, those of ``jax.random.split(key, count)``, in a third of the time to compile."""
     if not _is_typed_threefry(key):
         return jax.random.split(key, count)
-    return _keys_of(key, jnp.arange(count, dtype=jnp.uint32))
+    return _keys_of(key, _counters(count))
 
 
 def fold_in(key: jax.Array, number: ArrayLike) -> jax.Array:

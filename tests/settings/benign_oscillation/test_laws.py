@@ -80,6 +80,12 @@ def test_small_rates_learn_the_strong_feature_alone(run):
         assert float(predicted) == pytest.approx(growth[1], rel=0.004)
 
 
+def test_growth_of_far_less_than_rounding_is_measured(run):
+    """It is proportional to the square of a weak strength."""
+    tiny, small = (float(run(bo.Config(learning_rate=0.2, weak_scale=weak))["weak_growth"]) for weak in (1e-9, 1e-3))
+    assert tiny == pytest.approx(1e-12 * small, rel=1e-4)
+
+
 def test_the_limit_is_one_over_the_strong_strength(run):
     found = run(bo.Config(learning_rate=1.01))
     assert not np.isfinite(float(found["weak_share"]))

@@ -111,6 +111,7 @@ def test_bad_input_is_refused():
         ({"width": 1}, "width"),
         ({"simulator": "weights", "width": 1000}, "width = 1000"),
         ({"init_scale": 0.0}, "init_scale"),
+        ({"num_records": 10**9}, "num_records"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"scaling": "other"}, "scaling"),
     ):

@@ -52,6 +52,26 @@ def test_flow_is_the_closed_form_at_all_times():
     np.testing.assert_allclose(on_device, symmetric.riccati_flow(x0, s, 3.0), rtol=1e-10, atol=1e-12)
 
 
+def test_descent_has_the_first_order_of_its_step_size():
+    """Against gradient descent by NumPy: half the step leaves a quarter of the error, and half of the flow's."""
+    s, m = np.array([1.0, 0.7]), np.diag([1.0, 0.7, *np.zeros(8)])
+    x0 = 0.1 * RNG.standard_normal((10, 3))
+    worst = {}
+    for rate in (0.1, 0.05):
+        steps = [round(t / rate) for t in range(21)]
+        x, errors = x0, []
+        for step in range(steps[-1] + 1):
+            if step in steps:
+                errors.append(np.linalg.norm(x @ x.T - m))
+            x = x - rate * (x @ x.T - m) @ x
+        flow = [symmetric.flow_error(x0, s, rate * step) for step in steps]
+        predicted = symmetric.descent_errors(x0, s, rate, steps)
+        worst[rate] = [np.max(abs(np.array(found) / errors - 1)) for found in (predicted, flow)]
+    assert worst[0.1][0] < 0.03 < worst[0.1][1]
+    assert 3 < worst[0.1][0] / worst[0.05][0] < 5.5
+    assert 1.5 < worst[0.1][1] / worst[0.05][1] < 2.7
+
+
 # --- asymmetric -----------------------------------------------------------------------------------------------------
 
 

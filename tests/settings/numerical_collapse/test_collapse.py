@@ -1,5 +1,8 @@
 """Where gradients vanish in each precision, how margins grow, and what homogeneity says."""
 
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +11,10 @@ import pytest
 from theorylab.contract import ConfigError
 from theorylab.settings.step_size import numerical_collapse as nc
 from theorylab.training.iterate import iterate
+
+sys.path.insert(0, str(Path(__file__).parents[3]))  # scripts of figures lie in the root of the repository
+
+from paper_figures.numerical_collapse import figure_3_networks
 
 
 @pytest.mark.parametrize(
@@ -120,10 +127,25 @@ def test_homogeneous_networks():
     assert float(plain @ plain) != pytest.approx(float(weights @ weights + 0.09 * gradient @ gradient), rel=1e-4)
 
 
+def test_networks_collapse_where_two_classes_say():
+    """Every sample of a network of K classes: collapsed beyond log(2/ε), and not below that less log(K - 1)."""
+    found = figure_3_networks.data("tiny")
+    gap, collapsed = found.gap.values, found.collapsed.values
+    collapse, earliest = found.attrs["collapse"], found.attrs["collapse"] - np.log(found.attrs["classes"] - 1)
+    assert collapsed[gap > collapse + 1e-3].all()
+    assert not collapsed[gap < earliest - 1e-3].any()
+    assert np.mean(collapsed[-1]) > 0.5 > np.mean(collapsed[0])
+    np.testing.assert_array_equal(found.ratio.values == 0, collapsed)
+    # Before, gradients are multiples of ε: as exact as that allows.
+    before = (gap > 0) & (gap < 10)
+    np.testing.assert_allclose(found.ratio.values[before], 1, atol=2 * np.exp(10) * nc.machine_eps("float32"))
+
+
 def test_where_theories_do_not_speak(monkeypatch):
     assert "softmax" in nc.softmax_growth.holds(nc.Config(loss="stablemax"))
     assert "first step" in nc.softmax_growth.holds(nc.Config(learning_rate=1.0, init_gap=0.0))
     assert "beyond" in nc.softmax_growth.holds(nc.Config(init_gap=17.0))
+    assert "first step" in nc.stablemax_growth.holds(nc.Config(loss="stablemax", learning_rate=0.05, init_gap=0.0))
     assert "coarse" in nc.stablemax_growth.holds(
         nc.Config(loss="stablemax", dtype="bfloat16", learning_rate=0.02, init_gap=0.0)
     )
@@ -132,3 +154,12 @@ def test_where_theories_do_not_speak(monkeypatch):
     assert nc.needs(nc.Config(dtype="float64")) is None
     monkeypatch.setattr(jax.dtypes, "canonicalize_dtype", lambda kind: np.dtype("float32"))
     assert "dtype = 'float64' needs" in nc.needs(nc.Config(dtype="float64"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("loss", ["softmax", "stablemax"])
+def test_the_declared_error_of_ratios_covers_coarse_numbers(dtype, loss):
+    config = nc.Config(dtype=dtype, loss=loss, num_steps=1)
+    found = jax.jit(lambda key: nc.simulate(key, config))(jax.random.key(0))
+    for name, value in nc.half_gradient(jax.random.key(0), config).items():
+        assert abs(float(found[name] / value) - 1) < nc.half_gradient.relative_error(config, name)

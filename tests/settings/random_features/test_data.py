@@ -116,7 +116,8 @@ def test_random_polynomial_has_exact_power_in_each_degree():
     """On the whole cube {-1, 1}^8 the projection on each degree is a finite sum."""
     config = MODELS["erf_hypercube"]
     cube = jnp.array(np.array(np.meshgrid(*[[-1.0, 1.0]] * 8)).reshape(8, -1).T)
-    parts = {degree: np.asarray(part) for degree, part in random_polynomials(jax.random.key(3), cube, config).items()}
+    drawn = random_polynomials(jax.random.key(3), cube, config)
+    parts = {degree: np.asarray(part)[:, 0] for degree, part in drawn.items()}
     target = sum(parts.values())
     zonal = feature_maps.krawtchouk(np.asarray(cube @ cube.T) / 8, 8, 8)
     for degree in range(9):
@@ -139,14 +140,17 @@ def test_random_polynomial_on_the_sphere_has_its_power_and_is_not_zonal():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_perfect_fit_has_learned_all_of_every_mode(model):
-    problem, projections = instance(KEY, MODELS[model])
+    problem, at_samples, projections = (jax.tree.map(np.asarray, part) for part in instance(KEY, MODELS[model]))
     modes = kernel_spectra.measured_modes(MODELS[model])
+    assert at_samples.shape == (MODELS[model].num_samples, len(modes))
     assert projections.shape == (len(problem.test_targets), len(modes))
-    learned = np.asarray(projections.T @ problem.test_targets[:, 0])
-    # Test points of the sphere and the cube are a sample: a part of power p is known to about 1/sqrt(p · points).
-    tolerance = 4 / math.sqrt(0.1 * TEST_POINTS) if model in feature_maps.GEOMETRIES else 1e-10
-    np.testing.assert_allclose(learned, 1, atol=tolerance)
-    assert np.all(abs(np.asarray(projections.T @ (0.5 * problem.test_targets[:, 0])) - 1) > tolerance)
+    # A mode at the test points is a multiple of its projection: a part of itself, and next to none of the others.
+    at_test = projections / np.sum(projections**2, axis=0)
+    parts = projections.T @ at_test
+    np.testing.assert_allclose(np.diag(parts), 1, rtol=1e-10)
+    # Test points of the sphere and the cube are a sample: parts of powers p and p' overlap by sqrt(p'/p)/sqrt(points).
+    tolerance = 4 * math.sqrt(5 / TEST_POINTS) if model in feature_maps.GEOMETRIES else 1e-10
+    np.testing.assert_allclose(parts, np.eye(len(modes)), atol=tolerance)
 
 
 @pytest.mark.parametrize("model", MODELS)

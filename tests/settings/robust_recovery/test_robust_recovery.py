@@ -144,6 +144,7 @@ def test_schedules_are_diagnosed_and_runs_planned():
     ("changes", "message"),
     [
         ({"model_rank": 1}, "model_rank = 1 is not allowed"),
+        ({"num_steps": 10**9}, "num_steps = 1000000000 is not allowed"),  # each is kept
         ({"model_rank": 21}, "model_rank = 21 is not allowed"),
         ({"smallest_value": 2.0}, "smallest_value = 2"),
         ({"step_schedule": "residual", "outlier_prob": 0.1}, "use 'geometric'"),

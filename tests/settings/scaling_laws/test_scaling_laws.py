@@ -215,7 +215,9 @@ def test_the_frontier_approaches_its_exponents(a, b, rate, loss, width):
     [
         ({"spectrum_exponent": 1.0}, "spectrum_exponent"),
         ({"target_exponent": 0.9}, "target_exponent"),
+        *(({name: 1e3}, f"{name} = 1000") for name in ("spectrum_exponent", "target_exponent")),  # 0 from j = 2 on
         ({"width": 600}, "width = 600"),
+        ({"num_features": 10**9}, "num_features = 1000000000"),  # its powers would be 8 GB each
         ({"batch_size": 1.5}, "whole number"),
         ({"learning_rate": 1.0}, "must be below 0."),
         ({"regime": "offline", "learning_rate": 2.0}, "must be below 2"),

@@ -1,10 +1,13 @@
 """Test error of a given network: importance sampling and its approximations against brute force."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from theorylab.settings.two_layer.xor import at_ratio
+import theorylab as tl
+from theorylab.settings.two_layer.xor import at_ratio, controls
 from theorylab.settings.two_layer.xor.adapter import draw, final_network
 from theorylab.settings.two_layer.xor.theory import network_error
 
@@ -22,7 +25,7 @@ def brute_force(net, cluster, count, rng):
     for _ in range(max(count // 50_000, 1)):
         h = mean + rng.standard_normal((min(count, 50_000), len(mean))) @ factor.T
         f = TRUTH[cluster] * (np.maximum(h, 0) @ signs) * 4 / len(signs)
-        wrong, total, square = wrong + (f < 0).sum(), total + f.sum(), square + (f**2).sum()
+        wrong, total, square = wrong + (f <= 0).sum(), total + f.sum(), square + (f**2).sum()
     return wrong / count, total / count, square / count - (total / count) ** 2
 
 
@@ -62,6 +65,20 @@ def test_importance_sampling_is_brute_force(trained):
     assert compared >= 8
     assert smallest < 1e-3
     assert np.mean(rejected) >= 0.5  # f is not Gaussian
+
+
+@pytest.mark.slow
+def test_a_check_tells_importance_sampling_from_the_central_limit_theorem():
+    """By the comparison of a check, with the errors that the simulator counts; an output of 0 counts as wrong."""
+    setting = tl.get("xor")
+    case = setting.case("default", "weak clusters")
+    data = tl.sweep(setting, case.config, seeds=case.seeds)
+    right = setting.theory("importance_sampling")
+    wrong = dataclasses.replace(right, predict=controls.central_limit, controls={}, name="central_limit")
+    (sampled,), (gaussian,) = (tl.compare(setting, data, theories=[theory]) for theory in (right, wrong))
+    assert not sampled.failed
+    assert sampled.tolerance < 0.05 * sampled.predicted
+    assert gaussian.failed
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from theorylab.catalogue import FEATURED, Preset, names
@@ -28,6 +27,7 @@ def options() -> type:
 
 def run(options: Any) -> int:
     """Print the verdicts and write ``report.html``; 1 if a setting's check fails, or judged nothing."""
+    from theorylab.lab.store import user_path
     from theorylab.verdict import plotting
     from theorylab.verdict.compare import check
     from theorylab.verdict.overview import overview
@@ -37,10 +37,10 @@ def run(options: Any) -> int:
     if options.all and options.settings:
         raise UsageError("--all means every setting: leave the names out, or leave --all out")
     settings = load_several(options.settings or (names() if options.all else FEATURED))
+    output = user_path("output", options.output)
     start()
     shown = console()
     began = time.perf_counter()
-    output = Path(options.output).expanduser()
     parts: list[Any] = []
     finished, total = 0, sum(len(setting.presets[options.preset]) for setting in settings)
     code = 0

@@ -282,18 +282,28 @@ NETWORKS: tuple[tuple[str, ProblemName, Scaling], ...] = (
     ("mup", "spread", "mup"),
     ("harmonic", "harmonic", "ntk"),
 )
+#: Scales of the target at which networks in muP are tried.
+TARGETS = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0, 1.2)
 SWEEPS: dict[str, tuple[Case, ...]] = {
-    preset: tuple(
+    preset: (
+        *(
+            Case(
+                f"widths_{name}",
+                Config(
+                    problem=problem, scaling=scaling, num_rates=count, num_steps=steps, lowest_rate=BRACKET[name][0],
+                    highest_rate=BRACKET[name][1],
+                ),
+                {"width": widths},
+                seeds=seeds,
+            )
+            for name, problem, scaling in NETWORKS
+        ),
         Case(
-            f"widths_{name}",
-            Config(
-                problem=problem, scaling=scaling, num_rates=count, num_steps=steps, lowest_rate=BRACKET[name][0],
-                highest_rate=BRACKET[name][1],
-            ),
-            {"width": widths},
+            "targets",
+            dataclasses.replace(MUP, num_rates=count, num_steps=steps, width=10**6, lowest_rate=0.2, highest_rate=0.9),
+            {"target_scale": TARGETS},
             seeds=seeds,
-        )
-        for name, problem, scaling in NETWORKS
+        ),
     )
     for preset, count, steps, widths, seeds in (
         ("tiny", 60, 200, (64,), 2),

@@ -51,7 +51,7 @@ class Config:
         default="preconditioned",
         help="one learned d x d preconditioner per layer; or query-key-value attention, linear or softmax",
     )
-    num_layers: int = size(default=2, help="layers", symbol="k", at_least=1)
+    num_layers: int = size(default=2, help="layers", symbol="k", at_least=1, at_most=100)
     num_steps: int = size(default=1000, help="training steps", at_least=1)
     batch_size: int = size(default=256, help="fresh prompts per step", symbol="B", at_least=1)
     learning_rate: float = scalar(default=0.02, help="Adam's peak learning rate (cosine to zero)", at_least=0)

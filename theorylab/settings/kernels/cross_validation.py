@@ -6,17 +6,21 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from theorylab.contract import Observables, Theory, theory
-from theorylab.contract.theory import DeclaredError, Simulator
+from theorylab.contract.theory import DeclaredError, OfInstance, Sampler
 
 
 def cross_validation(
-    simulate: Simulator, *, holds: Callable[[Any], str | None], error: DeclaredError, gcv: str = "gcv"
+    sample: Sampler,
+    run: OfInstance,
+    *,
+    holds: Callable[[Any], str | None],
+    error: DeclaredError,
+    gcv: str = "gcv",
 ) -> Theory:
-    """Declare the estimate of a setting whose simulator measures ``train_error`` and the estimate itself.
+    """Declare the estimate of a setting whose runs measure ``train_error`` and the estimate itself.
 
         GCV = train_error/((δ/n) tr (K̂ + δI)⁻¹)²                                                       (5)
 
@@ -41,9 +45,10 @@ def cross_validation(
             "the training error itself": {"test_error": "train_error"},
             "fraction of spare samples not squared": {"test_error": factor_once},
         },
+        sample=sample,
     )
-    def estimate(key: jax.Array, config: Any) -> Observables:
+    def estimate(instance: Any, config: Any) -> Observables:
         """Estimate the test error from the training set of the same instance alone, without any spectrum."""
-        return {"test_error": simulate(key, config)[gcv]}
+        return {"test_error": run(instance, config)[gcv]}
 
     return estimate

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jax.typing import ArrayLike
 
+from theorylab.numerics.power_law import fit_power_law
+
 
 def measured_exponents(
     num_samples: ArrayLike, inverse_trace: ArrayLike, test_error: ArrayLike, smallest: float | int
@@ -23,8 +25,5 @@ def measured_exponents(
     """
     n = np.asarray(num_samples, float)
     kept = n >= smallest
-    slopes = [
-        float(np.polyfit(np.log(n[kept]), np.log(np.asarray(values)[kept]), 1)[0])
-        for values in (inverse_trace, test_error)
-    ]
-    return -slopes[0], 1 - slopes[1]
+    trace, error = (fit_power_law(n[kept], np.asarray(values)[kept]).exponent for values in (inverse_trace, test_error))
+    return trace, 1 + error

@@ -27,7 +27,7 @@ class Decomposition(NamedTuple):
     label_modes
         Labels in the basis of the eigenvectors of K̂, ``[modes, outputs]``.
     unreachable
-        Squared norm of the labels outside the span of the r modes (zero unless samples > features).
+        Squared norm of each output's labels outside the span of the r modes (zero unless samples > features).
     test_targets, test_weight, noise_variance
         As in :class:`Problem`.
     num_unreachable
@@ -37,11 +37,15 @@ class Decomposition(NamedTuple):
     eigenvalues: Float[Array, " modes"]
     test_modes: Float[Array, "points modes"]
     label_modes: Float[Array, "modes outputs"]
-    unreachable: Float[Array, ""]
+    unreachable: Float[Array, " outputs"]
     test_targets: Float[Array, "points outputs"]
     test_weight: Float[Array, ""]
     noise_variance: Float[Array, ""]
     num_unreachable: Float[Array, ""]
+
+    def outputs(self, chosen: slice) -> Decomposition:
+        """Keep some of the labels' outputs."""
+        return self._replace(label_modes=self.label_modes[:, chosen], unreachable=self.unreachable[chosen])
 
 
 class Fit(NamedTuple):
@@ -79,12 +83,12 @@ def ridge_path(problem: Problem, *, kernel: bool = False) -> Decomposition:
     label_modes = left.T @ labels
     num_unreachable = num_samples - eigenvalues.shape[0]
     # Exactly zero, rather than rounding error, when the modes span all labels.
-    unreachable = jnp.sum((labels - left @ label_modes) ** 2) if num_unreachable else jnp.zeros_like(labels[0, 0])
+    outside = (labels - left @ label_modes) ** 2 if num_unreachable else jnp.zeros_like(labels)
     return Decomposition(
         eigenvalues,
         test_modes,
         label_modes,
-        unreachable,
+        jnp.sum(outside, axis=0),
         problem.test_targets,
         problem.test_weight,
         problem.noise_variance,
@@ -108,13 +112,10 @@ def solve(decomposition: Decomposition, ridge: ArrayLike) -> Fit:
     s = decomposition.eigenvalues
     c2 = jnp.sum(decomposition.label_modes**2, axis=1)
     ridge = jnp.asarray(ridge, s.dtype)
-    unreachable, num_unreachable = decomposition.unreachable, decomposition.num_unreachable
+    unreachable, num_unreachable = jnp.sum(decomposition.unreachable), decomposition.num_unreachable
     num_samples = s.shape[0] + num_unreachable
 
-    denominator = s + ridge
-    positive = denominator > 0
-    safe = jnp.where(positive, denominator, 1)
-    inverse = jnp.where(s > 0, 1 / safe, 0)
+    positive, safe, inverse = _inverse(s, ridge)
     prediction = decomposition.test_modes @ (inverse[:, None] * decomposition.label_modes)
     error = jnp.sum((decomposition.test_targets - prediction) ** 2)
     test_error = decomposition.test_weight * error + decomposition.noise_variance
@@ -129,3 +130,20 @@ def solve(decomposition: Decomposition, ridge: ArrayLike) -> Fit:
     relative_trace = num_unreachable + jnp.sum(relative)
     gcv = residual / (relative_trace / num_samples) ** 2
     return Fit(prediction, test_error, train_error, gcv, largest / relative_trace)
+
+
+def learned_parts(
+    decomposition: Decomposition, projections: Float[Array, "points outputs"], ridge: ArrayLike
+) -> Float[Array, " outputs"]:
+    """Project the prediction of each output on a function of its own: ``projections[:, i] @ prediction[:, i]``."""
+    _, _, inverse = _inverse(decomposition.eigenvalues, ridge)
+    weights = (projections.T @ decomposition.test_modes).T * decomposition.label_modes
+    return inverse @ weights
+
+
+def _inverse(eigenvalues: Array, ridge: ArrayLike) -> tuple[Array, Array, Array]:
+    """Return where s + δ > 0, that with 1 elsewhere, and 1/(s + δ) on the modes with s > 0."""
+    total = eigenvalues + ridge
+    positive = total > 0
+    safe = jnp.where(positive, total, 1)
+    return positive, safe, jnp.where(eigenvalues > 0, 1 / safe, 0)

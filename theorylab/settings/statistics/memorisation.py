@@ -91,7 +91,7 @@ def _vectors(config: Config, key: jax.Array) -> Observables:
     points_key, noise_key = random.split(key)
     points = random.normal(points_key, config.num_samples, dim)
     seen = points[0] + random.normal(noise_key, dim) / config.snr
-    weights, found = _weights(jnp.sum((seen - points) ** 2, axis=1), config)
+    weights, found = _weights(jnp.sum((seen[None] - points) ** 2, axis=1), config)
     mean = weights @ points
     return found | {"separation": jnp.sum(mean**2) / dim, "overlap": mean @ points[0] / dim}
 
@@ -351,7 +351,14 @@ def _jump(config: Config, exponent: float = 2.0) -> dict[str, Any]:
     share = math.log1p(gamma) * config.dim / (exponent * math.log(config.num_samples))
     if deviation(config) > 0:
         return _observed(planted_weight=1.0, information=min(share, 1.0), separation=1.0)
-    return _observed(information=min(share, 1.0), separation=_wiener(config))
+    found = _observed(information=min(share, 1.0))
+    # In many dimensions little is left of it, and the few draws that recall the point rule its mean.
+    return found | (_observed(separation=_wiener(config)) if _recalled(config) <= _wiener(config) else {})
+
+
+def _recalled(config: Config) -> float:
+    """Bound of the planted weight below the critical snr."""
+    return 2 * _normal(deviation(config))
 
 
 def jump_error(config: Config, observable: str) -> float:
@@ -361,7 +368,7 @@ def jump_error(config: Config, observable: str) -> float:
     (d = 8 to 1000, n = 100 to 10^9, snr = .1 to 4 critical ones).
     """
     away, share = deviation(config), 0.5 if observable == "information" else 1.0
-    error = 0.05 * math.exp(2 - away) if away > 0 else 2 * _normal(away)
+    error = 0.05 * math.exp(2 - away) if away > 0 else _recalled(config)
     return (share * error + NODES_ERROR) / float(_jump(config).get(observable, 1.0))
 
 
@@ -381,7 +388,7 @@ def jump(key: jax.Array, config: Config) -> dict[str, Any]:
     """Limit of large log n: above the critical snr the point is recalled, below it nothing but the Gaussian law is.
 
     Information is min(1, (d/2) log(1 + snr²)/log n). The separation jumps from snr²/(1 + snr²) to 1. The planted weight
-    is predicted above alone, where it is 1.
+    is predicted above alone, where it is 1, and the separation below only where it is above the error.
     """
     return _jump(config)
 

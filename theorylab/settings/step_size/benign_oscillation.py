@@ -115,13 +115,16 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         return 1 - strong * a**2 - weak * b**2
 
     def step(state: tuple[Array, ...], t: Array) -> tuple[Array, ...]:
-        a, b, growth, squares = state
+        a, b, growth, in_window, squares = state
         x = 2 * h * residual(a, b)
         inside = (t >= start) & (t < start + steps)
+        # log|1 + r x|, also where 1 + r x rounds to 1.
+        grown = jnp.log1p(jnp.maximum(r * x, -2 - r * x))
         return (
             a * (1 + x),
             b * (1 + r * x),
-            growth + jnp.where(inside, jnp.log(jnp.abs(1 + r * x)), 0.0),
+            growth + grown,
+            in_window + jnp.where(inside, grown, 0.0),
             squares + jnp.where(inside, x**2, 0.0),
         )
 
@@ -130,14 +133,14 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         return {"residual": residual(a, b), "strong_share": strong * a**2, "weak_shares": weak * b**2}
 
     first = jnp.asarray(config.init_scale, float)
-    begin = (first, first, jnp.zeros_like(first), jnp.zeros_like(first))
+    begin = (first, first, *3 * (jnp.zeros_like(first),))
     schedule = log_spaced_steps(config.num_steps)
     orbit = iterate(step, begin, num_steps=config.num_steps, record=record, record_at=schedule)
-    _, b, growth, squares = orbit.state
+    _, b, growth, in_window, squares = orbit.state
     return {
         "weak_share": weak * b**2,
-        "weak_growth": jnp.log(jnp.abs(b) / first),
-        "weak_rate": growth / steps,
+        "weak_growth": growth,
+        "weak_rate": in_window / steps,
         "oscillation_rate": r * (1 - r) * squares / (2 * steps),
         **orbit.observables,
     }

@@ -222,6 +222,16 @@ def _steps(config: Config) -> Array:
     return jnp.asarray(log_spaced_steps(config.num_steps), float)
 
 
+def ratio_error(config: Config, observable: str) -> float:
+    """Declared error: 0.001, four roundings, and half of the smallest number over the gradient.
+
+    The latter is 1.3% for StableMax in float16, whose gradient is subnormal there: 0.8% was seen.
+    """
+    kind = jax.dtypes.canonicalize_dtype(config.dtype)
+    gradient = exact_gradient(jnp.asarray(1.2 * collapse_gap(config.dtype, config.loss) / 2, float), config.loss)
+    return 0.001 + 4 * machine_eps(config.dtype) + float(jnp.finfo(kind).smallest_subnormal) / 2 / float(gradient)
+
+
 def scan_error(config: Config, observable: str) -> float:
     """Declared error: 0.001 and two roundings of the numbers; gradients at one gap are ratios of a few of them."""
     return 0.001 + 2 * machine_eps(config.dtype)
@@ -236,7 +246,7 @@ def growth_error(config: Config, observable: str) -> float:
 
 
 def power_error(config: Config, observable: str) -> float:
-    """Declared error of StableMax's growth, over first steps up to 0.04."""
+    """Declared error of StableMax's growth, over first steps up to 0.04: it was 0.0012 there, and 0.007 at 0.1."""
     return 0.002 + 4 * machine_eps(config.dtype)
 
 
@@ -259,8 +269,8 @@ def of_stablemax(config: Config) -> str | None:
     if float(config.init_gap) > collapse_gap(config.dtype, "stablemax") / 4:
         return coarse
     q = 1 + float(config.init_gap) / 2
-    if (first := 2 * float(config.learning_rate) / (q**3 + q)) > 0.1:
-        return f"the first step is {first:.2g} in z, above 0.1"
+    if (first := 2 * float(config.learning_rate) / (q**3 + q)) > 0.04:
+        return f"the first step is {first:.2g} in z, above 0.04"
     last = (8 * float(config.learning_rate) * config.num_steps + (q**2 + 1) ** 2) ** 0.25
     if 2 * last > collapse_gap(config.dtype, "stablemax") / 4:
         return coarse
@@ -300,7 +310,7 @@ def _ratios(other: float, margin: float) -> Observables:
     kind="exact",
     source="the other class's gradient is a quotient, not a difference",
     predicts=("other_gradient", "margin_gradient"),
-    error=lambda config, observable: 0.001 + 4 * machine_eps(config.dtype),
+    error=ratio_error,
     controls={
         "the whole gradient is 0": lambda key, config: _ratios(0.0, 0.0),
         "nothing is lost": lambda key, config: _ratios(1.0, 1.0),

@@ -24,7 +24,9 @@ class Config:
     simulator: Literal["gram", "weights"] = size(default="gram", help="follow the moments, or train every parameter")
     width: int = size(default=64, help="hidden neurons", symbol="m", at_least=2)
     num_steps: int = size(default=100, help="gradient steps", symbol="T", at_least=1)
-    num_records: int = size(default=20, help="intervals at whose ends loss and sharpness are measured", at_least=1)
+    num_records: int = size(
+        default=20, help="intervals at whose ends loss and sharpness are measured", at_least=1, at_most=10**4
+    )
     learning_rate: float = scalar(default=0.2, help="step size", symbol=r"\eta", above=0)
     target_scale: float = scalar(default=0.447, help="scale of the target", symbol="s", at_least=0)
     init_scale: float = scalar(default=1.0, help="initial weights over those of the scaling", at_least=0)

@@ -21,7 +21,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("narrow", NARROW, {"learning_rate": (0.05, 0.15)}, seeds=8),
         Case("opposing", OPPOSING, {"learning_rate": (0.03, 0.06)}, seeds=20, show="sharpness"),
         Case("one input", ONE_INPUT, {"learning_rate": (0.5, 1.2)}, seeds=8),
-        Case("many draws", WIDE, {}, seeds=3200, show="initial_sharpness"),
+        Case("many draws", WIDE, {}, seeds=3600, show="initial_sharpness"),
     ),
     "default": (
         Case(
@@ -34,7 +34,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("rates", dataclasses.replace(WEIGHTS, width=32), {"learning_rate": (0.05, 0.15, 0.3, 0.4)}, seeds=20),
         Case("opposing", OPPOSING, {"learning_rate": (0.03, 0.06, 0.08)}, seeds=40, show="sharpness"),
         Case("one input", ONE_INPUT, {"learning_rate": (0.5, 0.9, 1.2)}, seeds=20),
-        Case("many draws", WIDE, {"scaling": ("ntk", "standard"), "width": (1000, 100_000)}, seeds=3200),
+        Case("many draws", WIDE, {"scaling": ("ntk", "standard"), "width": (1000, 100_000)}, seeds=3600),
     ),
     "paper": (
         Case(

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
 from theorylab.settings.factorisation.matrix_sensing.config import Config, check_config
+from theorylab.settings.factorisation.matrix_sensing.data import sample
 from theorylab.settings.factorisation.matrix_sensing.predictions import THEORIES
 from theorylab.settings.factorisation.matrix_sensing.presets import PRESETS, SWEEPS
-from theorylab.settings.factorisation.matrix_sensing.train import recorded_steps, simulate
+from theorylab.settings.factorisation.matrix_sensing.train import advance, recorded_steps, run, simulate
 from theorylab.settings.factorisation.papers import XIONG_DING_DU
 
 SETTING = Setting(
@@ -22,6 +23,9 @@ SETTING = Setting(
     presets=PRESETS,
     sweeps=SWEEPS,
     simulate=simulate,
+    sample=sample,
+    run=run,
+    advance=advance,
     theories=THEORIES,
     observables=(
         Observable("recovery_error", "Frobenius norm of model − target, not squared", r"\|E_t\|_F", dims=("step",)),

@@ -31,8 +31,10 @@ class Config:
     operator: Literal["population", "gaussian"] = size(
         default="population", help="measurements: infinitely many (A*A = 1) or num_measurements Gaussian ones"
     )
-    dim: int = size(default=50, help="rows of the target", symbol="n", at_least=2, source=XIONG)
-    dim2: int = size(default=0, help="columns of the target (asymmetric); 0 for as many as rows", at_least=0)
+    dim: int = size(default=50, help="rows of the target", symbol="n", at_least=2, at_most=10**4, source=XIONG)
+    dim2: int = size(
+        default=0, help="columns of the target (asymmetric); 0 for as many as rows", at_least=0, at_most=10**4
+    )
     target_rank: int = size(default=3, help="rank of the target", symbol="r", at_least=1, source=XIONG)
     model_rank: int = size(default=5, help="columns of the model", symbol="k", at_least=1)
     num_measurements: int = size(default=1000, help="measurements (gaussian)", symbol="m", at_least=1)

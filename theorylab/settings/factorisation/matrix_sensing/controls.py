@@ -67,10 +67,16 @@ twice_the_rate = at_config(lambda config: dataclasses.replace(config, loss_prefa
 
 def signal_start(key: jax.Array, config: Config) -> Predicted:
     """The start has no part off the signal."""
-    instance = drawn(key, config)
+    instance, rate = drawn(key, config), effective_rate(config)
     start = np.concatenate([instance.left[: config.target_rank], 0 * instance.left[config.target_rank :]])
+    return {"recovery_error": symmetric.descent_errors(start, instance.spectrum, rate, recorded_steps(config))}
+
+
+def continuous_time(key: jax.Array, config: Config) -> Predicted:
+    """The flow itself: the step size has no effect but to set the time."""
+    instance = drawn(key, config)
     times = effective_rate(config) * np.asarray(recorded_steps(config))
-    return {"recovery_error": np.array([symmetric.flow_error(start, instance.spectrum, t) for t in times])}
+    return {"recovery_error": np.array([symmetric.flow_error(instance.left, instance.spectrum, t) for t in times])}
 
 
 def tail_without_offset(key: jax.Array, config: Config) -> Predicted:

@@ -167,6 +167,18 @@ def run(instance: Instance, config: Config) -> Observables:
     }
 
 
+def advance(instance: Instance, config: Config) -> Instance:
+    """Return the instance with the factors that its run ends with; another run goes on from there.
+
+    After a rebalancing step that other run is one of ``trainer = "gd"``.
+    """
+    if config.trainer != "gd":
+        (left, right), _ = burn_in(instance, config, descent_step(instance, config))
+        instance = instance._replace(left=left, right=right)
+    left, right = train(instance, config).state
+    return instance._replace(left=left, right=right)
+
+
 def train(
     instance: Instance, config: Config, steps: Sequence[int] | None = None, step: StepFunction | None = None
 ) -> Orbit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import jax.numpy as jnp
@@ -43,17 +44,14 @@ def counts_of(config: Config) -> tuple[int, ...]:
     Raises
     ------
     ConfigError
-        If the text is no list of whole numbers above 0, or names one class only.
+        If the text is not two or more whole numbers above 0; they have one spelling, so that equal lists are equal.
     """
-    try:
-        counts = tuple(int(part) for part in config.class_counts.split(","))
-    except ValueError:
-        counts = ()
-    if len(counts) < 2 or min(counts) < 1:
+    text = config.class_counts
+    if not re.fullmatch(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8}){1,999}", text):
         raise ConfigError(
-            f"class_counts = {config.class_counts!r} is not allowed: must be two or more whole numbers >= 1, as 40,20,4"
+            f"class_counts = {text!r:.60} is not allowed: must be 2 to 1000 whole numbers from 1 to 1e9, as 40,20,4"
         )
-    return counts
+    return tuple(map(int, text.split(",")))
 
 
 def check_config(config: Config) -> None:

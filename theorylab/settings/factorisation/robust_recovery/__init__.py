@@ -11,9 +11,10 @@ from __future__ import annotations
 from theorylab.contract import Observable, Setting
 from theorylab.settings.factorisation.papers import MA_FATTAHI
 from theorylab.settings.factorisation.robust_recovery.config import Config, check_config
+from theorylab.settings.factorisation.robust_recovery.data import sample
 from theorylab.settings.factorisation.robust_recovery.predictions import THEORIES
 from theorylab.settings.factorisation.robust_recovery.presets import PRESETS, SWEEPS
-from theorylab.settings.factorisation.robust_recovery.train import recorded_steps, simulate
+from theorylab.settings.factorisation.robust_recovery.train import recorded_steps, run, simulate
 
 SETTING = Setting(
     papers=(MA_FATTAHI,),
@@ -21,6 +22,8 @@ SETTING = Setting(
     presets=PRESETS,
     sweeps=SWEEPS,
     simulate=simulate,
+    sample=sample,
+    run=run,
     theories=THEORIES,
     observables=(
         Observable("recovery_error", "Frobenius norm of U Uᵀ − M, not squared", r"\|E_t\|_F", dims=("step",)),

@@ -27,11 +27,11 @@ class Config:
         default="geometric",
         help="steps: learning_rate times step_decay^t, times the mean |residual| (l1 without outliers), or times 1",
     )
-    dim: int = size(default=20, help="rows and columns of the target", symbol="n", at_least=2)
+    dim: int = size(default=20, help="rows and columns of the target", symbol="n", at_least=2, at_most=10**4)
     target_rank: int = size(default=3, help="rank of the target", symbol="r", at_least=1)
     model_rank: int = size(default=20, help="columns of the model", symbol="k", at_least=1)
     num_measurements: int = size(default=2000, help="measurements (gaussian)", symbol="m", at_least=1)
-    num_steps: int = size(default=600, help="steps", at_least=1)
+    num_steps: int = size(default=600, help="steps, each of which is kept", at_least=1, at_most=10**6)
     learning_rate: float = scalar(default=1.0, help="step size, or its factor", symbol=r"\eta", above=0)
     step_decay: float = scalar(default=0.98, help="decay of geometric steps", symbol=r"\rho", above=0, below=1)
     largest_value: float = scalar(default=1.0, help="largest singular value of the target", symbol="s_1", above=0)

@@ -16,7 +16,7 @@ from theorylab.settings.factorisation.papers import MA_FATTAHI
 from theorylab.settings.factorisation.regimes import requires
 from theorylab.settings.factorisation.robust_recovery import controls
 from theorylab.settings.factorisation.robust_recovery.config import Config, signal_dimension
-from theorylab.settings.factorisation.robust_recovery.data import drawn, noise_matrix, sample
+from theorylab.settings.factorisation.robust_recovery.data import Instance, drawn, noise_matrix, sample
 from theorylab.settings.factorisation.robust_recovery.planning import plan_horizon
 from theorylab.settings.factorisation.robust_recovery.theory import subgradient
 from theorylab.settings.factorisation.robust_recovery.train import SMALLER, recorded_steps, train
@@ -54,10 +54,11 @@ def sign_rip(key: jax.Array, config: Config) -> dict[str, Any]:
     holds=requires(loss="l1", operator="population", step_schedule="residual"),
     error=1e-6,
     controls={"no sqrt(2/π) of the sign map": controls.unit_scale, "rate η": controls.rate_of_the_steps},
+    sample=sample,
 )
-def effective_descent(key: jax.Array, config: Config) -> dict[str, Any]:
+def effective_descent(instance: Instance, config: Config) -> dict[str, Any]:
     """The errors of gradient descent on the square loss, of rate η 2/π; NaN below 1e-8 |M|, at rounding."""
-    rate, instance = subgradient.effective_rate_l1(config.learning_rate), sample(key, config)
+    rate = subgradient.effective_rate_l1(config.learning_rate)
     same = dataclasses.replace(config, loss="l2", step_schedule="constant", learning_rate=rate)
     errors = train(instance, same).errors[np.asarray(recorded_steps(config))]
     floor = 1e-8 * jnp.sqrt(jnp.sum(instance.spectrum**2))
@@ -113,11 +114,11 @@ def plateau_is_clean(config: Config) -> str | None:
         "growth off the signal twice": controls.twice_the_growth,
     },
     traceable=False,
+    sample=drawn,
 )
-def plateau_exponent(key: jax.Array, config: Config) -> dict[str, Any]:
+def plateau_exponent(instance: Any, config: Config) -> dict[str, Any]:
     """The tropical exponent of the instance's measurements; NaN where the smaller run's plateau is lost in rounding."""
-    rows: Any = drawn(key, config).rows
-    exponent = subgradient.plateau_exponent(rows, np.array(spectrum(config)), config.dim, loss=config.loss)
+    exponent = subgradient.plateau_exponent(instance.rows, np.array(spectrum(config)), config.dim, loss=config.loss)
     lost = (config.init_scale / SMALLER) ** exponent < 3e-15
     return {"plateau_exponent": math.nan if lost else exponent}
 
@@ -210,13 +211,13 @@ def outliers_dominate(config: Config) -> str | None:
     error=0.05,
     controls={"outliers averaged out": controls.averaged_outliers, "all of the noise": controls.all_of_the_noise},
     traceable=False,
+    sample=drawn,
 )
-def corrupted_limit(key: jax.Array, config: Config) -> dict[str, Any]:
+def corrupted_limit(instance: Any, config: Config) -> dict[str, Any]:
     """|(M + N)_+ − M| / |M|."""
-    instance: Any = drawn(key, config)
     noise = np.asarray(noise_matrix(instance.rows, instance.corruption, config.dim))
     limit = subgradient.corrupted_limit(noise, instance.spectrum)
-    return {"final_error": limit / math.hypot(*spectrum(config))}
+    return {"final_error": limit / math.hypot(*instance.spectrum)}
 
 
 THEORIES = (

@@ -118,7 +118,11 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         plateau. ``pair_sum``: see :func:`pair_ratio`. ``sign_rip_scale`` and ``sign_rip_deviation``: see
         :func:`sign_rip`. ``plateau_exponent``: ln of the ratio of the two runs' final errors, over ln 100.
     """
-    instance = sample(key, config)
+    return run(sample(key, config), config)
+
+
+def run(instance: Instance, config: Config) -> Observables:
+    """Train on a given instance; see :func:`simulate`."""
     # One after the other, not as one batch: signs of residuals near zero amplify the rounding of other products.
     starts = jnp.stack([instance.left, instance.left / SMALLER])
     both = jax.lax.map(lambda left: train(instance._replace(left=left), config), starts)

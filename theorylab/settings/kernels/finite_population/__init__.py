@@ -12,9 +12,10 @@ from __future__ import annotations
 from theorylab.contract import Observable, Setting
 from theorylab.numerics import datasets
 from theorylab.settings.kernels.finite_population.config import Config, check_config
+from theorylab.settings.kernels.finite_population.data import sample
 from theorylab.settings.kernels.finite_population.predictions import THEORIES
 from theorylab.settings.kernels.finite_population.presets import PRESETS, SWEEPS
-from theorylab.settings.kernels.finite_population.train import simulate
+from theorylab.settings.kernels.finite_population.train import run, simulate
 from theorylab.settings.kernels.papers import MORE_IS_BETTER
 
 SETTING = Setting(
@@ -23,6 +24,8 @@ SETTING = Setting(
     presets=PRESETS,
     sweeps=SWEEPS,
     simulate=simulate,
+    sample=sample,
+    run=run,
     theories=THEORIES,
     observables=(
         Observable("test_error", "mean squared error on held-out points, noisy labels", r"\mathcal{E}_\mathrm{test}"),

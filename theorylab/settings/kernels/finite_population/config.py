@@ -41,7 +41,7 @@ class Config:
         or_infinite=True,
     )
     kernel: Literal["nngp", "ntk"] = size(default="nngp", help="kernel of the fully connected ReLU net")
-    depth: int = size(default=1, help="hidden layers of the kernel", symbol="L", at_least=1)
+    depth: int = size(default=1, help="hidden layers of the kernel", symbol="L", at_least=1, at_most=1000)
 
 
 def check_config(config: Config) -> None:

@@ -10,8 +10,9 @@ from theorylab.contract import Observables, theory
 from theorylab.settings.kernels.cross_validation import cross_validation
 from theorylab.settings.kernels.finite_population import controls
 from theorylab.settings.kernels.finite_population.config import Config
+from theorylab.settings.kernels.finite_population.data import sample
 from theorylab.settings.kernels.finite_population.eigensystem import spectrum
-from theorylab.settings.kernels.finite_population.train import simulate
+from theorylab.settings.kernels.finite_population.train import run
 from theorylab.settings.kernels.papers import MORE_IS_BETTER
 from theorylab.settings.kernels.theory.implicit import effective_ridges
 from theorylab.settings.kernels.theory.risk import errors_at
@@ -116,6 +117,6 @@ def gcv_holds(config: Config) -> str | None:
     return universality_holds(config)
 
 
-gcv = cross_validation(simulate, holds=gcv_holds, error=0.10)
+gcv = cross_validation(sample, run, holds=gcv_holds, error=0.10)
 
 THEORIES = (effective_ridge, gcv)

@@ -14,14 +14,14 @@ MNIST = Config(data_set="mnist", population=1200, num_samples=120)
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("digits", DIGITS, {"num_samples": (50, 120), "ridge": (0.1, 1.0)}, seeds=12),
+        Case("digits", DIGITS, {"num_samples": (50, 120), "ridge": (0.1, 1.0)}, seeds=26),
         Case(
             "digits, label noise",
             replace(DIGITS, num_samples=300, noise_variance=1.0),
             {"ridge": (0.0, 0.1)},
             seeds=24,
         ),
-        Case("digits, random features", replace(DIGITS, num_features=20), {"ridge": (0.1, 1.0)}, seeds=12),
+        Case("digits, random features", replace(DIGITS, num_features=20), {"ridge": (0.1, 1.0)}, seeds=16),
     ),
     "default": (
         Case("digits", DIGITS, {"num_samples": (50, 120), "ridge": (0.0, 0.1, 1.0)}, seeds=12),

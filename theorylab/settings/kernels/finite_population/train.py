@@ -9,6 +9,7 @@ import jax
 from theorylab.contract import Observables
 from theorylab.settings.kernels.finite_population.config import Config
 from theorylab.settings.kernels.finite_population.data import sample
+from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.ridge_path import ridge_path, solve
 
 
@@ -26,7 +27,12 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         ``gcv``: generalised cross-validation, train_error / ((δ/n) tr(K̂ + δI)⁻¹)².
         ``inverse_trace``: 1 / tr(K̂ + δI)⁻¹.
     """
-    decomposition = ridge_path(sample(key, config), kernel=math.isinf(config.num_features))
+    return run(sample(key, config), config)
+
+
+def run(instance: Problem, config: Config) -> Observables:
+    """Fit a given training set; see :func:`simulate`."""
+    decomposition = ridge_path(instance, kernel=math.isinf(config.num_features))
     fit = solve(decomposition, config.ridge)
     return {
         "test_error": fit.test_error,

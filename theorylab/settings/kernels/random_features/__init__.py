@@ -11,10 +11,11 @@ from __future__ import annotations
 from theorylab.contract import Observable, Setting
 from theorylab.settings.kernels.papers import MORE_IS_BETTER
 from theorylab.settings.kernels.random_features.config import Config, check_config
+from theorylab.settings.kernels.random_features.data import instance
 from theorylab.settings.kernels.random_features.kernel_spectra import measured_modes
 from theorylab.settings.kernels.random_features.predictions import THEORIES
 from theorylab.settings.kernels.random_features.presets import PRESETS, SWEEPS
-from theorylab.settings.kernels.random_features.train import simulate
+from theorylab.settings.kernels.random_features.train import run, simulate
 
 SETTING = Setting(
     papers=(MORE_IS_BETTER,),
@@ -22,6 +23,8 @@ SETTING = Setting(
     presets=PRESETS,
     sweeps=SWEEPS,
     simulate=simulate,
+    sample=instance,
+    run=run,
     theories=THEORIES,
     observables=(
         Observable("test_error", "mean squared test error on noisy labels", r"\mathcal{E}_\mathrm{test}"),
@@ -30,7 +33,7 @@ SETTING = Setting(
         Observable("inverse_trace", "1 / tr(K̂ + δI)⁻¹, an estimate of κ", r"1/\mathrm{tr}\,\hat K^{-1}"),
         Observable(
             "learned_coefficients",
-            "learned over true coefficient of an eigenmode, or of all of a degree",
+            "learned over true coefficient of an eigenmode, or of all of a degree: mean over noise and signs",
             r"\hat v_i / v_i",
             dims=("mode",),
         ),

@@ -65,6 +65,11 @@ class Config:
     bandwidth: float = size(
         default=0.5, help="length scale of the RBF kernel (fourier)", symbol=r"\ell", above=0, whole=False
     )
+    label_draws: int = size(
+        default=1,
+        help="draws of label noise and signs of the target, over which the errors of one draw of features are averaged",
+        at_least=1,
+    )
 
 
 def check_config(config: Config) -> None:

@@ -1,4 +1,7 @@
-"""Theory on arrays of sizes, ridges and noises, as figures draw it beside simulations."""
+"""Theory at a configuration; and on arrays of sizes, ridges and noises, as figures draw it beside simulations.
+
+Curves are those of features of one norm, which the Gaussian model's are for the theory.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,18 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.kernel_spectra import spectrum
+from theorylab.settings.kernels.random_features.kernel_spectra import spectrum, square_norms
 from theorylab.settings.kernels.theory.curves import FIELDS, best_errors, effective_kappas, error_curves
+from theorylab.settings.kernels.theory.feature_norms import scaled_ridges
+from theorylab.settings.kernels.theory.implicit import EffectiveRidges, effective_ridges
+
+
+def solution(config: Config) -> EffectiveRidges:
+    """Effective ridges of a configuration, with the law of its features' norms."""
+    arguments, norms = (config.num_samples, config.num_features, config.ridge), square_norms(config)
+    if norms is None:
+        return effective_ridges(spectrum(config), *arguments)
+    return scaled_ridges(spectrum(config), *arguments, *norms)
 
 
 def errors(config: Config, **values: Any) -> dict[str, np.ndarray]:

@@ -22,25 +22,28 @@ from theorylab.settings.kernels.random_features import feature_maps, kernel_spec
 from theorylab.settings.kernels.random_features.config import Config
 
 #: Test points drawn with each instance of relu_sphere and erf_hypercube. The estimate of the risk is
-#: unbiased for any number; 4000 add a standard error of about 2% per seed, below its spread over seeds.
-TEST_POINTS = 4000
+#: unbiased for any number; 2000 add a standard error of about 3% per seed, a tenth to a third of its spread over seeds.
+TEST_POINTS = 2000
 #: Axes on which the random target of a degree is spanned.
 TARGET_AXES = 256
 
 
 class Instance(NamedTuple):
-    """A regression problem, and the eigenmodes on which its solution is projected.
+    """A regression problem, and the eigenmodes whose learned part is measured.
 
     Attributes
     ----------
     problem
         What is fitted.
+    modes
+        The eigenmodes that :func:`~theorylab.settings.kernels.random_features.kernel_spectra.measured_modes` names, at
+        the training points.
     projections
-        ``projections.T @ prediction`` are the learned coefficients over the true ones, of the modes that
-        :func:`~theorylab.settings.kernels.random_features.kernel_spectra.measured_modes` names.
+        ``projections[:, i] @ prediction`` is the part of mode i in a prediction: 1 for the mode itself.
     """
 
     problem: Problem
+    modes: Float[Array, "samples modes"]
     projections: Float[Array, "points modes"]
 
 
@@ -83,12 +86,13 @@ def gaussian(key: jax.Array, config: Config) -> Instance:
         weights = random.normal(features_key, num_features, num_modes).T
         test = jnp.sqrt(eigenvalues / num_features)[:, None] * weights
         train = inputs @ test
-    labels = inputs @ target[:, None] + label_noise(noise_key, num_samples, config.noise_variance)
+    targets = target[:, None] * signs(noise_key, num_modes, config)
+    labels = inputs @ targets + label_noise(noise_key, config)
     weight = jnp.ones((), train.dtype)
-    problem = Problem(train, labels, test, target[:, None], weight, as_float(config.noise_variance))
+    problem = averaged(Problem(train, labels, test, targets, weight, as_float(config.noise_variance)))
     rows = np.array(kernel_spectra.measured_modes(config)) - 1
-    projections = jnp.zeros((num_modes, rows.size), train.dtype).at[rows, np.arange(rows.size)].set(1 / target[rows])
-    return Instance(problem, projections)
+    projections = jnp.zeros((num_modes, rows.size), train.dtype).at[rows, np.arange(rows.size)].set(1)
+    return Instance(problem, inputs[:, rows], projections)
 
 
 def zonal(key: jax.Array, config: Config) -> Instance:
@@ -96,8 +100,9 @@ def zonal(key: jax.Array, config: Config) -> Instance:
 
     Inputs are uniform on the sphere (|x| = 1) or on {-1, 1}^d. The target is a random combination of
     polynomials of each degree, Σ_l Σ_j c_lj P_l(a_j·x), with powers fixed exactly, see
-    :func:`random_polynomials`. The risk is estimated on :data:`TEST_POINTS` fresh points, and so is the learned
-    coefficient of a degree, <f̂, f_l>/<f_l, f_l> with the target's part f_l, whose norm is known.
+    :func:`random_polynomials`. The risk is estimated on :data:`TEST_POINTS` fresh points, and so is the learned part
+    of a degree, <f̂, f_l>/<f_l, f_l> with the target's part f_l: both products on the same points, whose scatter cancels
+    where f̂ is nearly a multiple of f_l.
     """
     inputs_key, features_key, noise_key, target_key, test_key = random.split(key, 5)
     geometry = feature_maps.GEOMETRIES[config.model]
@@ -111,25 +116,28 @@ def zonal(key: jax.Array, config: Config) -> Instance:
         train = geometry.features(train_inputs, weights)
         test = geometry.features(test_inputs, weights)
     parts = random_polynomials(target_key, jnp.concatenate([train_inputs, test_inputs]), config)
-    targets = sum(parts.values(), jnp.zeros((), train.dtype))[:, None]
-    noise = label_noise(noise_key, config.num_samples, config.noise_variance)
+    targets = sum(parts.values(), jnp.zeros((), train.dtype))
     problem = Problem(
         train,
-        targets[: config.num_samples] + noise,
+        targets[: config.num_samples] + label_noise(noise_key, config),
         test,
         targets[config.num_samples :],
         jnp.full((), 1 / TEST_POINTS, train.dtype),
         as_float(config.noise_variance),
     )
-    powers = geometry.target_power(config.input_dim)
-    projections = [parts[degree][config.num_samples :] / (TEST_POINTS * powers[degree]) for degree in sorted(parts)]
-    return Instance(problem, jnp.stack(projections, axis=1))
+    modes = jnp.stack([parts[degree][:, 0] for degree in sorted(parts)], axis=1)
+    at_test = modes[config.num_samples :]
+    return Instance(
+        averaged(problem), modes[: config.num_samples], at_test / jnp.sum(at_test**2, axis=0, keepdims=True)
+    )
 
 
 def random_polynomials(
     key: jax.Array, inputs: Float[Array, "points dim"], config: Config
-) -> dict[int, Float[Array, " points"]]:
+) -> dict[int, Float[Array, "points draws"]]:
     """Evaluate a random target whose power in every degree is exact: its part f_l of each degree l.
+
+    There are as many of them as ``label_draws``, on the same axes.
 
     f(x) = Σ_l f_l(x), f_l(x) = s_l Σ_j c_lj P_l(a_j·x) with standard normal c, random axes a_j from the input
     distribution, and P_l the zonal polynomial of degree l with P_l(1) = 1 (Legendre in d dimensions on the sphere,
@@ -144,11 +152,12 @@ def random_polynomials(
     axes = geometry.inputs(axes_key, TARGET_AXES, config.input_dim)
     at_inputs = geometry.polynomials(geometry.overlap(inputs, axes), degrees, config.input_dim)
     at_axes = geometry.polynomials(geometry.overlap(axes, axes), degrees, config.input_dim)
-    coefficients = random.normal(coefficients_key, degrees, TARGET_AXES)
+    coefficients = random.normal(coefficients_key, config.label_draws, degrees, TARGET_AXES)
     parts = {}
     for degree, power in powers.items():
-        c = coefficients[degree - 1]
-        norm = c @ at_axes[degree] @ c / geometry.multiplicity(degree, config.input_dim)
+        c = coefficients[:, degree - 1].T
+        norm = jnp.sum(c * (at_axes[degree] @ c), axis=0, keepdims=True)
+        norm = norm / geometry.multiplicity(degree, config.input_dim)
         parts[degree] = jnp.sqrt(power / norm) * (at_inputs[degree] @ c)
     return parts
 
@@ -166,27 +175,29 @@ def fourier(key: jax.Array, config: Config) -> Instance:
     """
     inputs_key, features_key, noise_key = random.split(key, 3)
     population = jnp.asarray(kernel_spectra.fourier_population(config.input_dim), jnp.result_type(float))
-    target = jnp.asarray(kernel_spectra.fourier_target(config.input_dim, config.bandwidth), population.dtype)[:, None]
+    eigenmodes = jnp.asarray(
+        kernel_spectra.fourier_eigensystem(config.input_dim, config.bandwidth)[1], population.dtype
+    )
+    count = kernel_spectra.FOURIER_TARGET_MODES
+    target = eigenmodes @ signs(noise_key, count, config) / math.sqrt(count)
     drawn = jax.random.randint(inputs_key, (config.num_samples,), 0, population.shape[0])
     if math.isinf(config.num_features):
         test = rbf(population, population[drawn], bandwidth=config.bandwidth)
     else:
         frequencies, phases = feature_maps.fourier_weights(features_key, int(config.num_features), config.input_dim)
         test = feature_maps.fourier_features(population, frequencies / config.bandwidth, phases)
-    noise = label_noise(noise_key, config.num_samples, config.noise_variance)
     problem = Problem(
         test[drawn],
-        target[drawn] + noise,
+        target[drawn] + label_noise(noise_key, config),
         test,
         target,
         jnp.full((), 1 / population.shape[0], test.dtype),
         as_float(config.noise_variance),
     )
     chosen = np.array(kernel_spectra.measured_modes(config)) - 1
-    modes = kernel_spectra.fourier_eigensystem(config.input_dim, config.bandwidth)[1][:, chosen]
-    # Mode and target have unit mean square over the population.
-    scale = math.sqrt(kernel_spectra.FOURIER_TARGET_MODES) / population.shape[0]
-    return Instance(problem, jnp.asarray(scale * modes, test.dtype))
+    modes = eigenmodes[:, chosen].astype(test.dtype)
+    # Of unit mean square over the population.
+    return Instance(averaged(problem), modes[drawn], modes / population.shape[0])
 
 
 def as_float(value: Any) -> Float[Array, ""]:
@@ -194,6 +205,20 @@ def as_float(value: Any) -> Float[Array, ""]:
     return jnp.asarray(value, jnp.result_type(float))
 
 
-def label_noise(key: jax.Array, num_samples: int, variance: Any) -> Float[Array, "samples 1"]:
+def label_noise(key: jax.Array, config: Config) -> Float[Array, "samples draws"]:
     """Draw the label noise; the same key gives the same noise up to its scale."""
-    return jnp.sqrt(as_float(variance)) * random.normal(key, num_samples, 1)
+    return jnp.sqrt(as_float(config.noise_variance)) * random.normal(key, config.label_draws, config.num_samples).T
+
+
+def signs(key: jax.Array, count: int, config: Config) -> Float[Array, "modes draws"]:
+    """Draw the signs of a target's coefficients; those of the first draw are +1."""
+    if (more := config.label_draws - 1) == 0:
+        return jnp.ones((count, 1))
+    drawn = random.bits(random.fold_in(key, 1), count * more).reshape(count, more) & jnp.uint32(1)
+    return jnp.concatenate([jnp.ones((count, 1)), jnp.where(drawn, 1.0, -1.0)], axis=1)
+
+
+def averaged(problem: Problem) -> Problem:
+    """Scale the outputs so that errors, which add over them, are means over the draws of labels."""
+    share = 1 / math.sqrt(problem.labels.shape[1])
+    return problem._replace(labels=share * problem.labels, test_targets=share * problem.test_targets)

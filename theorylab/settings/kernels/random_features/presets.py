@@ -10,16 +10,18 @@ import numpy as np
 from theorylab.contract import Case
 from theorylab.settings.kernels.random_features.config import Config
 
-GAUSSIAN = Config()
+#: Errors are averaged over so many draws of labels: what scatters is the inputs and features, not the noise.
+DRAWS = 8
+GAUSSIAN = Config(label_draws=DRAWS)
 #: Noiseless with a steep target: the cell in which a wrong factor of the theory shows.
-STEEP = Config(
-    num_samples=200, num_features=300, eigenvalue_exponent=2.0, target_exponent=2.5, noise_variance=0.0, ridge=0.1
-)
-SPHERE = Config(model="relu_sphere", num_samples=200, num_features=400, noise_variance=0.05)
-HYPERCUBE = Config(model="erf_hypercube", input_dim=20, num_samples=200, num_features=400, noise_variance=0.05)
-FOURIER = Config(
-    model="fourier", input_dim=2, bandwidth=0.5, num_samples=50, num_features=100, noise_variance=0.05, ridge=1e-3
-)
+STEEP = replace(
+    GAUSSIAN,
+    num_samples=200, num_features=300, eigenvalue_exponent=2.0, target_exponent=2.5, noise_variance=0.0, ridge=0.1,
+)  # fmt: skip
+LIFTED = replace(GAUSSIAN, num_samples=200, num_features=400, noise_variance=0.05)
+SPHERE = replace(LIFTED, model="relu_sphere")
+HYPERCUBE = replace(LIFTED, model="erf_hypercube", input_dim=20)
+FOURIER = replace(LIFTED, model="fourier", input_dim=2, bandwidth=0.5, num_samples=50, num_features=100, ridge=1e-3)
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
@@ -42,7 +44,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=60,
             note="t = (β − 1)/α = 0.9, where the zeta terms of the closed form are no small correction",
         ),
-        Case("relu_sphere", replace(SPHERE, num_samples=100, num_features=200), {"ridge": (0.01, 0.1, 1.0)}, seeds=20),
+        Case("relu_sphere", replace(SPHERE, num_samples=100, num_features=150), {"ridge": (0.003, 0.1, 1.0)}, seeds=40),
     ),
     "default": (
         Case(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import jax
+import jax.numpy as jnp
 
 from theorylab.contract import Observables
 from theorylab.settings.kernels.random_features.config import Config
-from theorylab.settings.kernels.random_features.data import instance
-from theorylab.settings.kernels.ridge_path import ridge_path, solve
+from theorylab.settings.kernels.random_features.data import Instance, instance
+from theorylab.settings.kernels.ridge_path import learned_parts, ridge_path, solve
 
 
 def simulate(key: jax.Array, config: Config) -> Observables:
@@ -26,16 +27,24 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         ``gcv``: generalised cross-validation, train_error / ((δ/n) tr(K̂ + δI)⁻¹)².
         ``inverse_trace``: 1 / tr(K̂ + δI)⁻¹.
         ``learned_coefficients``: v̂_i / v_i of the eigenmodes that
-        :func:`~theorylab.settings.kernels.random_features.kernel_spectra.measured_modes` names; in the Gaussian
-        model v̂ = diag(√λ) W θ / √k.
+        :func:`~theorylab.settings.kernels.random_features.kernel_spectra.measured_modes` names, as its mean over
+        label noise and over the signs of all other coefficients, given inputs and features: ridge regression is linear
+        in its labels, so that this is the part of mode i in the fit of mode i alone. In the Gaussian model
+        v̂ = diag(√λ) W θ / √k.
     """
-    problem, projections = instance(key, config)
-    decomposition = ridge_path(problem, kernel=math.isinf(config.num_features))
-    fit = solve(decomposition, config.ridge)
+    return run(instance(key, config), config)
+
+
+def run(drawn: Instance, config: Config) -> Observables:
+    """Fit a given instance; see :func:`simulate`."""
+    problem, modes, projections = drawn
+    draws, labels = config.label_draws, jnp.concatenate([problem.labels, modes], axis=1)
+    decomposition = ridge_path(problem._replace(labels=labels), kernel=math.isinf(config.num_features))
+    fit = solve(decomposition.outputs(slice(draws)), config.ridge)
     return {
         "test_error": fit.test_error,
         "train_error": fit.train_error,
         "gcv": fit.gcv,
         "inverse_trace": fit.inverse_trace,
-        "learned_coefficients": projections.T @ fit.prediction[:, 0],
+        "learned_coefficients": learned_parts(decomposition.outputs(slice(draws, None)), projections, config.ridge),
     }

@@ -19,7 +19,7 @@ class Config:
     regime: Literal["online", "offline"] = size(
         default="online", help="one-pass SGD on a random sketch; or full-batch descent on n samples without one"
     )
-    num_features: int = size(default=512, help="features of the inputs", symbol="D", at_least=2)
+    num_features: int = size(default=512, help="features of the inputs", symbol="D", at_least=2, at_most=10**7)
     width: int = size(default=32, help="trained weights, online", symbol="M", at_least=1)
     num_samples: int = size(default=40, help="given samples, offline", symbol="n", at_least=1)
     num_steps: int = size(default=1000, help="steps", symbol="T", at_least=1)
@@ -32,8 +32,11 @@ class Config:
         default=1, help="fresh samples of a step, a whole number, online", symbol="B", at_least=1
     )
     learning_rate: float = scalar(default=0.2, help="step size of half the squared error", symbol=r"\eta", above=0)
-    spectrum_exponent: float = scalar(default=1.5, help="decay of the features' variances", symbol="a", above=1)
-    target_exponent: float = scalar(default=1.8, help="decay of the target's energies", symbol="b", above=1)
+    # Of features that decay faster, the last ones vanish in floats.
+    spectrum_exponent: float = scalar(
+        default=1.5, help="decay of the features' variances", symbol="a", above=1, at_most=20
+    )
+    target_exponent: float = scalar(default=1.8, help="decay of the target's energies", symbol="b", above=1, at_most=20)
     noise_variance: float = scalar(default=0.0, help="label noise, offline", symbol=r"\sigma^2", at_least=0)
 
 

@@ -29,7 +29,9 @@ class Config:
         help="fresh Gaussian samples; or batches of n given points, drawn with or without replacement",
     )
     num_samples: int = size(default=20, help="given points, where there are any", symbol="n", at_least=2)
-    num_steps: int = size(default=2, help="steps of SGD from w = 1", symbol="T", at_least=1)
+    num_steps: int = size(
+        default=2, help="steps of SGD from w = 1, each of which is kept", symbol="T", at_least=1, at_most=10**6
+    )
     num_replicas: int = size(default=1000, help="independent runs of SGD averaged over, on the same points", at_least=1)
     noise_scale: float = scalar(
         default=1.0, help="half width of the additive noise's spectrum", symbol=r"\sigma", above=0

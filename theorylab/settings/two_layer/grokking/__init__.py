@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from theorylab.contract import Observable, Setting
 from theorylab.settings.two_layer.grokking.config import Config, check_config
+from theorylab.settings.two_layer.grokking.data import sample
 from theorylab.settings.two_layer.grokking.predictions import THEORIES
 from theorylab.settings.two_layer.grokking.presets import PRESETS, SWEEPS
-from theorylab.settings.two_layer.grokking.train import recorded_steps, simulate
+from theorylab.settings.two_layer.grokking.train import advance, recorded_steps, run, simulate
 from theorylab.settings.two_layer.papers import KUMAR
 
 STEP = ("step",)
@@ -22,10 +23,20 @@ SETTING = Setting(
     presets=PRESETS,
     sweeps=SWEEPS,
     simulate=simulate,
+    sample=sample,
+    run=run,
+    advance=advance,
     theories=THEORIES,
     observables=(
         Observable("test_loss", "mean squared error on all inputs, exact", r"L_\mathrm{test}", dims=STEP),
-        Observable("train_loss", "mean squared error on the training set", r"L_\mathrm{train}", dims=STEP),
+        Observable(
+            "train_loss",
+            "mean squared error on the training set",
+            r"L_\mathrm{train}",
+            dims=STEP,
+        ),
+        Observable("clean_train_loss", "the same on labels without noise", dims=STEP),
+        Observable("noisy_test_loss", "the test loss on labels with noise: label_noise² more", dims=STEP),
         Observable("variance_error", "part A of the test loss: wrong mean of the output", "A", dims=STEP),
         Observable("misalignment_error", "part B: wrong quadratic form", "B", dims=STEP),
         Observable("linear_power", "part C: linear output", "C", dims=STEP),

@@ -8,17 +8,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from theorylab.contract import Observables
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
-from theorylab.settings.two_layer.grokking.data import sample
+from theorylab.settings.two_layer.grokking.data import sample, training_goal, training_labels
 from theorylab.settings.two_layer.grokking.mean_field import curves_of, isotropic, model_of, planted, size_of
 from theorylab.settings.two_layer.grokking.model import alignment, labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
 from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, in_finite_dimension, losses, planted_spike
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, State, equations
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
-from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, recorded_steps, run
+from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, recorded_steps, run, train_moments
 from theorylab.training.iterate import iterate
 
 # --- the moments -----------------------------------------------------------------------------------------------------
@@ -26,24 +27,45 @@ from theorylab.training.iterate import iterate
 
 def without_squared_steps(key: jax.Array, config: Config) -> Observables:
     """A recursion of the second moment without c² u uᵀ, as if steps were infinitesimal."""
+
+    def lose(before: Moments, after: Moments, shift: Array, velocity: Any) -> tuple[Moments, Any]:
+        return after._replace(second=after.second - jnp.outer(shift, shift)), velocity
+
+    return _wrong_moments(key, config, lose)
+
+
+def without_cross_block(key: jax.Array, config: Config) -> Observables:
+    """Momentum with velocities of w̄ and M themselves, without the joint moments of weights and velocities."""
+
+    def keep(before: Moments, after: Moments, shift: Array, velocity: Moments) -> tuple[Moments, Moments]:
+        velocity = jax.tree.map(lambda v, new, old: config.momentum * v + new - old, velocity, after, before)
+        return jax.tree.map(jnp.add, before, velocity), velocity
+
+    return _wrong_moments(key, config, keep)
+
+
+def _wrong_moments(key: jax.Array, config: Config, wrong: Callable[..., tuple[Moments, Any]]) -> Observables:
+    """Train loss and weight norm where ``wrong(before, after, shift, velocity)`` spoils every plain step."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
-    inputs, target, start, *_ = sample(key, config)
-    y = labels(inputs, target)
-    goal = y + config.centred * moments_output(start, inputs, alpha, eps)
-    right = moment_step(inputs, goal, alpha, eps, gamma)
+    instance = sample(key, config)
+    inputs, goal = instance.inputs, training_goal(instance, config)
+    right = moment_step(inputs, goal, alpha, eps, gamma, weight_decay=config.weight_decay, batches=instance.batches)
 
-    def step(state: MomentState, t: Any) -> MomentState:
-        shift: Any = gamma / alpha * ((goal - moments_output(state.moments, inputs, alpha, eps)) @ inputs)
-        mean, second = right(state, t).moments
-        return MomentState(Moments(mean, second - jnp.outer(shift, shift)), state.spike)
+    def step(state: tuple[MomentState, Moments], t: Any) -> tuple[MomentState, Moments]:
+        now, velocity = state
+        shift: Any = gamma / alpha * ((goal - moments_output(now.moments, inputs, alpha, eps)) @ inputs)
+        moments, velocity = wrong(now.moments, right(now, t).moments, shift, velocity)
+        return now._replace(moments=moments), velocity
 
-    def record(state: MomentState) -> dict[str, Any]:
-        norm = jnp.sqrt(jnp.trace(state.moments.second) / config.input_dim)
-        loss = jnp.mean((goal - moments_output(state.moments, inputs, alpha, eps)) ** 2)
+    def record(state: tuple[MomentState, Moments]) -> dict[str, Any]:
+        moments = state[0].moments
+        norm = jnp.sqrt(jnp.trace(moments.second) / config.input_dim)
+        loss = jnp.mean((goal - moments_output(moments, inputs, alpha, eps)) ** 2)
         return {"train_loss": loss, "weight_norm": norm}
 
+    start = MomentState(instance.moments, instance.target), jax.tree.map(jnp.zeros_like, instance.moments)
     options: Any = {"num_steps": config.num_steps, "record_at": recorded_steps(config)}
-    return iterate(step, MomentState(start, target), record=record, **options).observables
+    return iterate(step, start, record=record, **options).observables
 
 
 def frozen_kernel(key: jax.Array, config: Config) -> Observables:
@@ -59,19 +81,16 @@ def frozen_kernel(key: jax.Array, config: Config) -> Observables:
 
 def kernel_without_mean_weight(key: jax.Array, config: Config) -> Observables:
     """The tangent kernel x·x' [1 + ε² xᵀMx'], without the mean weight's ε w̄·(x + x'), along the right dynamics."""
-    alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
-    inputs, target, start, *_ = sample(key, config)
-    y = labels(inputs, target)
-    goal = y + config.centred * moments_output(start, inputs, alpha, eps)
+    instance = sample(key, config)
+    inputs, y = instance.inputs, labels(instance.inputs, instance.target)
 
-    def record(state: MomentState) -> dict[str, Any]:
-        mean, second = state.moments
-        kernel = tangent_kernel(Moments(jnp.zeros_like(mean), second), inputs, eps)
+    def record(moments: Moments, spike: Array) -> dict[str, Any]:
+        bare = Moments(jnp.zeros_like(moments.mean), moments.second)
+        kernel = tangent_kernel(bare, inputs, config.quadratic_coeff)
         return {"kernel_target_alignment": alignment(kernel, y), "kernel_trace": jnp.trace(kernel) / y.shape[0]}
 
     options: Any = {"num_steps": config.num_steps, "record_at": recorded_steps(config)}
-    step = moment_step(inputs, goal, alpha, eps, gamma)
-    return iterate(step, MomentState(start, target), record=record, **options).observables
+    return train_moments(instance, config, record, **options).observables
 
 
 def risk_with_whole_misalignment(key: jax.Array, config: Config) -> Observables:
@@ -92,9 +111,11 @@ def risk_without_linear_power(key: jax.Array, config: Config) -> Observables:
 def gradient_flow(key: jax.Array, config: Config) -> Observables:
     """The lazy network in continuous time, r(t) = exp(−γ K_0 t) r(0)."""
     alpha, eps = config.output_scale, config.quadratic_coeff
-    inputs, target, start, *_ = sample(key, config)
-    y = labels(inputs, target)
-    residual = y if config.centred else y - moments_output(start, inputs, alpha, eps)
+    instance = sample(key, config)
+    inputs, start = instance.inputs, instance.moments
+    residual = training_labels(instance, config)
+    if not config.centred:
+        residual = residual - moments_output(start, inputs, alpha, eps)
     values, vectors = jnp.linalg.eigh(tangent_kernel(start, inputs, eps))
     steps = jnp.asarray(recorded_steps(config))[:, None]
     modes = jnp.exp(-config.scaled_learning_rate * values[None, :] * steps) * (vectors.T @ residual)[None, :]

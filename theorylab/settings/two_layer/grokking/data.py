@@ -9,11 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from theorylab.numerics import random
 from theorylab.settings.two_layer.grokking.config import Config
-from theorylab.settings.two_layer.grokking.moments import Moments, moments_of
+from theorylab.settings.two_layer.grokking.model import labels
+from theorylab.settings.two_layer.grokking.moments import Moments, moments_of, moments_output
+
+#: Entry of the key's tree from which batches are drawn.
+BATCH_KEY = 1
 
 
 class Instance(NamedTuple):
@@ -31,6 +35,10 @@ class Instance(NamedTuple):
         The initial weights themselves; ``None`` at infinite width.
     test_inputs
         Fresh inputs.
+    noise
+        ξ, standard normal: the training labels are y + σ_y ξ, and y where it is ``None``.
+    batches
+        Samples of each step; ``None`` takes all of them in every step.
     """
 
     inputs: Float[Array, "samples dim"]
@@ -38,6 +46,27 @@ class Instance(NamedTuple):
     moments: Moments
     weights: Float[Array, "width dim"] | None
     test_inputs: Float[Array, "test dim"]
+    noise: Float[Array, " samples"] | None = None
+    batches: Int[Array, "steps batch"] | None = None
+
+
+def label_errors(instance: Instance, config: Config) -> Any:
+    """σ_y ξ, by which the training labels differ from the target; 0 without noise."""
+    return 0.0 if instance.noise is None else config.label_noise * instance.noise
+
+
+def training_labels(instance: Instance, config: Config) -> Float[Array, " samples"]:
+    """y + σ_y ξ."""
+    return labels(instance.inputs, instance.target) + label_errors(instance, config)
+
+
+def training_goal(instance: Instance, config: Config) -> Float[Array, " samples"]:
+    """What the network's own output is to be: the labels, and f_0 more where f − f_0 is trained."""
+    goal = training_labels(instance, config)
+    if config.centred:
+        start = instance.moments
+        goal = goal + moments_output(start, instance.inputs, config.output_scale, config.quadratic_coeff)
+    return goal
 
 
 def initial_moments(target: Float[Array, " dim"], overlap: ArrayLike, scale: ArrayLike) -> Moments:
@@ -59,14 +88,30 @@ def plant(weights: Float[Array, "width dim"], target: Float[Array, " dim"], over
     return weights + stretch * jnp.outer(weights @ direction, direction)
 
 
+def draw_batches(key: jax.Array, config: Config) -> Int[Array, "steps batch"] | None:
+    """Samples of every step: pieces of one permutation per epoch, or all drawn anew; ``None`` for all samples.
+
+    A longer run begins with the batches of a shorter one.
+    """
+    if math.isinf(config.batch_size):
+        return None
+    size, count, steps = int(config.batch_size), config.num_samples, config.num_steps
+    if config.replacement:
+        return jnp.minimum(random.uniform(key, steps, size) * count, count - 1).astype(jnp.int32)
+    epochs = -(-steps * size // count)
+    order = jnp.argsort(random.bits(key, epochs * count).reshape(epochs, count), axis=1)
+    return order.reshape(-1, size)[:steps].astype(jnp.int32)
+
+
 def sample(key: jax.Array, config: Config) -> Instance:
-    """Draw an instance: x ~ N(0, I/D), w_i ~ N(0, σ² I) stretched along β where planted. One flat draw for all."""
+    """Draw an instance: x ~ N(0, I/D), w_i ~ N(0, σ² I) stretched along β where planted. One flat draw for these."""
     dim, width = config.input_dim, 0 if math.isinf(config.width) else int(config.width)
-    # Test samples come last: the instance does not depend on their number.
-    counts = (config.num_samples * dim, width * dim, 0 if config.normalise_target else dim, config.num_test * dim)
+    # Test samples come late: but for the label noise, the instance does not depend on their number.
+    free = 0 if config.normalise_target else dim
+    counts = (config.num_samples * dim, width * dim, free, config.num_test * dim, config.num_samples)
     ends = np.cumsum(counts)
     normals = random.normal(key, int(ends[-1]))
-    inputs, weights, direction, test = jnp.split(normals, [int(end) for end in ends[:-1]])
+    inputs, weights, direction, test, noise = jnp.split(normals, [int(end) for end in ends[:-1]])
     length = np.sqrt(dim) if config.normalise_target else jnp.sqrt(jnp.sum(direction**2))
     target = jnp.zeros(dim, normals.dtype).at[0].set(length)
     overlap = config.spike_overlap if config.planted else 1 / dim
@@ -81,4 +126,6 @@ def sample(key: jax.Array, config: Config) -> Instance:
         moments,
         drawn,
         test.reshape(config.num_test, dim) / np.sqrt(dim),
+        noise,
+        draw_batches(random.fold_in(key, BATCH_KEY), config),
     )

@@ -49,8 +49,24 @@ def num_particles(num_steps: int) -> int:
     return max(1000, 50 * num_steps)
 
 
+def beyond_plain_descent(config: Config, *covered: str) -> str | None:
+    """Say which option of the training, beside those ``covered``, a theory of plain gradient descent does not know."""
+    options = {
+        "weight_decay": config.weight_decay,
+        "label_noise": config.label_noise,
+        "momentum": config.momentum,
+        "batch_size": 0.0 if math.isinf(config.batch_size) else config.batch_size,
+    }
+    for name, value in options.items():
+        if value and name not in covered:
+            return f"for plain gradient descent on all samples, without noise ({name} = {value:g})"
+    return None
+
+
 def _reason(config: Config) -> str | None:
-    """Say why neither theory applies, from the static fields."""
+    """Say why neither theory applies, but for what its start and its stability decide."""
+    if why := beyond_plain_descent(config):
+        return why
     if config.trainer != "moments" or not math.isinf(config.width):
         return "for trainer = 'moments' at infinite width"
     if config.num_steps > MOST_STEPS:

@@ -45,7 +45,7 @@ def activation_and_slope(
     return jax.jvp(activation, (h,), (jnp.ones_like(h),))
 
 
-def network_step(
+def network_pull(
     weights: Float[Array, "width dim"],
     inputs: Float[Array, "samples dim"],
     goal: Float[Array, " samples"],
@@ -53,10 +53,10 @@ def network_step(
     scaled_learning_rate: ArrayLike,
     activation: Activation,
 ) -> tuple[Float[Array, "width dim"], Float[Array, " samples"]]:
-    """One step of gradient descent, w_i ← w_i + (γ/α) Σ_μ (goal − f)_μ φ'(w_i·x_μ) x_μ, and the residual goal − f."""
+    """What a step of gradient descent adds, (γ/α) Σ_μ (goal − f)_μ φ'(w_i·x_μ) x_μ, and the residual goal − f."""
     value, slope = activation_and_slope(activation, inputs @ weights.T)
     residual = goal - output_scale * jnp.mean(value, axis=1)
-    return weights + scaled_learning_rate / output_scale * ((slope * residual[:, None]).T @ inputs), residual
+    return scaled_learning_rate / output_scale * ((slope * residual[:, None]).T @ inputs), residual
 
 
 # --- the tangent kernel ----------------------------------------------------------------------------------------------

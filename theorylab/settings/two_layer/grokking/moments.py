@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -49,6 +50,24 @@ def transform(moments: Moments, affine: AffineMap) -> Moments:
     moved = linear @ moments.mean
     cross = jnp.outer(moved + shift / 2, shift)
     return Moments(moved + shift, linear @ moments.second @ linear.T + cross + cross.T)
+
+
+@jax.custom_jvp
+def square_root(covariance: Float[Array, "dim dim"]) -> Float[Array, "dim dim"]:
+    """The symmetric square root of a covariance of any rank, with derivatives where eigenvalues coincide too."""
+    values, vectors = jnp.linalg.eigh(covariance)
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0))[None, :]) @ vectors.T
+
+
+@square_root.defjvp
+def _square_root_tangent(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """R dR + dR R = dC: in the eigenbasis of C, dR_ij = dC_ij/(r_i + r_j)."""
+    values, vectors = jnp.linalg.eigh(primals[0])
+    roots = jnp.sqrt(jnp.maximum(values, 0))
+    sums = roots[:, None] + roots[None, :]
+    inner = vectors.T @ tangents[0] @ vectors
+    change = jnp.where(sums > 0, inner / jnp.where(sums > 0, sums, 1), 0)
+    return (vectors * roots[None, :]) @ vectors.T, vectors @ change @ vectors.T
 
 
 def linearised_moments(moments: Moments, change: AffineMap) -> Moments:

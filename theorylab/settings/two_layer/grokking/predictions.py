@@ -12,18 +12,17 @@ import jax.numpy as jnp
 from theorylab.contract import ROUNDING, Observables, Theory, at_config, theory, times
 from theorylab.settings.two_layer.grokking import controls, mean_field
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
-from theorylab.settings.two_layer.grokking.data import sample
-from theorylab.settings.two_layer.grokking.model import labels
+from theorylab.settings.two_layer.grokking.data import Instance, sample, training_labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, population_risk, tangent_kernel
 from theorylab.settings.two_layer.grokking.theory import marchenko_pastur
 from theorylab.settings.two_layer.grokking.theory.lazy import lazy_curves
-from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
-from theorylab.settings.two_layer.grokking.train import crossing_times, recorded_steps, run
+from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves, stationary_loss
+from theorylab.settings.two_layer.grokking.train import crossing_times, optimiser_of, recorded_steps, run
 from theorylab.settings.two_layer.papers import KUMAR
 
 CLOSED_KERNEL = {"kernel_target_alignment": "closed_kernel_alignment", "kernel_trace": "closed_kernel_trace"}
 PARTS = ("variance_error", "misalignment_error", "linear_power")
-REDUCED = ("train_loss", "test_loss", *PARTS, "target_overlap", "weight_norm", "spike_gain")
+REDUCED = ("train_loss", "clean_train_loss", "test_loss", *PARTS, "target_overlap", "weight_norm", "spike_gain")
 MEAN_FIELD = ("train_loss", "test_loss", "misalignment_error", "linear_power", "target_overlap", "weight_norm")
 MEAN_FIELD_SOURCE = (
     "dynamical mean-field theory derived here for the model of Kumar, Bordelon, Gershman and Pehlevan 2024, "
@@ -36,6 +35,8 @@ LEARNED = 0.05
 #: Its largest relative deviation over D²/P, at random configurations (D = 4 to 12, P/D² = 100 to 400, α = ½ to 4,
 #: ε = 0.2 to 1, σ = ½ to 1½, ρ_0 = 0.1/D to 3/D, centred and not; 16 to 32 seeds): 24(9), 6(3), 1.7(4) and 4.6(2.0).
 POPULATION_ERROR = {"test_loss": 20.0, "target_overlap": 6.0, "weight_norm": 1.7, "test_time": 4.6}
+#: Decay Λ = λ' α/(ν ε) up to which the weights stay; all of them vanish from 3/2 on, each error in a rate then grows.
+LARGEST_DECAY = 1.0
 #: Fresh samples from which on a mean squared error has Gaussian fluctuations, which a comparison counts on.
 ENOUGH_TEST = 1000
 
@@ -67,10 +68,11 @@ def is_network(config: Config) -> str | None:
     holds=is_network,
     error=ROUNDING,
     controls={"steps as if infinitesimal": controls.without_squared_steps, **HALF_THE_RATE},
+    sample=sample,
 )
-def reduction(key: jax.Array, config: Config) -> Observables:
+def reduction(instance: Instance, config: Config) -> Observables:
     """The closed recursion of (w̄, M) from the moments of the same initial weights."""
-    values = run(sample(key, config), dataclasses.replace(config, trainer="moments"), summaries=False)
+    values = run(instance, dataclasses.replace(config, trainer="moments"), summaries=False)
     # At the start a centred network has C = 0 up to rounding: nothing to compare relatively.
     values["linear_power"] = jnp.where(values["linear_power"] > 1e-20, values["linear_power"], jnp.nan)
     return {name: above_rounding(values[name], values["train_loss"]) for name in REDUCED}
@@ -88,10 +90,11 @@ def reduction(key: jax.Array, config: Config) -> Observables:
         "the mean weight left out": controls.kernel_without_mean_weight,
     },
     name="tangent_kernel",
+    sample=sample,
 )
-def tangent_kernel_of_moments(key: jax.Array, config: Config) -> Observables:
+def tangent_kernel_of_moments(instance: Instance, config: Config) -> Observables:
     """The closed form of the tangent kernel from the moments of the weights (it comes with every simulation)."""
-    values = run(sample(key, config), config)
+    values = run(instance, config)
     return {name: values[closed] for name, closed in CLOSED_KERNEL.items()}
 
 
@@ -115,18 +118,23 @@ def has_test_set(config: Config) -> str | None:
         "B without its factor 1/2": controls.risk_with_whole_misalignment,
         "without the linear power": controls.risk_without_linear_power,
     },
+    sample=sample,
 )
-def exact_risk(key: jax.Array, config: Config) -> Observables:
+def exact_risk(instance: Instance, config: Config) -> Observables:
     """The exact test loss in place of that on ``num_test`` fresh samples (it comes with every simulation)."""
-    return {"sampled_test_loss": run(sample(key, config), config)["test_loss"]}
+    return {"sampled_test_loss": run(instance, config)["test_loss"]}
 
 
 # --- the lazy network --------------------------------------------------------------------------------------------
 
 
 def is_linearised(config: Config) -> str | None:
-    """Say that the network is not the linearised one."""
-    return None if config.trainer == "linearised" else f"for the linearised network, not trainer = {config.trainer!r}"
+    """Say that the network is not the linearised one, or that no mode of its kernel evolves by itself."""
+    if config.trainer != "linearised":
+        return f"for the linearised network, not trainer = {config.trainer!r}"
+    if not math.isinf(config.batch_size):
+        return f"batch_size = {config.batch_size:g}: mini-batches mix the modes of the kernel"
+    return None
 
 
 @theory(
@@ -137,18 +145,22 @@ def is_linearised(config: Config) -> str | None:
     error=ROUNDING,
     controls={
         "gradient flow in place of steps": controls.gradient_flow,
+        "weight decay left out": at_config(lambda c: dataclasses.replace(c, weight_decay=0.0)),
         "the initial output forgotten": at_config(lambda c: dataclasses.replace(c, centred=not c.centred)),
     },
+    sample=sample,
 )
-def lazy(key: jax.Array, config: Config) -> Observables:
+def lazy(instance: Instance, config: Config) -> Observables:
     """Train and test loss of the linearised network in the eigenbasis of K_0, with the times they give."""
     alpha, eps = config.output_scale, config.quadratic_coeff
-    inputs, target, start, _, _ = sample(key, config)
-    y = labels(inputs, target)
-    residual = y if config.centred else y - moments_output(start, inputs, alpha, eps)
+    inputs, target, start = instance.inputs, instance.target, instance.moments
+    residual = training_labels(instance, config)
+    if not config.centred:
+        residual = residual - moments_output(start, inputs, alpha, eps)
     curves = lazy_curves(
         inputs, residual, start, tangent_kernel(start, inputs, eps), recorded_steps(config),
         output_scale=alpha, quadratic_coeff=eps, scaled_learning_rate=config.scaled_learning_rate,
+        optimiser=optimiser_of(config),
     )  # fmt: skip
     offset = start if config.centred else Moments(jnp.zeros_like(start.mean), jnp.zeros_like(start.second))
 
@@ -169,8 +181,8 @@ def lazy(key: jax.Array, config: Config) -> Observables:
 def memorises(config: Config) -> str | None:
     """Say why the Marchenko–Pastur averages do not apply."""
     kappa = config.output_scale * config.quadratic_coeff * config.init_scale**2
-    if config.trainer != "linearised":
-        return is_linearised(config)
+    if why := is_linearised(config) or mean_field.beyond_plain_descent(config, "label_noise"):
+        return why
     if not math.isinf(config.width) or config.planted:
         return "for infinite width and an isotropic start"
     if config.centred or abs(kappa - 1) > 1e-6:
@@ -215,6 +227,13 @@ def sees_the_population(config: Config) -> str | None:
         return "for trainer = 'moments' at infinite width"
     if not config.normalise_target:
         return "for a normalised target"
+    if why := mean_field.beyond_plain_descent(config, "weight_decay", "momentum"):
+        return why
+    if config.weight_decay and config.decay_towards == "start":
+        return "for weight decay to zero"
+    strength = config.weight_decay * config.output_scale / (sample_ratio(config) * config.quadratic_coeff)
+    if strength > LARGEST_DECAY:
+        return f"for weights that do not vanish: Λ = λ' α/(ν ε) is {strength:.2g}, above {LARGEST_DECAY:g}"
     if config.num_samples < 100 * config.input_dim**2:
         return f"for num_samples far above input_dim² (at least {100 * config.input_dim**2})"
     return None
@@ -236,16 +255,19 @@ def population(key: jax.Array, config: Config) -> Observables:
     state, risk = population_curves(
         start, recorded_steps(config), input_dim=dim, sample_ratio=sample_ratio(config),
         output_scale=config.output_scale, quadratic_coeff=config.quadratic_coeff,
-        scaled_learning_rate=config.scaled_learning_rate, centred=config.centred,
+        scaled_learning_rate=config.scaled_learning_rate, centred=config.centred, optimiser=optimiser_of(config),
     )  # fmt: skip
     # Where the loss falls fast a small delay is a large factor; in the end fluctuations of the samples are all of it.
     loss = jnp.where(risk.total > LEARNED * risk.total[0], risk.total, jnp.nan)
     time = crossing_times(risk.total, risk.total, config)["test_time"]
+    # A threshold near the loss at which weight decay ends is passed late, if at all.
+    floor = stationary_loss(config.weight_decay, config.output_scale, config.quadratic_coeff, sample_ratio(config))
+    clear = (config.test_threshold > LEARNED * risk.total[0]) & (config.test_threshold > 2 * floor)
     return {
         "test_loss": loss,
         "target_overlap": state.along / dim,
         "weight_norm": jnp.sqrt((state.along + (dim - 1) * state.across) / dim),
-        "test_time": jnp.where(config.test_threshold > LEARNED * risk.total[0], time, jnp.nan),
+        "test_time": jnp.where(clear, time, jnp.nan),
     }
 
 

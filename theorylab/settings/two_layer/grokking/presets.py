@@ -42,7 +42,12 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         # One compiled simulation for the isotropic and the planted start: compiling is what costs.
         Case("mean field", SMALL_MEAN_FIELD, {"spike_overlap": (1 / 60, 5.0)}, seeds=150),
         Case("network", dataclasses.replace(NETWORK, num_steps=60, num_test=2000), seeds=10),
-        Case("memorisation", dataclasses.replace(MEMORISATION, num_samples=120, num_steps=80), seeds=24),
+        Case(
+            "memorisation",
+            dataclasses.replace(MEMORISATION, num_samples=120, num_steps=80),
+            {"weight_decay": (0.0, 0.1)},
+            seeds=16,
+        ),
         Case("many samples", FEWER_SAMPLES, seeds=12),
     ),
     "default": (
@@ -60,6 +65,34 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=3,
         ),
         Case(
+            "network, with noise, decay, momentum and batches",
+            dataclasses.replace(
+                NETWORK,
+                label_noise=0.4,
+                heavy_ball=True,
+                momentum=0.6,
+                decay_form="decoupled",
+                batch_size=30,
+                scaled_learning_rate=0.02,
+            ),
+            {"weight_decay": (0.0, 0.3), "decay_towards": ("zero", "start")},
+            seeds=3,
+        ),
+        Case(
+            "linearised, with noise, decay and momentum",
+            dataclasses.replace(
+                MEMORISATION,
+                num_samples=100,
+                width=60,
+                output_scale=1.0,
+                label_noise=0.4,
+                heavy_ball=True,
+                momentum=0.6,
+            ),
+            {"weight_decay": (0.0, 0.3), "decay_form": ("coupled", "decoupled")},
+            seeds=4,
+        ),
+        Case(
             "linearised, finite width",
             dataclasses.replace(MEMORISATION, num_samples=100, width=60, output_scale=1.0, centred=True),
             {"output_scale": (1.0, 4.0), "init_scale": (0.5, 1.0)},
@@ -74,6 +107,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             seeds=48,
         ),
         Case("many samples", MANY_SAMPLES, {"quadratic_coeff": (0.25, 0.5)}, seeds=10),
+        Case("many samples, decay", MANY_SAMPLES, {"weight_decay": (0.0, 250.0, 700.0)}, seeds=10),
         Case(
             "planted",
             dataclasses.replace(MEAN_FIELD, num_steps=40),
@@ -175,6 +209,22 @@ def _mean_field(dim: int, steps: int, seeds: int, scales: tuple[float, ...]) -> 
     return varied, *fixed, Case("isotropic_start", isotropic, seeds=2 * seeds)
 
 
+def _decay(
+    base: Config, seeds: int, scales: tuple[float, ...], decays: tuple[float, ...], many: Config
+) -> tuple[Case, ...]:
+    """Sweeps of Figure 6: decay and output scale on few samples; decay of Λ = 0 to 1.6 on many."""
+    unit = many.num_samples / many.input_dim * many.quadratic_coeff / many.output_scale  # the decay at which Λ = 1
+    strengths = {"weight_decay": tuple(unit * strength for strength in (0.0, 0.3, 0.8, 1.6))}
+    return (
+        Case("decay", base, {"output_scale": scales, "weight_decay": decays}, seeds=seeds),
+        Case("decay_many_samples", many, strengths, seeds=3),
+    )
+
+
+DECAYS = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+SLOWER = dataclasses.replace(MANY_SAMPLES, num_steps=300)
+
+
 #: The sweeps behind the figures. Those of ``paper`` have the published sizes and six times the steps.
 SWEEPS: dict[str, tuple[Case, ...]] = {
     "tiny": (
@@ -183,6 +233,7 @@ SWEEPS: dict[str, tuple[Case, ...]] = {
             dataclasses.replace(MEMORISATION, input_dim=16, num_steps=60),
         ),
         *_mean_field(40, 8, 3, (1.0,)),
+        *_decay(Config(input_dim=16, num_samples=64, num_steps=60), 2, (1.0, 4.0), (0.0, 1e-2, 1e-1), FEWER_SAMPLES),
     ),
     "default": (
         *_figures(
@@ -190,6 +241,7 @@ SWEEPS: dict[str, tuple[Case, ...]] = {
             dataclasses.replace(MEMORISATION, input_dim=100, num_steps=250),
         ),
         *_mean_field(200, 60, 5, (0.5, 1.0, 2.0)),
+        *_decay(Config(num_steps=4000), 20, (1.0, 4.0, 16.0), DECAYS, SLOWER),
     ),
     "paper": (
         *_figures(
@@ -197,5 +249,6 @@ SWEEPS: dict[str, tuple[Case, ...]] = {
             dataclasses.replace(MEMORISATION, input_dim=100, num_steps=250),
         ),
         *_mean_field(1000, 100, 20, (0.5, 1.0, 2.0)),
+        *_decay(dataclasses.replace(PUBLISHED, num_steps=4000), 20, (1.0, 4.0, 16.0), DECAYS, SLOWER),
     ),
 }  # fmt: skip

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from theorylab.contract import Observables
+from theorylab.contract import ConfigError, Observables
 from theorylab.numerics import xla
 from theorylab.settings.two_layer.grokking.config import Config
-from theorylab.settings.two_layer.grokking.data import Instance, sample
+from theorylab.settings.two_layer.grokking.data import Instance, label_errors, sample, training_goal, training_labels
 from theorylab.settings.two_layer.grokking.model import (
     Activation,
     alignment,
     labels,
     network_kernel,
     network_output,
-    network_step,
+    network_pull,
     quadratic_activation,
     sums_in_blocks,
 )
@@ -33,9 +34,11 @@ from theorylab.settings.two_layer.grokking.moments import (
     moments_of,
     moments_output,
     population_risk,
+    square_root,
     tangent_kernel,
     transform,
 )
+from theorylab.settings.two_layer.grokking.optimiser import PLAIN, Optimiser
 from theorylab.settings.two_layer.grokking.times import grokking_times
 from theorylab.training.iterate import iterate, log_spaced_steps
 
@@ -53,11 +56,72 @@ def scaled_times(config: Config) -> Float[Array, " records"]:
     return config.scaled_learning_rate * jnp.asarray(recorded_steps(config), float)
 
 
+def optimiser_of(config: Config) -> Optimiser:
+    """Weight decay and momentum of a configuration."""
+    return Optimiser(
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        heavy_ball=config.heavy_ball,
+        decoupled=config.decay_form == "decoupled",
+        towards_start=config.decay_towards == "start",
+    )
+
+
+def batch_of(
+    inputs: Float[Array, "samples dim"], goal: Float[Array, " samples"], batches: Int[Array, "steps batch"] | None
+) -> Callable[[Any], tuple[Array, Array, float]]:
+    """Inputs and goals of the batch of a step, and P/b, which makes its sum an unbiased estimate of that of all."""
+    if batches is None:
+        return lambda t: (inputs, goal, 1.0)
+    share = inputs.shape[0] / batches.shape[1]
+    return lambda t: (inputs[batches[t]], goal[batches[t]], share)
+
+
 class MomentState(NamedTuple):
     """Moments of the weights, and ``spike``: what all maps so far make of the target, v = L_t … L_1 L_0 β."""
 
     moments: Moments
     spike: Float[Array, " dim"]
+
+
+class FactorState(NamedTuple):
+    """C = Fᵀ F for the covariance of the weights, their mean, and ``spike`` as in :class:`MomentState`."""
+
+    factor: Float[Array, "dim dim"]
+    mean: Float[Array, " dim"]
+    spike: Float[Array, " dim"]
+
+    @property
+    def moments(self) -> Moments:
+        """w̄ and M = Fᵀ F + w̄ w̄ᵀ."""
+        return Moments(self.mean, self.factor.T @ self.factor + jnp.outer(self.mean, self.mean))
+
+
+def moment_pull(
+    inputs: Float[Array, "samples dim"],
+    goal: Float[Array, " samples"],
+    output_scale: ArrayLike,
+    quadratic_coeff: ArrayLike,
+    scaled_learning_rate: ArrayLike,
+    batches: Int[Array, "steps batch"] | None = None,
+) -> Callable[[Callable[[Array], Array], Any], AffineMap]:
+    """What the gradient of a step adds to every neuron, w → c ε S w + c u, from f/α as a function of inputs in columns.
+
+    Δ = goal − f, u = XᵀΔ, S = Xᵀ diag(Δ) X, c = γ/α; over the samples of a batch times P/b.
+    """
+    rate = scaled_learning_rate / output_scale
+    batch = batch_of(inputs, goal, batches)
+    stored = xla.stored_transpose(inputs) if batches is None else None
+
+    def pull(output: Callable[[Array], Array], t: Any) -> AffineMap:
+        points, aim, share = batch(t)
+        columns = points.T if stored is None else stored
+        residual = aim - output_scale * output(columns)
+        form: Any = share * rate * quadratic_coeff * ((residual[None, :] * columns) @ points)
+        shift: Any = share * rate * (residual @ points)
+        return AffineMap(form, shift)
+
+    return pull
 
 
 def moment_step(
@@ -66,29 +130,77 @@ def moment_step(
     output_scale: ArrayLike,
     quadratic_coeff: ArrayLike,
     scaled_learning_rate: ArrayLike,
+    *,
+    weight_decay: ArrayLike = 0.0,
+    batches: Int[Array, "steps batch"] | None = None,
 ) -> Callable[[MomentState, Any], MomentState]:
     """Gradient descent of a network of any width, on its moments. Exact for every step size.
 
-    With Δ = goal − f, u = XᵀΔ, S = Xᵀ diag(Δ) X, c = γ/α and L = I + c ε S:
+    With Δ = goal − f, u = XᵀΔ, S = Xᵀ diag(Δ) X, c = γ/α and L = (1 − γ λ') I + c ε S:
 
         w̄' = L w̄ + c u,   M' = L M Lᵀ + c (L w̄ uᵀ + u (L w̄)ᵀ) + c² u uᵀ.
 
     A step costs 4 P D² + 4 D³ operations, whatever the width.
     """
-    rate = scaled_learning_rate / output_scale
-    columns = xla.stored_transpose(inputs)
-    identity = jnp.eye(inputs.shape[1], dtype=inputs.dtype)
+    pull = moment_pull(inputs, goal, output_scale, quadratic_coeff, scaled_learning_rate, batches)
+    kept: Any = 1 - scaled_learning_rate * weight_decay
+    diagonal = jnp.eye(inputs.shape[1], dtype=bool)
 
     def step(state: MomentState, t: Any) -> MomentState:
         mean, second = state.moments
-        field: Any = (quadratic_coeff / 2 * second) @ columns + mean[:, None]
-        residual = goal - output_scale * jnp.sum(field * columns, axis=0)
-        form: Any = rate * quadratic_coeff * ((residual[None, :] * columns) @ inputs)
-        shift: Any = rate * (residual @ inputs)
-        affine = AffineMap(identity + form, shift)
+
+        def output(columns: Array) -> Array:
+            field: Any = (quadratic_coeff / 2 * second) @ columns + mean[:, None]
+            return jnp.sum(field * columns, axis=0)
+
+        form, shift = pull(output, t)
+        # No product with an identity: it would change which products the compiler rounds.
+        affine = AffineMap(jnp.where(diagonal, kept, 0).astype(form.dtype) + form, shift)
         return MomentState(transform(state.moments, affine), affine.linear @ state.spike)
 
     return step
+
+
+def factor_step(
+    inputs: Float[Array, "samples dim"],
+    goal: Float[Array, " samples"],
+    start: FactorState,
+    output_scale: ArrayLike,
+    quadratic_coeff: ArrayLike,
+    scaled_learning_rate: ArrayLike,
+    *,
+    optimiser: Optimiser,
+    batches: Int[Array, "steps batch"] | None = None,
+) -> Callable[[tuple[FactorState, Any], Any], tuple[FactorState, Any]]:
+    """The same where a neuron remembers more than its weights: its velocity, or where it started.
+
+    Weights and velocities are then the same linear images of the initial weights for all neurons, so that F, w̄ and the
+    spike, with velocities of their own, follow :meth:`.Optimiser.step` as every neuron does. That is all of the joint
+    second moment of weights and velocities, a factor of it. A step costs 4 P D² + 2 D³ operations.
+    """
+    pull = moment_pull(inputs, goal, output_scale, quadratic_coeff, scaled_learning_rate, batches)
+
+    def step(state: tuple[FactorState, Any], t: Any) -> tuple[FactorState, Any]:
+        now, velocity = state
+
+        def output(columns: Array) -> Array:
+            linear = now.mean @ columns
+            return linear + quadratic_coeff / 2 * (jnp.sum((now.factor @ columns) ** 2, axis=0) + linear**2)
+
+        form, shift = pull(output, t)
+        # F Sᵀ, with S symmetric: products with a transpose are slow where runs are many.
+        force = FactorState(now.factor @ form, form @ now.mean + shift, form @ now.spike)
+        away = jax.tree.map(jnp.subtract, now, start) if optimiser.towards_start else now
+        return optimiser.step(now, velocity, force, away, scaled_learning_rate)
+
+    return step
+
+
+class MapState(NamedTuple):
+    """What the steps so far make of initial weights, and the velocity of that; () without momentum."""
+
+    change: AffineMap
+    velocity: Any
 
 
 def linearised_step(
@@ -98,17 +210,45 @@ def linearised_step(
     output_scale: ArrayLike,
     quadratic_coeff: ArrayLike,
     scaled_learning_rate: ArrayLike,
-) -> Callable[[AffineMap, Any], AffineMap]:
-    """Gradient descent of the linearised model: w_i(t) = w_i(0) + Q w_i(0) + p, Q += c ε Xᵀ diag(Δ) X, p += c XᵀΔ."""
+    *,
+    optimiser: Optimiser = PLAIN,
+    batches: Int[Array, "steps batch"] | None = None,
+) -> Callable[[MapState, Any], MapState]:
+    """Gradient descent of the linearised model, w_i(t) = w_i(0) + Q w_i(0) + p: pulled by c ε Xᵀ diag(Δ) X, c XᵀΔ."""
     rate = scaled_learning_rate / output_scale
+    batch = batch_of(inputs, goal, batches)
 
-    def step(state: AffineMap, t: Any) -> AffineMap:
-        output = moments_output(linearised_moments(start, state), inputs, output_scale, quadratic_coeff)
-        weighted = rate * (goal - output)[:, None] * inputs
-        linear = state.linear + quadratic_coeff * (weighted.T @ inputs)
-        return AffineMap(linear, state.shift + jnp.sum(weighted, axis=0))
+    def step(state: MapState, t: Any) -> MapState:
+        change, velocity = state
+        points, aim, share = batch(t)
+        output = moments_output(linearised_moments(start, change), points, output_scale, quadratic_coeff)
+        weighted = share * rate * (aim - output)[:, None] * points
+        pull = AffineMap(quadratic_coeff * (weighted.T @ points), jnp.sum(weighted, axis=0))
+        away = change
+        if not optimiser.towards_start:
+            away = AffineMap(change.linear + jnp.eye(*pull.linear.shape, dtype=inputs.dtype), change.shift)
+        return MapState(*optimiser.step(change, velocity, pull, away, scaled_learning_rate))
 
     return step
+
+
+def train_moments(
+    instance: Instance, config: Config, record: Callable[[Moments, Array], dict[str, Any]], **options: Any
+) -> Any:
+    """Train a network of any width on its moments; ``record`` gets them and the spike, see :class:`MomentState`."""
+    start, target, optimiser = instance.moments, instance.target, optimiser_of(config)
+    goal, scales = training_goal(instance, config), (config.output_scale, config.quadratic_coeff)
+    rate, batches = config.scaled_learning_rate, instance.batches
+    if not (optimiser.heavy_ball or optimiser.towards_start):
+        step = moment_step(instance.inputs, goal, *scales, rate, weight_decay=optimiser.weight_decay, batches=batches)
+        return iterate(step, MomentState(start, target), record=lambda state: record(*state), **options)
+    still = FactorState(square_root(start.second - jnp.outer(start.mean, start.mean)), start.mean, target)
+    return iterate(
+        factor_step(instance.inputs, goal, still, *scales, rate, optimiser=optimiser, batches=batches),
+        (still, optimiser.velocity(still)),
+        record=lambda state: record(state[0].moments, state[0].spike),
+        **options,
+    )
 
 
 def train_network(
@@ -133,7 +273,7 @@ def train_network(
         return {"train_loss": jnp.mean((goal - network_output(weights, inputs, output_scale, activation)) ** 2)}
 
     def step(weights: Array, t: Any) -> Array:
-        return network_step(weights, inputs, goal, output_scale, scaled_learning_rate, activation)[0]
+        return weights + network_pull(weights, inputs, goal, output_scale, scaled_learning_rate, activation)[0]
 
     return iterate(step, weights, num_steps=num_steps, record=record or train_loss, record_at=record_at)
 
@@ -144,8 +284,9 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     Returns
     -------
     dict
-        At :func:`recorded_steps`: ``train_loss``; ``test_loss``, exact, and its parts ``variance_error``,
-        ``misalignment_error`` and ``linear_power``; ``sampled_test_loss`` on ``num_test`` fresh samples;
+        At :func:`recorded_steps`: ``train_loss``; ``clean_train_loss``, on labels without noise; ``test_loss``, exact
+        and without noise, and its parts ``variance_error``, ``misalignment_error`` and ``linear_power``;
+        ``noisy_test_loss``, on labels with noise; ``sampled_test_loss`` on ``num_test`` fresh samples;
         ``target_overlap`` βᵀMβ/D²; ``weight_norm`` sqrt(tr M/D); ``kernel_target_alignment`` and ``kernel_trace``
         tr K/P, of the neurons or the start where ``trainer`` says so; ``closed_kernel_alignment`` and
         ``closed_kernel_trace``, from w̄ and M; ``spike_gain`` β·v/D and ``spike_spread`` |v|²/D − gain²;
@@ -164,18 +305,50 @@ class NetworkState(NamedTuple):
 
 def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observables:
     """Train on a given instance; see :func:`simulate`. Without ``summaries`` there are no kernels and fresh samples."""
+    return _trained(instance, config, summaries)[0]
+
+
+def advance(instance: Instance, config: Config) -> Instance:
+    """Return the instance with the weights, or their moments, that its run ends with; another run goes on from there.
+
+    Its gain of the spike and its relative losses count from its own start.
+
+    Raises
+    ------
+    ConfigError
+        Where the instance does not hold all that training needs: the start of a centred or linearised network, the
+        weights behind the moments.
+    """
+    if config.centred or config.trainer == "linearised":
+        raise ConfigError("centred and linearised networks do not go on: an instance does not hold where they began")
+    if config.heavy_ball or config.decay_towards == "start" or instance.batches is not None:
+        raise ConfigError(
+            "velocities, starts that decay pulls to and mini-batches do not go on: no instance holds them"
+        )
+    if config.trainer == "moments" and not math.isinf(config.width):
+        raise ConfigError(f"width = {config.width:g} does not go on by its moments: use trainer = 'network'")
+    state = _trained(instance, config, False)[1]
+    if config.trainer == "moments":
+        return instance._replace(moments=state.moments)
+    return instance._replace(weights=state.weights, moments=moments_of(state.weights))
+
+
+def _trained(instance: Instance, config: Config, summaries: bool) -> tuple[Observables, Any]:
+    """Observables of a run, and the state that it ends in."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
-    inputs, target, start, weights, test_inputs = instance
-    y, test_y = labels(inputs, target), labels(test_inputs, target)
+    inputs, target, start, weights, test_inputs = instance[:5]
+    if instance.batches is not None and instance.batches.shape[0] < config.num_steps:
+        raise ConfigError(
+            f"num_steps = {config.num_steps} is not allowed: {instance.batches.shape[0]} batches are given"
+        )
+    y, noisy, errors = labels(inputs, target), training_labels(instance, config), label_errors(instance, config)
     dim = target.shape[0]
     # No moments of zeros in its place: in a product with them XLA (JAX 0.10.2) reads memory that it never wrote.
     offset = start if config.centred else None
-    # A centred network f − f_0 fits y where f fits y + f_0.
-    goal = y if offset is None else y + moments_output(offset, inputs, alpha, eps)
     closed = _closed_kernel(inputs, y, eps) if summaries else lambda moments: {}
-    points, goals, count = inputs, y, y.shape[0]
+    points, goals, count = inputs, noisy, y.shape[0]
     if summaries:
-        points, goals = jnp.concatenate([inputs, test_inputs]), jnp.concatenate([y, test_y])
+        points, goals = jnp.concatenate([inputs, test_inputs]), jnp.concatenate([noisy, labels(test_inputs, target)])
 
     def measure(visible: Moments, actual: Moments, spike: Array, kernel: dict[str, Any]) -> dict[str, Any]:
         """Observables of the function that ``visible`` represents and of weights with moments ``actual``."""
@@ -184,10 +357,13 @@ def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observ
             change = Moments(visible.mean - offset.mean, visible.second - offset.second)
         risk = population_risk(change, target, alpha, eps)
         gain = target @ spike / dim
-        squares = (goals - moments_output(change, points, alpha, eps)) ** 2
+        residuals = goals - moments_output(change, points, alpha, eps)
+        squares = residuals**2
         values = {
             "train_loss": jnp.mean(squares[:count]),
+            "clean_train_loss": jnp.mean((residuals[:count] - errors) ** 2),
             "test_loss": risk.total,
+            "noisy_test_loss": risk.total + config.label_noise**2,
             **risk._asdict(),
             "target_overlap": target @ actual.second @ target / dim**2,
             "weight_norm": jnp.sqrt(jnp.trace(actual.second) / dim),
@@ -206,37 +382,37 @@ def run(instance: Instance, config: Config, *, summaries: bool = True) -> Observ
     }  # fmt: skip
     if config.trainer == "moments":
 
-        def record(state: MomentState) -> dict[str, Any]:
-            return measure(state.moments, state.moments, state.spike, closed(state.moments))
+        def record(moments: Moments, spike: Array) -> dict[str, Any]:
+            return measure(moments, moments, spike, closed(moments))
 
-        orbit = iterate(
-            moment_step(inputs, goal, alpha, eps, gamma), MomentState(start, target), record=record, **options
-        )
+        orbit = train_moments(instance, config, record, **options)
     elif config.trainer == "linearised":
-        frozen = closed(start)
+        frozen, optimiser = closed(start), optimiser_of(config)
         none = AffineMap(jnp.zeros_like(start.second), jnp.zeros_like(start.mean))
 
-        def record_linearised(state: AffineMap) -> dict[str, Any]:
-            whole = AffineMap(state.linear + jnp.eye(dim, dtype=inputs.dtype), state.shift)
-            return measure(linearised_moments(start, state), transform(start, whole), whole.linear @ target, frozen)
+        def record_linearised(state: MapState) -> dict[str, Any]:
+            change = state.change
+            whole = AffineMap(change.linear + jnp.eye(dim, dtype=inputs.dtype), change.shift)
+            return measure(linearised_moments(start, change), transform(start, whole), whole.linear @ target, frozen)
 
-        orbit = iterate(
-            linearised_step(inputs, goal, start, alpha, eps, gamma), none, record=record_linearised, **options
-        )
+        step = linearised_step(
+            inputs, training_goal(instance, config), start, alpha, eps, gamma,
+            optimiser=optimiser, batches=instance.batches,
+        )  # fmt: skip
+        orbit = iterate(step, MapState(none, optimiser.velocity(none)), record=record_linearised, **options)
     else:
         assert weights is not None
-        orbit = _neurons(weights, instance, goal, offset, config, measure, closed, options)
+        orbit = _neurons(weights, instance, offset, config, measure, closed, options)
     observables: Observables = dict(orbit.observables)
     twice = 2 * observables["train_loss"][0]
     observables["relative_train_loss"] = observables["train_loss"] / twice
     observables["relative_linear_power"] = observables["linear_power"] / twice
-    return observables | crossing_times(observables["train_loss"], observables["test_loss"], config)
+    return observables | crossing_times(observables["train_loss"], observables["test_loss"], config), orbit.state
 
 
 def _neurons(
     weights: Array,
     instance: Instance,
-    goal: Array,
     offset: Moments | None,
     config: Config,
     measure: Callable[..., dict[str, Any]],
@@ -245,24 +421,29 @@ def _neurons(
 ) -> Any:
     """Train every neuron. Losses and kernel come from the neurons themselves, not from their moments."""
     alpha, eps, gamma = config.output_scale, config.quadratic_coeff, config.scaled_learning_rate
-    inputs, target, _, _, test_inputs = instance
-    y, test_y = labels(inputs, target), labels(test_inputs, target)
-    activation = quadratic_activation(eps)
+    inputs, target, test_inputs = instance.inputs, instance.target, instance.test_inputs
+    y, test_y, errors = labels(inputs, target), labels(test_inputs, target), label_errors(instance, config)
+    optimiser, noisy = optimiser_of(config), training_labels(instance, config)
+    activation, start = quadratic_activation(eps), NetworkState(weights, target)
+    batch = batch_of(inputs, training_goal(instance, config), instance.batches)
 
-    def step(state: NetworkState, t: Any) -> NetworkState:
-        moved, residual = network_step(state.weights, inputs, goal, alpha, gamma, activation)
-        turn: Any = gamma / alpha * eps * ((residual * (inputs @ state.spike)) @ inputs)
-        return NetworkState(moved, state.spike + turn)
+    def step(state: tuple[NetworkState, Any], t: Any) -> tuple[NetworkState, Any]:
+        now, velocity = state
+        points, aim, share = batch(t)
+        pull, residual = network_pull(now.weights, points, aim, alpha, share * gamma, activation)
+        turn: Any = share * gamma / alpha * eps * ((residual * (points @ now.spike)) @ points)
+        away = jax.tree.map(jnp.subtract, now, start) if optimiser.towards_start else now
+        return optimiser.step(now, velocity, NetworkState(pull, turn), away, gamma)
 
-    def record(state: NetworkState) -> dict[str, Any]:
-        now = state.weights
+    def record(state: tuple[NetworkState, Any]) -> dict[str, Any]:
+        now, spike = state[0]
         moments = moments_of(now)
 
-        def loss(points: Array, goal: Array) -> Array:
+        def residual(points: Array, goal: Array) -> Array:
             output = network_output(now, points, alpha, activation)
             if offset is not None:
                 output = output - moments_output(offset, points, alpha, eps)
-            return jnp.mean((goal - output) ** 2)
+            return goal - output
 
         if inputs.shape[0] <= LARGEST_KERNEL:
             kernel = network_kernel(now, inputs, activation)
@@ -270,14 +451,16 @@ def _neurons(
         else:
             rows = sums_in_blocks(lambda p: network_kernel(now, p, activation, inputs), inputs, y, LARGEST_KERNEL)
             summary = _summary(rows, y)
-        return measure(moments, moments, state.spike, closed(moments)) | {
-            "train_loss": loss(inputs, y),
-            "sampled_test_loss": loss(test_inputs, test_y),
+        train = residual(inputs, noisy)
+        return measure(moments, moments, spike, closed(moments)) | {
+            "train_loss": jnp.mean(train**2),
+            "clean_train_loss": jnp.mean((train - errors) ** 2),
+            "sampled_test_loss": jnp.mean(residual(test_inputs, test_y) ** 2),
             "kernel_target_alignment": summary[0],
             "kernel_trace": summary[1],
         }
 
-    return iterate(step, NetworkState(weights, target), record=record, **options)
+    return iterate(step, (start, optimiser.velocity(start)), record=record, **options)
 
 
 def _closed_kernel(inputs: Array, y: Array, eps: ArrayLike) -> Callable[[Moments], dict[str, Any]]:

@@ -31,7 +31,7 @@ class Config:
     num_test: int = size(default=1000, help="test images", at_least=1)
     pooling: int = size(default=2, help="images are averaged over blocks of so many pixels a side", at_least=1)
     width: int = size(default=100, help="neurons of a hidden layer, or the transformer's dimension", at_least=1)
-    num_hidden: int = size(default=2, help="hidden layers of the MLP", at_least=1)
+    num_hidden: int = size(default=2, help="hidden layers of the MLP", at_least=1, at_most=100)
     heads: int = size(default=4, help="heads of the transformer", at_least=1, source=NANDA)
     activation: Literal["relu", "square"] = size(default="relu", help="activation of the MLP")
     use_bias: bool = size(default=False, help="whether the MLP has biases")

@@ -10,10 +10,11 @@ from __future__ import annotations
 from theorylab.contract import Observable, Setting
 from theorylab.settings.two_layer.xor.assumptions import check_assumptions
 from theorylab.settings.two_layer.xor.config import Config, at_ratio, check_config
+from theorylab.settings.two_layer.xor.data import sample
 from theorylab.settings.two_layer.xor.papers import XU
 from theorylab.settings.two_layer.xor.predictions import THEORIES
 from theorylab.settings.two_layer.xor.presets import PRESETS, SWEEPS
-from theorylab.settings.two_layer.xor.train import recorded_steps, simulate
+from theorylab.settings.two_layer.xor.train import advance, recorded_steps, run, simulate
 
 STEP = ("step",)
 SETTING = Setting(
@@ -22,6 +23,9 @@ SETTING = Setting(
     presets=PRESETS,
     sweeps=SWEEPS,
     simulate=simulate,
+    sample=sample,
+    run=run,
+    advance=advance,
     theories=THEORIES,
     observables=(
         Observable("test_accuracy", "accuracy on fresh points with clean labels", dims=STEP),

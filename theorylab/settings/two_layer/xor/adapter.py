@@ -17,7 +17,7 @@ from theorylab.settings.two_layer.xor.data import Instance, Labels, sample, samp
 from theorylab.settings.two_layer.xor.model import own_and_other
 from theorylab.settings.two_layer.xor.theory import cell_model, late
 from theorylab.settings.two_layer.xor.theory.network_error import Network, network, sample_error
-from theorylab.settings.two_layer.xor.train import final_weights, late_slopes, recorded_steps, train
+from theorylab.settings.two_layer.xor.train import advance, late_slopes, recorded_steps, train
 
 # Shared by all host-side theories of the instance, so that the sampler is compiled once for each choice of sizes.
 draw = jax.jit(sample)
@@ -27,10 +27,13 @@ sampled_error = jax.jit(sample_error)
 @jax.jit
 def final_network(instance: Instance, config: Config) -> Network:
     """Train, and return the law of the trained network's pre-activations."""
-    state, _ = train(instance, config, lambda state: {}, (config.num_steps,))
-    weights = final_weights(instance, config, state)
+    trained = advance(instance, config)
     return network(
-        weights, instance.signs, instance.outside_variance, mean_norm=config.mean_norm, input_dim=config.input_dim
+        trained.weights,
+        trained.signs,
+        trained.outside_variance,
+        mean_norm=config.mean_norm,
+        input_dim=config.input_dim,
     )
 
 
@@ -55,7 +58,11 @@ def instance_cells(key: jax.Array, config: Config) -> cell_model.Cells:
 
 def instance_sides(key: jax.Array, config: Config) -> late.Sides:
     """Sides that neurons choose on the labels of the instance that ``key`` fixes."""
-    labels = sample_labels(key, config)
+    return sides_of(sample_labels(key, config), config)
+
+
+def sides_of(labels: Labels, config: Config) -> late.Sides:
+    """Sides that neurons choose on given labels."""
     return late.chosen_sides(
         labels.pair,
         labels.side,

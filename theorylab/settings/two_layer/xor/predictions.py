@@ -16,9 +16,9 @@ from theorylab.settings.two_layer.xor.adapter import (
     draw,
     final_network,
     instance_cells,
-    instance_sides,
     run_cells,
     sampled_error,
+    sides_of,
 )
 from theorylab.settings.two_layer.xor.config import (
     Config,
@@ -28,7 +28,7 @@ from theorylab.settings.two_layer.xor.config import (
     snr,
     step_init_ratio,
 )
-from theorylab.settings.two_layer.xor.data import Instance, project, sample_labels
+from theorylab.settings.two_layer.xor.data import Instance, project, sample
 from theorylab.settings.two_layer.xor.model import State, output, own_and_other
 from theorylab.settings.two_layer.xor.papers import HASOFER, XU
 from theorylab.settings.two_layer.xor.theory.cell_model import NODES
@@ -71,13 +71,13 @@ def rounding_stays_small(config: Config) -> str | None:
         "learning rate doubled": at_config(lambda c: dataclasses.replace(c, learning_rate=2 * c.learning_rate)),
     },
     traceable=False,
+    sample=draw,
 )
-def reduction(key: jax.Array, config: Config) -> Observables:
+def reduction(instance: Instance, config: Config) -> Observables:
     """The same instance by the other trainer: W itself instead of its coefficients in the data, or the reverse.
 
     Whole input vectors are first projected on the n + 2 coordinates of [μ_1, μ_2, X].
     """
-    instance = draw(key, config)
     if config.sampler == "full" and fits_reduced(config):
         instance = project(instance)
     return _by_the_other_trainer(instance, config)
@@ -121,10 +121,11 @@ def first_step_residual(config: Config, observable: str) -> float:
         "without the arcsine law": controls.independent_activations,
         "every neuron active": controls.every_neuron_active,
     },
+    sample=sample,
 )
-def first_step(key: jax.Array, config: Config) -> Observables:
+def first_step(instance: Instance, config: Config) -> Observables:
     """Accuracies per cluster after one step, the linear part, and the law of first alignments, given the labels."""
-    labels = sample_labels(key, config)
+    labels = instance.labels
     given = (labels.pair, labels.side, labels.observed)
     scales: dict[str, Any] = {"mean_norm": config.mean_norm, "input_dim": config.input_dim}
     drift, variance = alignment_law(*given, **scales)
@@ -251,10 +252,11 @@ def late_error(config: Config, observable: str) -> float:
         "flipped labels do not hold back": controls.flipped_labels_do_not_hold_back,
         "flipped labels hold back in every step": controls.flipped_labels_hold_back_in_every_step,
     },
+    sample=sample,
 )
-def late_rates(key: jax.Array, config: Config) -> Observables:
+def late_rates(instance: Instance, config: Config) -> Observables:
     """Growth rate of the mean alignment with a neuron's own pair over the last third of the run, given the labels."""
-    sides = instance_sides(key, config)
+    sides = sides_of(instance.labels, config)
     return {"own_slope": own_rate(sides, num_train=config.num_train, cluster_coupling=cluster_coupling(config))}
 
 

@@ -18,6 +18,11 @@ SLOW: dict[str, Any] = {
     "num_train": 100, "input_dim": 200_000, "width": 200, "num_steps": 200, "label_noise": 0.1,
 }  # fmt: skip
 
+#: Few inputs for the samples, and test errors near a half: here the output's skewness shows in its error.
+WEAK: dict[str, Any] = {
+    "num_train": 100, "input_dim": 4000, "width": 400, "num_steps": 15, "label_noise": 0.0, "num_test": 1600,
+}  # fmt: skip
+
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         Case("large steps", at_ratio(10.0, cluster_coupling=4.0, **SMALL), seeds=8),
@@ -29,6 +34,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("little signal", at_ratio(100.0, snr=10.0), seeds=8),
         Case("small steps", at_ratio(0.05, cluster_coupling=4.0, **SLOW), seeds=8),
         Case("memorisation", at_ratio(0.01, cluster_coupling=0.2, **SLOW), seeds=8, show="train_accuracy"),
+        Case("weak clusters", at_ratio(2.9, cluster_coupling=1.2, **WEAK), seeds=32, show="final_test_error"),
     ),
     "paper": (
         Case("large steps", Config(width=1000, num_steps=30), seeds=100),

@@ -83,6 +83,12 @@ def final_weights(instance: Instance, config: Config, state: Array) -> Array:
     return state if config.trainer == "direct" else instance.weights + state @ instance.features
 
 
+def advance(instance: Instance, config: Config) -> Instance:
+    """Return the instance with the weights that its run ends with; another run goes on from there."""
+    state, _ = train(instance, config, lambda state: {}, (config.num_steps,))
+    return instance._replace(weights=final_weights(instance, config, state))
+
+
 def measure(instance: Instance, config: Config, state: State) -> dict[str, Array]:
     """Trajectory observables of one step: see :func:`simulate`."""
     labels, signs = instance.labels, instance.signs

@@ -19,7 +19,9 @@ class Config:
     """
 
     width: int = size(default=20, help="hidden width", symbol="n", at_least=2, source="our choice")
-    depth: int = size(default=5, help="preactivation layers, the scalar output included", symbol="L", at_least=1)
+    depth: int = size(
+        default=5, help="preactivation layers, the scalar output included", symbol="L", at_least=1, at_most=10**4
+    )
     num_networks: int = size(default=10_000, help="networks of one seed", symbol="N", at_least=2)
     activation: Literal["leaky_relu", "relu", "linear", "tanh", "sin"] = size(
         default="relu", help="relu and linear are leaky_relu of slope 0 and 1", symbol="s"

@@ -48,22 +48,33 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     ),
 }
 
-#: Widths of the figure of fluctuations, and their depths over width.
-WIDTHS = {"tiny": (8, 16), "default": (8, 16, 32), "paper": (16, 64, 256, 1024)}
+#: Widths of the figure of fluctuations, networks of a seed, and random factors, from few to many a width.
+FLUCTUATIONS: dict[str, tuple[tuple[int, int, tuple[int, ...]], ...]] = {
+    "tiny": ((8, 1000, (1, 4)), (16, 1000, (1, 4))),
+    "default": (
+        (8, 16_000, (1, 2, 4, 8)),
+        (32, 16_000, (1, 2, 4, 8, 16, 32)),
+        (128, 4000, (1, 4, 16, 32)),
+        (512, 1500, (1, 4, 16, 64)),
+    ),
+    "paper": (
+        (16, 100_000, (1, 2, 4, 8, 16)),
+        (64, 30_000, (1, 4, 16, 32, 64)),
+        (256, 30_000, (1, 4, 16, 64, 128, 256)),
+        (1024, 10_000, (1, 4, 16, 64, 256, 512)),
+    ),
+}
 
 
-RATIOS = {"tiny": (0.25, 0.5), "default": (0.25, 0.5), "paper": (0.125, 0.25, 0.5, 0.75)}
-
-
-def _fluctuations(preset: str, networks: int, seeds: int) -> tuple[Case, ...]:
+def _fluctuations(preset: str, seeds: int) -> tuple[Case, ...]:
     return tuple(
         Case(
             f"width_{width}",
             Config(width=width, num_networks=networks, activation="leaky_relu", negative_slope=0.0),
-            {"depth": tuple(max(2, round(width * ratio)) for ratio in RATIOS[preset])},
+            {"depth": tuple(1 + count for count in factors)},
             seeds=seeds,
         )
-        for width in WIDTHS[preset]
+        for width, networks, factors in FLUCTUATIONS[preset]
     )
 
 
@@ -80,8 +91,22 @@ def _chains(depths: tuple[int, ...], networks: int, seeds: int) -> tuple[Case, .
     )
 
 
+def _pairs(depths: tuple[int, ...], networks: int, seeds: int) -> tuple[Case, ...]:
+    """Two inputs along the depth: of linear networks, and of ReLU networks from two cosines."""
+    linear = Config(activation="linear", weight_variance=1.0, num_networks=networks)
+    relu = Config(width=64, num_networks=networks)
+    return (
+        Case("alignment", linear, {"depth": depths}, seeds=seeds),
+        Case("cosines", relu, {"input_cosine": (0.0, 0.6), "depth": depths}, seeds=seeds),
+    )
+
+
 SWEEPS: dict[str, tuple[Case, ...]] = {
-    "tiny": (*_fluctuations("tiny", 1000, 4), *_chains((3,), 200, 4)),
-    "default": (*_fluctuations("default", 8000, 8), *_chains((3, 11, 21), 500, 8)),
-    "paper": (*_fluctuations("paper", 10_000, 16), *_chains((3, 6, 11, 21, 51, 101), 10_000, 16)),
+    "tiny": (*_fluctuations("tiny", 4), *_chains((3,), 200, 4), *_pairs((3,), 200, 4)),
+    "default": (*_fluctuations("default", 8), *_chains((3, 11, 21), 500, 8), *_pairs((2, 6, 11, 21), 1000, 8)),
+    "paper": (
+        *_fluctuations("paper", 16),
+        *_chains((3, 6, 11, 21, 51, 101), 10_000, 16),
+        *_pairs((2, 6, 11, 21, 41), 10_000, 16),
+    ),
 }

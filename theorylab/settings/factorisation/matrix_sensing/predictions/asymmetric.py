@@ -12,9 +12,9 @@ from theorylab.contract import theory, times
 from theorylab.settings.factorisation.factors import last_value, spectrum
 from theorylab.settings.factorisation.matrix_sensing import controls
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate
-from theorylab.settings.factorisation.matrix_sensing.data import drawn
+from theorylab.settings.factorisation.matrix_sensing.data import Instance, drawn, sample
 from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric
-from theorylab.settings.factorisation.matrix_sensing.train import recorded_steps, simulate
+from theorylab.settings.factorisation.matrix_sensing.train import recorded_steps, run
 from theorylab.settings.factorisation.papers import XIONG_DING_DU
 from theorylab.settings.factorisation.regimes import requires
 
@@ -28,10 +28,11 @@ from theorylab.settings.factorisation.regimes import requires
     error=lambda config, observable: 1.3 * effective_rate(config) * config.largest_value,
     controls={"sum of the two Gram matrices": controls.conserved_sum, "first factor alone": controls.first_factor},
     traceable=False,
+    sample=drawn,
 )
-def conserved_imbalance(key: jax.Array, config: Config) -> dict[str, Any]:
+def conserved_imbalance(instance: Any, config: Config) -> dict[str, Any]:
     """|Δ_t| = |Δ_0|, as for the flow."""
-    f, g = drawn(key, config)[1:3]
+    f, g = instance[1:3]
     return {"imbalance": np.full(len(recorded_steps(config)), np.linalg.norm(f.T @ f - g.T @ g))}
 
 
@@ -43,10 +44,11 @@ def conserved_imbalance(key: jax.Array, config: Config) -> dict[str, Any]:
     error=1e-3,
     controls={"slope of the squared error": times(2.0), "slope of the signal": controls.slope_of_the_signal},
     estimates={"error_slope": "limit_slope"},
+    sample=sample,
 )
-def limit_rate(key: jax.Array, config: Config) -> dict[str, Any]:
+def limit_rate(instance: Instance, config: Config) -> dict[str, Any]:
     """Slope of the slowest mode, linearised at the final factors of the instance's own run."""
-    return {"error_slope": simulate(key, config)["limit_slope"]}
+    return {"error_slope": run(instance, config)["limit_slope"]}
 
 
 def rate_is_trusted(config: Config) -> str | None:
@@ -72,10 +74,10 @@ def rate_is_trusted(config: Config) -> str | None:
         "imbalance not projected off the signal": controls.whole_imbalance,
     },
     traceable=False,
+    sample=drawn,
 )
-def initial_rate(key: jax.Array, config: Config) -> dict[str, Any]:
+def initial_rate(instance: Any, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ) from Δ_0 off the signal; NaN for instances where leading order cannot be trusted."""
-    instance = drawn(key, config)
     levels = asymmetric.slow_levels(instance.left, instance.right, config.target_rank)
     trusted = asymmetric.clear_levels(levels)
     return {"error_slope": math.log1p(-effective_rate(config) * abs(levels[0])) if trusted else math.nan}
@@ -108,10 +110,10 @@ def balanced_rate(key: jax.Array, config: Config) -> dict[str, Any]:
     error=lambda config, observable: 0.2 * config.init_scale**2 / last_value(config),
     controls={"no imbalance": controls.slope_of_the_signal, "larger of the two roots": controls.larger_root},
     traceable=False,
+    sample=drawn,
 )
-def asymmetric_exact_rank(key: jax.Array, config: Config) -> dict[str, Any]:
+def asymmetric_exact_rank(instance: Any, config: Config) -> dict[str, Any]:
     """ln(1 − rate b_r), a b = s_r², a − b = the imbalance along the last signal direction."""
-    instance = drawn(key, config)
     slowest = asymmetric.exact_rank_rate(instance.left, instance.right, instance.spectrum)
     return {"error_slope": math.log1p(-effective_rate(config) * slowest)}
 

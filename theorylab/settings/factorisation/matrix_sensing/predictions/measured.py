@@ -12,9 +12,9 @@ from theorylab.contract import theory
 from theorylab.settings.factorisation.factors import last_value
 from theorylab.settings.factorisation.matrix_sensing import controls
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate, num_columns
-from theorylab.settings.factorisation.matrix_sensing.data import drawn
+from theorylab.settings.factorisation.matrix_sensing.data import Instance, drawn, sample
 from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric, measurements, symmetric
-from theorylab.settings.factorisation.matrix_sensing.train import simulate
+from theorylab.settings.factorisation.matrix_sensing.train import run
 from theorylab.settings.factorisation.papers import MA_FATTAHI
 from theorylab.settings.factorisation.regimes import requires
 
@@ -38,10 +38,11 @@ def identifiable(config: Config) -> str | None:
         "all parameters, gauge included": controls.gauge_included,
     },
     estimates={"error_slope": "limit_slope"},
+    sample=sample,
 )
-def tangent_kernel(key: jax.Array, config: Config) -> dict[str, Any]:
+def tangent_kernel(instance: Instance, config: Config) -> dict[str, Any]:
     """Slope of the slowest mode, linearised at the final factors of the instance's own run."""
-    return {"error_slope": simulate(key, config)["limit_slope"]}
+    return {"error_slope": run(instance, config)["limit_slope"]}
 
 
 def enough_measurements(config: Config) -> str | None:
@@ -66,10 +67,10 @@ def enough_measurements(config: Config) -> str | None:
         "half of the measurements": controls.half_of_the_measurements,
     },
     traceable=False,
+    sample=drawn,
 )
-def wishart_rate(key: jax.Array, config: Config) -> dict[str, Any]:
+def wishart_rate(instance: Any, config: Config) -> dict[str, Any]:
     """ln(1 − rate λ), λ the mean smallest eigenvalue over Wishart draws; NaN where leading order fails."""
-    instance = drawn(key, config)
     levels = np.asarray(asymmetric.slow_levels(instance.left, instance.right, config.target_rank))
     if not asymmetric.clear_levels(levels):
         return {"error_slope": math.nan}

@@ -21,6 +21,9 @@ from theorylab.numerics.contours import (
     trace_masses,
 )
 
+#: Steps of the recursion that are taken at once.
+BLOCK = 64
+
 
 class Modes(NamedTuple):
     """Eigenvalues of the Hessian with the target's energies, and the SGD noise that each takes from the loss.
@@ -53,10 +56,16 @@ def sgd_losses(
     scaled = learning_rate * modes.eigenvalues
     share = 1 / batch_size if noise else 0.0
     factor, source = (1 - scaled) ** 2 + share * scaled**2, share * learning_rate**2 * modes.noise
-    energies, losses = modes.energies, np.empty(steps[-1] + 1)
-    for t in range(steps[-1] + 1):
-        losses[t] = loss = energies.sum().real + modes.irreducible
-        energies = factor * energies + source * loss
+    # Within a block of steps losses answer to earlier ones alone: a triangular system, the same for every block.
+    powers = factor ** np.arange(BLOCK)[:, None]
+    answers = np.append(0.0, (powers[:-1] @ source).real)
+    lag = np.subtract.outer(np.arange(BLOCK), np.arange(BLOCK))
+    solve = np.linalg.inv(np.eye(BLOCK) - answers[np.maximum(lag, 0)])
+    energies, losses = modes.energies, np.empty(BLOCK * (steps[-1] // BLOCK + 1))
+    for start in range(0, len(losses), BLOCK):
+        here = solve @ ((powers @ energies).real + modes.irreducible)
+        losses[start : start + BLOCK] = here
+        energies = factor**BLOCK * energies + source * (here[::-1] @ powers)
     return losses[np.asarray(steps)]
 
 

@@ -128,7 +128,7 @@ def sample_error(key: jax.Array, net: Network, *, draws: int = 4000, starts: int
         point, found = design_point(net, mean, begin)
         proposal = jnp.asarray(shift) * point
         z = noise + shifted[:, None] * proposal[None]
-        wrong = truth * margins(net, mean, z) < 0
+        wrong = truth * margins(net, mean, z) <= 0  # where all neurons are inactive the output is 0, on no side
         log_ratio = z @ proposal - jnp.sum(proposal**2) / 2
         log_weight = -(jnp.logaddexp(0.0, log_ratio) - math.log(2.0))
         # Tiny errors: factor the largest weight out, so that squares do not underflow.
@@ -203,4 +203,4 @@ def counted_error(net: Network, draws: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     mean, factor, signs = (np.asarray(part) for part in net)
     z = rng.standard_normal((draws, mean.shape[1])) @ factor.T
-    return np.array([np.mean(t * (np.maximum(m + z, 0) @ signs) < 0) for m, t in zip(mean, TRUTH, strict=True)])
+    return np.array([np.mean(t * (np.maximum(m + z, 0) @ signs) <= 0) for m, t in zip(mean, TRUTH, strict=True)])

@@ -26,7 +26,7 @@ def _here(tmp_path, monkeypatch):
 
 def test_a_table_with_a_figure_and_the_data(run):
     arguments = ("--target", "goal", "--sizes", "10,16", "--ridge", "0.1", "1", "--trials", "3")
-    code, out, err = run("curve", "data.csv", *arguments, "--output", "curve.png", "curve.csv", "curve.nc")
+    code, out, err = run("curve", "data.csv", *arguments, "-o", "curve.png", "curve.csv", "curve.nc")
     assert code == 0, err
     assert "80 points; memory: about 205 kB" in out
     assert "rbf, bandwidth 2.236, 80 points" in out

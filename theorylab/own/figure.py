@@ -48,12 +48,16 @@ def draw(data: xarray.Dataset) -> Figure:
             if f"measured_{name}" in part:
                 points(panel, x[shown], part[f"measured_{name}"].isel({axis: shown}), color=colour)
         panel.set(xscale="log", yscale="log", xlabel=LABELS[axis], ylabel=name.replace("_", " "))
+        if axis != "ridge":
+            ticks = x[:: -(-len(x) // 6)]
+            panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            panel.set_xticks([], minor=True)
         seen = np.concatenate([data[v].values.ravel() for v in (name, f"measured_{name}") if v in data])
         seen = seen[np.isfinite(seen) & (seen > 0)]
         if seen.size:
             panel.set_ylim(max(seen.min() / 1.5, seen.max() * 1e-6), seen.max() * 1.5)
     if axis != "ridge" and family != "num_samples":
-        left.plot(x, data["optimal_test_error"], color="black", linestyle="--", linewidth=1, label="best ridge")
+        left.plot(x, data["optimal_test_error"], "x", color="black", label="best ridge")
     if left.get_legend_handles_labels()[0]:
         left.legend()
     about = f"{data.attrs['kernel']}, {data.attrs['population']:g} points" + "".join(

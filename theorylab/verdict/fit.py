@@ -23,8 +23,6 @@ from theorylab.verdict.table import number_with_error
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Fit", "FitError", "Profile", "fit"]
-
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Fit:
@@ -184,13 +182,15 @@ def fit(
     >>> abs(found.values["noise_variance"] - 0.5) < 3 * found.standard_errors["noise_variance"]
     True
     """
+    import xarray
+
     theory = setting.theory(theory) if isinstance(theory, str) else theory
     fields = (fields,) if isinstance(fields, str) else tuple(fields)
     _check_fields(setting, fields, start or {})
     if not theory.traceable:
         known = [other.name for other in setting.theories if other.traceable] or ["none"]
         raise ConfigError(f"theory = {theory.name} has no gradients: choose one that is traceable, {', '.join(known)}")
-    if hasattr(measured, "attrs"):  # a dataset, which is a mapping too
+    if isinstance(measured, xarray.Dataset):  # a mapping too
         points = of_sweep(setting, theory, measured, config, observables)
     elif isinstance(measured, Mapping):
         points = of_arrays(setting, theory, measured, along, config, seeds, base_seed)

@@ -242,7 +242,7 @@ def _summary(search: Search) -> Fit:
     # θ moves by inverse @ (measured - predicted).
     inverse = (slope / norms)[:, None] * ((right.T / singular) @ left.T) / search.errors[kept]
     if measured.errors is None:
-        covariance = _jackknife(search, found, slope / norms)
+        covariance = search.jackknife(slope / norms)
     else:
         covariance = (inverse * search.errors[kept] ** 2) @ inverse.T
     declared = search.of_cells(lambda cell, name: search.theory.relative_error(search.changed(cell, search.u), name))
@@ -275,19 +275,6 @@ def _summary(search: Search) -> Fit:
         left_out=", ".join(said),
         config=search.changed(measured.plan.config, search.u),
     )
-
-
-def _jackknife(search: Search, found: tuple[np.ndarray, np.ndarray], units: np.ndarray) -> np.ndarray:
-    """Covariance of the values from what each run's absence makes of them, to first order; its weights change too."""
-    gaps, slopes, kept = found[0] - search.measured.values, found[1], search.kept
-    count, shifts = len(gaps), []
-    for run in range(count):
-        rest = np.arange(count) != run
-        errors = search.scatter(gaps[rest], kept)[kept]
-        left = (slopes[rest] if len(slopes) > 1 else slopes).mean(0)[kept] * units / errors[:, None]
-        shifts.append(-units * np.linalg.lstsq(left, gaps[rest].mean(0)[kept] / errors)[0])
-    spread = np.array(shifts) - np.mean(shifts, 0)
-    return np.asarray((count - 1) / count * spread.T @ spread)
 
 
 def _labelled(search: Search, weights: np.ndarray) -> dict[str, float]:

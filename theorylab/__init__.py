@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from theorylab.runtime import configure
     from theorylab.training import gradient_descent
     from theorylab.verdict.compare import check, compare
-    from theorylab.verdict.fit import FitError, fit
+    from theorylab.verdict.fit import fit
+    from theorylab.verdict.search import FitError
 
 # The public face: name -> module that defines it. The imports above say the same to type checkers; a test compares.
 _PUBLIC = {
@@ -50,7 +51,7 @@ _PUBLIC = {
     "gradient_descent": "theorylab.training",
     "check": "theorylab.verdict.compare",
     "compare": "theorylab.verdict.compare",
-    "FitError": "theorylab.verdict.fit",
+    "FitError": "theorylab.verdict.search",
     "fit": "theorylab.verdict.fit",
 }
 _ROOMS = ("catalogue", "contract", "gallery", "lab", "numerics", "own", "runtime", "settings", "training", "verdict")

@@ -23,8 +23,6 @@ from theorylab.verdict.table import number_with_error
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Fit", "FitError", "Profile", "fit"]
-
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Fit:
@@ -184,13 +182,15 @@ def fit(
     >>> abs(found.values["noise_variance"] - 0.5) < 3 * found.standard_errors["noise_variance"]
     True
     """
+    import xarray
+
     theory = setting.theory(theory) if isinstance(theory, str) else theory
     fields = (fields,) if isinstance(fields, str) else tuple(fields)
     _check_fields(setting, fields, start or {})
     if not theory.traceable:
         known = [other.name for other in setting.theories if other.traceable] or ["none"]
         raise ConfigError(f"theory = {theory.name} has no gradients: choose one that is traceable, {', '.join(known)}")
-    if hasattr(measured, "attrs"):  # a dataset, which is a mapping too
+    if isinstance(measured, xarray.Dataset):  # a mapping too
         points = of_sweep(setting, theory, measured, config, observables)
     elif isinstance(measured, Mapping):
         points = of_arrays(setting, theory, measured, along, config, seeds, base_seed)
@@ -242,7 +242,7 @@ def _summary(search: Search) -> Fit:
     # θ moves by inverse @ (measured - predicted).
     inverse = (slope / norms)[:, None] * ((right.T / singular) @ left.T) / search.errors[kept]
     if measured.errors is None:
-        covariance = _jackknife(search, found, slope / norms)
+        covariance = search.jackknife(slope / norms)
     else:
         covariance = (inverse * search.errors[kept] ** 2) @ inverse.T
     declared = search.of_cells(lambda cell, name: search.theory.relative_error(search.changed(cell, search.u), name))
@@ -275,19 +275,6 @@ def _summary(search: Search) -> Fit:
         left_out=", ".join(said),
         config=search.changed(measured.plan.config, search.u),
     )
-
-
-def _jackknife(search: Search, found: tuple[np.ndarray, np.ndarray], units: np.ndarray) -> np.ndarray:
-    """Covariance of the values from what each run's absence makes of them, to first order; its weights change too."""
-    gaps, slopes, kept = found[0] - search.measured.values, found[1], search.kept
-    count, shifts = len(gaps), []
-    for run in range(count):
-        rest = np.arange(count) != run
-        errors = search.scatter(gaps[rest], kept)[kept]
-        left = (slopes[rest] if len(slopes) > 1 else slopes).mean(0)[kept] * units / errors[:, None]
-        shifts.append(-units * np.linalg.lstsq(left, gaps[rest].mean(0)[kept] / errors)[0])
-    spread = np.array(shifts) - np.mean(shifts, 0)
-    return np.asarray((count - 1) / count * spread.T @ spread)
 
 
 def _labelled(search: Search, weights: np.ndarray) -> dict[str, float]:

@@ -257,6 +257,18 @@ class Search:
                 scored.append((self.chi_square(u) / self.kept.sum(), u))
         yield from (u for _, u in sorted(scored, key=lambda pair: pair[0])[:3])
 
+    def jackknife(self, units: np.ndarray) -> np.ndarray:
+        """Covariance of the values from what leaving out each run makes of them, to first order; weights change too."""
+        values, slopes = self._evaluate(self.theta(self.u)[0])
+        gaps, kept, shifts = values - self.measured.values, self.kept, []
+        for run in range(len(gaps)):
+            rest = np.arange(len(gaps)) != run
+            errors = self.scatter(gaps[rest], kept)[kept]
+            scaled = (slopes[rest] if len(slopes) > 1 else slopes).mean(0)[kept] * units / errors[:, None]
+            shifts.append(-units * np.linalg.lstsq(scaled, gaps[rest].mean(0)[kept] / errors)[0])
+        spread = np.array(shifts) - np.mean(shifts, 0)
+        return np.asarray((len(gaps) - 1) / len(gaps) * spread.T @ spread)
+
     def profile(self, place: int, deviation: float, values: Sequence[float] | None) -> tuple[np.ndarray, np.ndarray]:
         """Return values of one field, and the smallest χ² at each, the others fitted from the neighbour's values on."""
         coordinate, centre = self.coordinates[place], self.u[place]

@@ -85,7 +85,8 @@ def trainer(kind: str, steps: int) -> Callable[[dict[str, Any]], Any]:
     """Ours, data of one run -> (losses, final state): "moments" or "generic"."""
     from theorylab.settings.two_layer.grokking.model import network_output, quadratic_activation
     from theorylab.settings.two_layer.grokking.moments import moments_of, moments_output
-    from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, train_network
+    from theorylab.settings.two_layer.grokking.steps import MomentState, moment_step
+    from theorylab.settings.two_layer.grokking.train import train_network
     from theorylab.training.iterate import iterate
 
     activation = quadratic_activation(EPS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -193,7 +193,7 @@ def fit(
     if isinstance(measured, xarray.Dataset):  # a mapping too
         points = of_sweep(setting, theory, measured, config, observables)
     elif isinstance(measured, Mapping):
-        points = of_arrays(setting, theory, measured, along, config, seeds, base_seed)
+        points = of_arrays(setting, theory, cast("Mapping[str, Any]", measured), along, config, seeds, base_seed)
     else:
         raise ConfigError(f"measured = {shown(measured)} is not allowed: give the results of a sweep, or a dictionary")
     if swept := [name for name in fields if name in points.plan.grid]:

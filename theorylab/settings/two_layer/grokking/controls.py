@@ -16,10 +16,11 @@ from theorylab.settings.two_layer.grokking.data import sample, training_goal, tr
 from theorylab.settings.two_layer.grokking.mean_field import curves_of, isotropic, model_of, planted, size_of
 from theorylab.settings.two_layer.grokking.model import alignment, labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
+from theorylab.settings.two_layer.grokking.steps import MomentState, moment_step
 from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, in_finite_dimension, losses, planted_spike
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model, State, equations
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves
-from theorylab.settings.two_layer.grokking.train import MomentState, moment_step, recorded_steps, run, train_moments
+from theorylab.settings.two_layer.grokking.train import recorded_steps, run, train_moments
 from theorylab.training.iterate import iterate
 
 # --- the moments -----------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def descent_errors(
     grown, shift = init @ init.T, np.zeros((n, n))
     errors = [np.linalg.norm(grown - target)]
 
-    def propagator(grown: np.ndarray, time: float) -> np.ndarray:
+    def propagator(grown: Any, time: float) -> np.ndarray:
         e = np.concatenate([np.exp(-spectrum * time), np.ones(n - r)])
         gain = np.concatenate([-np.expm1(-2 * spectrum * time) / spectrum, np.full(n - r, 2 * time)])
         return np.linalg.solve(grown + np.diag(e**2 / gain), np.diag(e / gain)).T

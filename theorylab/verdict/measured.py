@@ -97,7 +97,7 @@ def of_sweep(
 def of_arrays(
     setting: Setting,
     theory: Theory,
-    curves: Mapping[str, Sequence[Any]],
+    curves: Mapping[Any, Any],
     along: str,
     config: Any,
     seeds: int | Sequence[int],

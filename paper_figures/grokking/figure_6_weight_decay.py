@@ -138,15 +138,8 @@ def _delays(axes: Axes, data: xarray.Dataset, color: str, marker: str, height: f
     )
     for x, missing in zip(place[~shown], np.isnan(ratio).sum("seed").values[~shown], strict=True):
         axes.plot(x, height, "^", color=color, markersize=5, transform=axes.get_xaxis_transform())
-        axes.annotate(
-            f"{missing}",
-            (x, height - 0.025),
-            xycoords=("data", "axes fraction"),
-            color=color,
-            ha="center",
-            va="top",
-            fontsize=8,
-        )
+        place_of = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "top"}
+        axes.annotate(f"{missing}", (x, height - 0.025), color=color, fontsize=8, **place_of)
 
 
 if __name__ == "__main__":

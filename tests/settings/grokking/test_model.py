@@ -9,8 +9,8 @@ import pytest
 
 from theorylab.settings.two_layer.grokking import SETTING
 from theorylab.settings.two_layer.grokking.config import Config
-from theorylab.settings.two_layer.grokking.data import Instance, initial_moments, sample
-from theorylab.settings.two_layer.grokking.model import alignment, labels, network_kernel, quadratic_activation
+from theorylab.settings.two_layer.grokking.data import Instance, initial_moments, labels, sample
+from theorylab.settings.two_layer.grokking.model import alignment, network_kernel, quadratic_activation
 from theorylab.settings.two_layer.grokking.model import sums_in_blocks as blocks
 from theorylab.settings.two_layer.grokking.moments import (
     Moments,

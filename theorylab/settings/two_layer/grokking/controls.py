@@ -12,9 +12,9 @@ from jaxtyping import Array
 
 from theorylab.contract import Observables
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
-from theorylab.settings.two_layer.grokking.data import sample, training_goal, training_labels
+from theorylab.settings.two_layer.grokking.data import labels, sample, training_goal, training_labels
 from theorylab.settings.two_layer.grokking.mean_field import curves_of, isotropic, model_of, planted, size_of
-from theorylab.settings.two_layer.grokking.model import alignment, labels
+from theorylab.settings.two_layer.grokking.model import alignment
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
 from theorylab.settings.two_layer.grokking.steps import MomentState, moment_step
 from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, in_finite_dimension, losses, planted_spike

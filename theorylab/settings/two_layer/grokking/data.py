@@ -13,7 +13,6 @@ from jaxtyping import Array, Float, Int
 
 from theorylab.numerics import random
 from theorylab.settings.two_layer.grokking.config import Config
-from theorylab.settings.two_layer.grokking.model import labels
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_of, moments_output
 
 #: Entry of the key's tree from which batches are drawn.
@@ -48,6 +47,11 @@ class Instance(NamedTuple):
     test_inputs: Float[Array, "test dim"]
     noise: Float[Array, " samples"] | None = None
     batches: Int[Array, "steps batch"] | None = None
+
+
+def labels(inputs: Float[Array, "samples dim"], target: Float[Array, " dim"]) -> Float[Array, " samples"]:
+    """y = (β·x)²/2."""
+    return (inputs @ target) ** 2 / 2
 
 
 def label_errors(instance: Instance, config: Config) -> Any:

@@ -17,11 +17,6 @@ from jaxtyping import Array, Float
 Activation = Callable[[Array], Array]
 
 
-def labels(inputs: Float[Array, "samples dim"], target: Float[Array, " dim"]) -> Float[Array, " samples"]:
-    """y = (β·x)²/2."""
-    return (inputs @ target) ** 2 / 2
-
-
 def quadratic_activation(quadratic_coeff: ArrayLike) -> Activation:
     """φ(h) = h + (ε/2) h²."""
     return lambda h: h + quadratic_coeff / 2 * h * h

@@ -13,11 +13,17 @@ from jaxtyping import Array, Float
 
 from theorylab.contract import ConfigError, Observables
 from theorylab.settings.two_layer.grokking.config import Config
-from theorylab.settings.two_layer.grokking.data import Instance, label_errors, sample, training_goal, training_labels
+from theorylab.settings.two_layer.grokking.data import (
+    Instance,
+    label_errors,
+    labels,
+    sample,
+    training_goal,
+    training_labels,
+)
 from theorylab.settings.two_layer.grokking.model import (
     Activation,
     alignment,
-    labels,
     network_kernel,
     network_output,
     network_pull,

@@ -153,3 +153,11 @@ def test_a_control_takes_no_instance():
     assert mean.name == "mean"
     np.testing.assert_allclose(mean(KEY, toy.Config())["path"], toy.exact(KEY, toy.Config())["path"])
     assert mean.control("no").of_instance is None
+
+
+@pytest.mark.parametrize("options", [{"heavy_ball": True}, {"batch_size": 5}, {"decay_towards": "start"}])
+def test_what_no_instance_holds_does_not_go_on(options):
+    sizes = {"input_dim": 6, "num_samples": 20, "width": 8, "num_steps": 20, "num_test": 10, "trainer": "network"}
+    setting, config, instance = drawn("grokking", scaled_learning_rate=0.02, **sizes, **options)
+    with pytest.raises(tl.ConfigError, match="do not go on: no instance holds them"):
+        tl.advance(setting, instance, config)

@@ -179,7 +179,8 @@ def advance(instance: Instance, config: Config) -> Instance:
     state = _trained(instance, config, False)[1]
     if config.trainer == "moments":
         return instance._replace(moments=state.moments)
-    return instance._replace(weights=state.weights, moments=moments_of(state.weights))
+    weights = state[0].weights
+    return instance._replace(weights=weights, moments=moments_of(weights))
 
 
 def _trained(instance: Instance, config: Config, summaries: bool) -> tuple[Observables, Any]:

@@ -57,7 +57,7 @@ def _scaled_ridges(
     ridge = jnp.maximum(ridge, 0.1 * epsilon**0.5 * trace)
 
     def dimensions(gamma: Array) -> tuple[Array, Array]:
-        learned, unlearned = learnabilities(eigenvalues, gamma)
+        learned, unlearned = learnabilities(jnp.asarray(eigenvalues), gamma)
         return jnp.sum(multiplicities * learned), jnp.sum(multiplicities * learned * unlearned)
 
     def scale(gamma: Array, z: Array) -> Array:

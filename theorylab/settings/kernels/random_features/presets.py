@@ -29,22 +29,22 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "gaussian",
             replace(GAUSSIAN, num_samples=100, num_features=150, num_modes=400),
             {"num_features": (50, 100, 200, math.inf), "ridge": (0.01, 0.1, 1.0, 10.0)},
-            seeds=60,
+            seeds=40,
         ),
         Case(
             "gaussian, steep target",
             replace(STEEP, num_samples=100, num_features=110, num_modes=400),
             {"ridge": (0.1, 1.0)},
-            seeds=60,
+            seeds=40,
         ),
         Case(
             "gaussian, power law",
             replace(STEEP, num_samples=100, num_features=110, num_modes=400, target_exponent=2.8),
             {"ridge": (0.3, 1.0)},
-            seeds=60,
+            seeds=40,
             note="t = (β − 1)/α = 0.9, where the zeta terms of the closed form are no small correction",
         ),
-        Case("relu_sphere", replace(SPHERE, num_samples=100, num_features=150), {"ridge": (0.003, 0.1, 1.0)}, seeds=40),
+        Case("relu_sphere", replace(SPHERE, num_samples=100, num_features=150), {"ridge": (0.003, 0.1, 1.0)}, seeds=48),
     ),
     "default": (
         Case(

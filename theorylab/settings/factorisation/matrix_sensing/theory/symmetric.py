@@ -86,13 +86,13 @@ def descent_errors(
         carried = propagator(grown, end - begin)
         shift = carried @ shift @ carried.T
         for time, weight in zip(begin + (end - begin) * (nodes + 1) / 2, (end - begin) * weights / 2, strict=True):
-            at = riccati_flow(init, spectrum, time)
+            at = np.asarray(riccati_flow(init, spectrum, time))
             force = target - at
             change = force @ at + at @ force
             half_second = (force @ change - change @ at + (force @ change - change @ at).T) / 2
             carried = propagator(at, end - time)
             shift += rate * weight * carried @ (force @ at @ force - half_second) @ carried.T
-        grown = riccati_flow(init, spectrum, end)
+        grown = np.asarray(riccati_flow(init, spectrum, end))
         errors.append(np.linalg.norm(grown + shift - target))
     return np.array(errors)
 

@@ -19,6 +19,7 @@ from theorylab.settings.two_layer.grokking.moments import (
     moments_of,
     moments_output,
     population_risk,
+    square_root,
     transform,
 )
 from theorylab.settings.two_layer.grokking.moments import tangent_kernel as kernel_of

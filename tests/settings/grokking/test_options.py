@@ -19,6 +19,7 @@ from theorylab.settings.two_layer.grokking.moments import (
     moments_of,
     moments_output,
     population_risk,
+    square_root,
     transform,
 )
 from theorylab.settings.two_layer.grokking.moments import tangent_kernel as kernel_of
@@ -175,6 +176,18 @@ def test_a_step_is_that_of_optax():
         start = jnp.ones(3)
         state = jax.lax.fori_loop(0, 50, both, ((start, ours.velocity(start)), (start, theirs.init(start))))
         np.testing.assert_allclose(state[0][0], state[1][0], rtol=1e-12, atol=1e-14)
+
+
+def test_square_roots_have_derivatives_where_eigenvalues_coincide():
+    change = RNG.standard_normal((4, 4))
+    change = change + change.T
+    whole, low = 4 * np.eye(4), np.diag([2.0, 2.0, 1.0, 0.0])
+    along = np.diag([1.0, 1.0, 1.0, 0.0]) @ change @ np.diag([1.0, 1.0, 1.0, 0.0])  # of the same rank
+    tangent = jax.jit(lambda c, d: jax.jvp(square_root, (c,), (d,)))
+    for covariance, direction in ((whole, change), (low, along)):
+        root, slope = tangent(jnp.asarray(covariance), jnp.asarray(direction))
+        np.testing.assert_allclose(root @ root, covariance, atol=1e-14)
+        np.testing.assert_allclose(root @ slope + slope @ root, direction, atol=1e-12)
 
 
 # --- where training ends ----------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def _vectors(config: Config, key: jax.Array) -> Observables:
     points_key, noise_key = random.split(key)
     points = random.normal(points_key, config.num_samples, dim)
     seen = points[0] + random.normal(noise_key, dim) / config.snr
-    weights, found = _weights(jnp.sum((seen - points) ** 2, axis=1), config)
+    weights, found = _weights(jnp.sum((seen[None] - points) ** 2, axis=1), config)
     mean = weights @ points
     return found | {"separation": jnp.sum(mean**2) / dim, "overlap": mean @ points[0] / dim}
 

@@ -99,3 +99,12 @@ def test_where_theories_do_not_speak():
     for change, message in (({"dim": 6}, "dim = 6"), ({"num_samples": 1}, "num_samples"), ({"snr": 0.0}, "snr")):
         with pytest.raises(ConfigError, match=message):
             memorisation.SETTING.validate(Config(**change))
+
+
+def test_whole_vectors_agree_with_the_exact_means():
+    """Also where JAX promotes no ranks by itself, as in these tests."""
+    config = Config(dim=4, num_samples=3, num_draws=4000, sampler="vectors")
+    found = jax.jit(lambda key: memorisation.simulate(key, config))(jax.random.key(0))
+    right = exact_means(3, 4, config.snr)
+    for name in ("planted_weight", "separation"):
+        assert abs(float(found[name]) - getattr(right, name)) < 0.05

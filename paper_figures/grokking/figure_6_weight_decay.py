@@ -96,14 +96,14 @@ def draw(data: xarray.Dataset) -> Figure:
     )  # fmt: skip
     middle.axhline(data.threshold, color="grey", linestyle=":", linewidth=1, label="counts as learned")
     strength = r"decay $\Lambda = \lambda' \alpha/(\nu \varepsilon)$"
-    text = rf"$D$ = {data.input_dim}, $P$ = {data.num_samples}, $\varepsilon$ = {data.quadratic_coeff:g}"
-    left.set(xscale="log", xlabel=strength, ylabel="delay over that without decay", title=text, ylim=(0.5, 1.5))
+    text = rf"(a) $D$ = {data.input_dim}, $P$ = {data.num_samples}, $\varepsilon$ = {data.quadratic_coeff:g}"
+    middle.set(xscale="log", yscale="log", xlabel=strength, ylabel=rf"test loss at $\tau$ = {data.end:g}")
+    left.set(xscale="log", xlabel=strength, ylabel="delay over that without decay", title=text, ylim=(0.4, 1.5))
     left.axhline(1, color="grey", linestyle=":", linewidth=1)
     left.set_xlim(*middle.get_xlim())
     left.plot([], [], "^", color="grey", markersize=5, label=rf"so many not by $\tau$ = {data.end:g}")
     left.legend(loc="lower left")
-    middle.set(xscale="log", yscale="log", xlabel=strength, ylabel=rf"test loss at $\tau$ = {data.end:g}")
-    middle.set(title="the floor that decay leaves", ylim=(3e-4, 1))
+    middle.set(title="(b) the floor that decay leaves", ylim=(3e-4, 1))
     middle.legend(loc="lower right")
 
     for number, color in enumerate(gradient(data.sizes["strength_many"], "plasma")):
@@ -115,7 +115,7 @@ def draw(data: xarray.Dataset) -> Figure:
         if one.many_samples_floor > 0:
             right.axhline(one.many_samples_floor, color=color, linestyle=":", linewidth=1)
     right.set(xscale="log", yscale="log", xlabel=r"$s = \nu\tau$", ylabel="test loss", ylim=(2e-3, 2))
-    right.set_title(rf"$D$ = {data.many_dim}, $P$ = {data.many_count:,}: flow and simulation")
+    right.set_title(rf"(c) $D$ = {data.many_dim}, $P$ = {data.many_count:,}: flow and simulation")
     right.legend(loc="lower left")
     return figure
 

@@ -37,6 +37,7 @@ COSTLY = (
     "matrix_sensing",
     "neural_collapse",
     "ntk",
+    "random_energy",
     "random_features",
     "robust_recovery",
     "scaling_laws",

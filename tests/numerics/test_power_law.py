@@ -1,5 +1,7 @@
 """Fitted power laws: planted ones, how often intervals hold them, and the slopes of a theory."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -17,16 +19,15 @@ def test_planted_laws_are_found():
         assert np.isnan(found.interval).all()
 
 
-def test_intervals_hold_the_exponent_nineteen_times_in_twenty():
-    """24 runs that scatter by 20% each, a hundred times without a floor; by 5%, and fewer, with one."""
-    rng = np.random.default_rng(0)
-    for constant, scatter, times in ((0.0, 0.2, 100), (0.05, 0.05, 20)):
-        held = 0
-        for _ in range(times):
-            runs = (constant + X**-0.5) * (1 + scatter * rng.standard_normal((24, len(X))))
-            low, high = fit_power_law(X, runs, floor=constant > 0, resamples=60).interval
-            held += low < 0.5 < high
-        assert 0.85 * times <= held < times
+@pytest.mark.parametrize(("constant", "scatter", "share", "times"), [(0.0, 0.2, 0.95, 100), (0.05, 0.05, 0.87, 40)])
+def test_how_often_intervals_hold_the_exponent(constant, scatter, share, times):
+    """24 runs: 19 times in 20 without a floor, less often with one that the curve hardly reaches."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(times):
+        runs = (constant + X**-0.5) * (1 + scatter * rng.standard_normal((24, len(X))))
+        low, high = fit_power_law(X, runs, floor=constant > 0, resamples=60).interval
+        held += low < 0.5 < high
+    assert abs(held - share * times) < 3 * math.sqrt(times * share * (1 - share))
 
 
 def test_slopes_of_a_frontier_and_of_its_floor():

@@ -29,7 +29,8 @@ def fit_power_law(x: Any, values: Any, *, floor: bool = False, resamples: int = 
     """Fit the mean over runs by least squares of logarithms; a bootstrap over runs says how well the slope is known.
 
     The interval is statistical. Where a curve is not yet a power law its local slope is what is found, and no interval
-    says so: fit parts of it. A floor that the points hardly reach is not known, and the interval too narrow then.
+    says so: fit parts of it. A floor that the points hardly reach is not known, and the interval is too narrow then: of
+    planted exponents intervals of 95% held 82% to 87%.
 
     Parameters
     ----------

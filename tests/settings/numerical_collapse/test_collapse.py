@@ -127,6 +127,7 @@ def test_homogeneous_networks():
     assert float(plain @ plain) != pytest.approx(float(weights @ weights + 0.09 * gradient @ gradient), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_networks_collapse_where_two_classes_say():
     """Every sample of a network of K classes: collapsed beyond log(2/ε), and not below that less log(K - 1)."""
     found = figure_3_networks.data("tiny")

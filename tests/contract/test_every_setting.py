@@ -22,8 +22,8 @@ PAGES = ROOT / "theorylab" / "docs" / "pages" / "settings"
 # UserWarnings are on what some cases study, but for those on float64 constants in single precision.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "error:Explicitly requested dtype")
 
-#: Clauses that run something, not only trace it.
-RUNNING = ("mapping", *(name for name, clause in CLAUSES.items() if clause in RUN))
+#: Clauses that take long: they run something, or lower every program for two kinds of device.
+RUNNING = ("lowering", "mapping", *(name for name, clause in CLAUSES.items() if clause in RUN))
 #: Settings of which these take more than ten seconds of one core: left out by default, so that the suite stays short,
 #: and run by ``pytest -m tiny``, by ``pytest -m slow`` and by ``.ci/run``.
 COSTLY = (
@@ -65,7 +65,7 @@ class OneSetting:
 
     @pytest.mark.parametrize("clause", RUNNING)
     def test_tiny(self, clause):
-        if self.name in FLOAT64 and not jax.config.jax_enable_x64:
+        if self.name in FLOAT64 and clause != "lowering" and not jax.config.jax_enable_x64:
             pytest.skip("its slopes and small errors need float64, of which it warns")
         complaints = list(CLAUSES[clause](tl.get(self.name)))
         if clause == "statistics" and self.name in FEW_SEEDS:

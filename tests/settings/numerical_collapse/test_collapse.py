@@ -128,6 +128,7 @@ def test_homogeneous_networks():
 
 
 @pytest.mark.slow
+@pytest.mark.tiny
 def test_networks_collapse_where_two_classes_say():
     """Every sample of a network of K classes: collapsed beyond log(2/ε), and not below that less log(K - 1)."""
     found = figure_3_networks.data("tiny")

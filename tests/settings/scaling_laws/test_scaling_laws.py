@@ -51,6 +51,8 @@ def test_mean_losses_are_those_of_the_whole_matrix_of_second_moments():
     np.testing.assert_allclose(losses[0], energies.sum(), rtol=1e-12)
 
 
+@pytest.mark.slow
+@pytest.mark.tiny
 def test_both_trainers_have_the_mean_of_the_theory():
     """Steps by their sufficient statistics, and sample by sample in all features; at batches of 1 and 3."""
     data = tl.sweep(SETTING, SMALL, {"trainer": ("modes", "plain"), "batch_size": (1, 3)}, seeds=16)

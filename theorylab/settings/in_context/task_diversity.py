@@ -377,7 +377,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "finitely many prompts",
             dataclasses.replace(REGRESSION, dim=16, context_length=8, num_tasks=4, num_test=500),
             {"prompt_ratio": (1.6, 4.0)},
-            seeds=32,
+            seeds=44,
         ),
     ),
     "default": (

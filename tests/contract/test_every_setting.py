@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "error:Explicitly
 
 #: Clauses that take long: they run something, or lower every program for two kinds of device.
 RUNNING = ("lowering", "mapping", *(name for name, clause in CLAUSES.items() if clause in RUN))
+TRACING = tuple(name for name in CLAUSES if name not in RUNNING)
 #: Settings of which these take more than ten seconds of one core: left out by default, so that the suite stays short,
 #: and run by ``pytest -m tiny``, by ``pytest -m slow`` and by ``.ci/run``.
 COSTLY = (
@@ -58,7 +59,7 @@ class OneSetting:
 
     name: str
 
-    @pytest.mark.parametrize("clause", [name for name in CLAUSES if name not in RUNNING])
+    @pytest.mark.parametrize("clause", TRACING)
     def test_contract(self, clause):
         presets = {"presets": ("tiny",)} if CLAUSES[clause] in TRACED else {}
         assert list(CLAUSES[clause](tl.get(self.name), **presets)) == []
@@ -110,7 +111,13 @@ class OneSetting:
 
 
 class OneCostlySetting(OneSetting):
-    """What a setting must pass, with the clauses that run ``tiny`` among the slow tests."""
+    """What a setting must pass, with all clauses among the slow tests."""
+
+    @pytest.mark.slow
+    @pytest.mark.tiny
+    @pytest.mark.parametrize("clause", TRACING)
+    def test_contract(self, clause):
+        super().test_contract(clause)
 
     @pytest.mark.slow
     @pytest.mark.tiny

@@ -20,6 +20,7 @@ NAMES = [str(p.relative_to(PAGES)) for p in ALL]
 #: Pages whose code takes more than four seconds of one core.
 LONG = (
     "cookbook.md", "double_descent.md", "fitting.md", "instances.md", "learning_curves.md", "settings/catapult.md",
+    "settings/ntk.md",
 )  # fmt: skip
 FENCE = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 TITLE = re.compile(r'title="([^"]+)"')

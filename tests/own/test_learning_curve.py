@@ -180,6 +180,8 @@ def test_own_random_features():
     assert np.all(np.abs(mean.values - kernel.test_error.values) > within.values)
 
 
+@pytest.mark.slow
+@pytest.mark.tiny
 def test_networks_at_their_weights():
     """Kernels of a flax module by explicit Jacobians, and curves from them."""
     from flax import linen as nn

@@ -22,6 +22,8 @@ def test_every_seed_reaches_the_closed_form_minimum():
     assert float(abs(data.fresh_task_loss - data.final_loss).max()) == 0  # no pool: every task is fresh
 
 
+@pytest.mark.slow
+@pytest.mark.tiny
 def test_stuck_starts_are_set_aside():
     """At d = 2 half of the starts end at the rank-one saddle: said for each, and the others are judged."""
     data = sweep(SETTING, Config(dim=2, num_test=100), {}, seeds=16)

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 import xarray
 
@@ -35,11 +36,11 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
         config = setting.case(preset, f"widths_{kind}").config
         moments = limit.moments(kind, data_of(config).x)
         variables[f"{kind}_deviation"], variables[f"{kind}_drift"] = found["kernel_deviation"], found["kernel_drift"]
-        laws = []
+        laws, key = [], jax.random.key(0)  # which neither theory reads
         for width in fine.tolist():
             here = dataclasses.replace(config, width=width)
-            driven = float(predictions.driven_neurons.predict(None, here)["kernel_drift"])
-            power = float(predictions.width_exponent.predict(None, here)["kernel_drift"])
+            driven = float(predictions.driven_neurons.predict(key, here)["kernel_drift"])
+            power = float(predictions.width_exponent.predict(key, here)["kernel_drift"])
             laws.append((limit.mean_square_deviation(moments, width), driven, power))
         for name, law in zip(("deviation_theory", "driven", "power"), np.array(laws).T, strict=True):
             variables[f"{kind}_{name}"] = ("fine", law)

@@ -31,7 +31,10 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
     theta = jnp.asarray(limit.moments(config.activation, x).kernel)
     fine = np.unique(np.round(np.geomspace(1, config.num_steps, 80)).astype(int))
     rates = found.learning_rate.values.tolist()
-    curves = [dynamics.trajectory(theta, jnp.asarray(config.label_scale * unit), rate, fine).loss for rate in rates]
+    curves = [
+        dynamics.trajectory(theta, jnp.asarray(config.label_scale * unit), rate, jnp.asarray(fine)).loss
+        for rate in rates
+    ]
     variables["limit_loss"] = (("learning_rate", "fine"), np.array(curves))
 
     narrow = setting.case(preset, "narrow")

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from theorylab.contract import Observables
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
-from theorylab.settings.two_layer.grokking.data import labels, sample, training_goal, training_labels
+from theorylab.settings.two_layer.grokking.data import initial_residual, labels, sample, training_goal
 from theorylab.settings.two_layer.grokking.mean_field import curves_of, isotropic, model_of, planted, size_of
 from theorylab.settings.two_layer.grokking.model import alignment
 from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, tangent_kernel
@@ -111,13 +111,10 @@ def risk_without_linear_power(key: jax.Array, config: Config) -> Observables:
 
 def gradient_flow(key: jax.Array, config: Config) -> Observables:
     """The lazy network in continuous time, r(t) = exp(−γ K_0 t) r(0)."""
-    alpha, eps = config.output_scale, config.quadratic_coeff
     instance = sample(key, config)
-    inputs, start = instance.inputs, instance.moments
-    residual = training_labels(instance, config)
-    if not config.centred:
-        residual = residual - moments_output(start, inputs, alpha, eps)
-    values, vectors = jnp.linalg.eigh(tangent_kernel(start, inputs, eps))
+    residual = initial_residual(instance, config)
+    kernel = tangent_kernel(instance.moments, instance.inputs, config.quadratic_coeff)
+    values, vectors = jnp.linalg.eigh(kernel)
     steps = jnp.asarray(recorded_steps(config))[:, None]
     modes = jnp.exp(-config.scaled_learning_rate * values[None, :] * steps) * (vectors.T @ residual)[None, :]
     return {"train_loss": jnp.sum(modes**2, axis=1) / config.num_samples}

@@ -73,6 +73,15 @@ def training_goal(instance: Instance, config: Config) -> Float[Array, " samples"
     return goal
 
 
+def initial_residual(instance: Instance, config: Config) -> Float[Array, " samples"]:
+    """What is left to fit at the start: the labels, and f_0 less where f itself is trained."""
+    residual = training_labels(instance, config)
+    if not config.centred:
+        start = instance.moments
+        residual = residual - moments_output(start, instance.inputs, config.output_scale, config.quadratic_coeff)
+    return residual
+
+
 def initial_moments(target: Float[Array, " dim"], overlap: ArrayLike, scale: ArrayLike) -> Moments:
     """Moments of infinitely many neurons: w̄ = 0 and M = σ² [(I − b bᵀ) + ρ_0 D b bᵀ], b = β/|β|.
 

@@ -38,6 +38,10 @@ class Optimiser(NamedTuple):
         """The velocity before the first step, v = 0; without momentum there is none."""
         return jax.tree.map(lambda leaf: 0 * leaf, state) if self.heavy_ball else ()
 
+    def displacement(self, state: State, start: State) -> State:
+        """What weight decay takes a part of: the state itself, or how far it is from its start."""
+        return jax.tree.map(jnp.subtract, state, start) if self.towards_start else state
+
     def step(
         self, state: State, velocity: Any, pull: State, displacement: State, scaled_learning_rate: ArrayLike
     ) -> tuple[State, Any]:

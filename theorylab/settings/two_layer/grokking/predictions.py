@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from theorylab.contract import ROUNDING, Observables, Theory, at_config, theory, times
 from theorylab.settings.two_layer.grokking import controls, mean_field
 from theorylab.settings.two_layer.grokking.config import Config, initial_overlap, sample_ratio
-from theorylab.settings.two_layer.grokking.data import Instance, sample, training_labels
-from theorylab.settings.two_layer.grokking.moments import Moments, moments_output, population_risk, tangent_kernel
+from theorylab.settings.two_layer.grokking.data import Instance, initial_residual, sample
+from theorylab.settings.two_layer.grokking.moments import Moments, population_risk, tangent_kernel
 from theorylab.settings.two_layer.grokking.theory import marchenko_pastur
 from theorylab.settings.two_layer.grokking.theory.lazy import lazy_curves
 from theorylab.settings.two_layer.grokking.theory.population import OrderParameters, population_curves, stationary_loss
@@ -155,9 +155,7 @@ def lazy(instance: Instance, config: Config) -> Observables:
     """Train and test loss of the linearised network in the eigenbasis of K_0, with the times they give."""
     alpha, eps = config.output_scale, config.quadratic_coeff
     inputs, target, start = instance.inputs, instance.target, instance.moments
-    residual = training_labels(instance, config)
-    if not config.centred:
-        residual = residual - moments_output(start, inputs, alpha, eps)
+    residual = initial_residual(instance, config)
     curves = lazy_curves(
         inputs, residual, start, tangent_kernel(start, inputs, eps), recorded_steps(config),
         output_scale=alpha, quadratic_coeff=eps, scaled_learning_rate=config.scaled_learning_rate,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
@@ -144,7 +143,7 @@ def factor_step(
         form, shift = pull(output, t)
         # F Sᵀ, with S symmetric: products with a transpose are slow where runs are many.
         force = FactorState(now.factor @ form, form @ now.mean + shift, form @ now.spike)
-        away = jax.tree.map(jnp.subtract, now, start) if optimiser.towards_start else now
+        away = optimiser.displacement(now, start)
         return optimiser.step(now, velocity, force, away, scaled_learning_rate)
 
     return step

@@ -282,7 +282,7 @@ def _neurons(
         points, aim, share = batch(t)
         pull, residual = network_pull(now.weights, points, aim, alpha, share * gamma, activation)
         turn: Any = share * gamma / alpha * eps * ((residual * (points @ now.spike)) @ points)
-        away = jax.tree.map(jnp.subtract, now, start) if optimiser.towards_start else now
+        away = optimiser.displacement(now, start)
         return optimiser.step(now, velocity, NetworkState(pull, turn), away, gamma)
 
     def record(state: tuple[NetworkState, Any]) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class Program:
                 if self._on_processor and calls_host(one.jaxpr):
                     # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
                     self.devices = self.devices[:1]
-                    return self.traced()
+                    return self._trace()
                 program = _all_seeds(_function_of(one), np.array(self.devices).reshape(self.parts))
             self._traced = program.trace(*self._shapes(self.padded))
         return self._traced

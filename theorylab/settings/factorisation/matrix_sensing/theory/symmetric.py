@@ -89,7 +89,8 @@ def descent_errors(
             at = np.asarray(riccati_flow(init, spectrum, time))
             force = target - at
             change = force @ at + at @ force
-            half_second = (force @ change - change @ at + (force @ change - change @ at).T) / 2
+            half = force @ change - change @ at
+            half_second = (half + half.T) / 2
             carried = propagator(at, end - time)
             shift += rate * weight * carried @ (force @ at @ force - half_second) @ carried.T
         grown = np.asarray(riccati_flow(init, spectrum, end))

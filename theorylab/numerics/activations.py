@@ -137,9 +137,7 @@ def _arc_cosine_1_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> 
 
 def _relu_pairs(variance1: jax.Array, covariance: jax.Array, variance2: jax.Array) -> tuple[jax.Array, jax.Array]:
     cosine = _correlation(variance1, covariance, variance2)
-    product = variance1[:, None] * variance2[None, :]
-    positive = product > 0
-    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, product, 1.0)), 0.0)
+    scale = safe_sqrt(variance1[:, None] * variance2[None, :])
     return scale * arc_cosine_1(cosine) / 2, arc_cosine_0(cosine) / 2
 
 
@@ -231,16 +229,23 @@ def _function_dual(function: Function, kinks: tuple[float, ...]) -> Dual:
     return Dual(pairs, diagonal)
 
 
+def _expanded(activation: Activation) -> str | tuple[float, ...] | Kinked:
+    """The function that is expanded in a series, with its kinks; what has a closed form as it is."""
+    if isinstance(activation, str):
+        activation = NAMED.get(activation, activation)
+    return Kinked(activation, ()) if callable(activation) else activation
+
+
 def truncation(activation: Activation, variance: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """How far E[phi phi'] and E[phi' phi'] of :func:`dual_activation` may be off, over their values at c = 1.
 
     The bound of Cauchy and Schwarz on the terms beyond the last, at c = ±1 (it falls as |c|^128), and how far panels of
     another width integrate otherwise: a kink that was not named shows there. 0 for closed forms and polynomials.
     """
-    chosen = NAMED.get(activation, activation) if isinstance(activation, str) else activation
-    if not callable(chosen) and not isinstance(chosen, Kinked):
+    chosen = _expanded(activation)
+    if not isinstance(chosen, Kinked):
         return jnp.zeros_like(variance), jnp.zeros_like(variance)
-    return _truncation(*((chosen.function, chosen.kinks) if isinstance(chosen, Kinked) else (chosen, ())), variance)
+    return _truncation(chosen.function, chosen.kinks, variance)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -278,19 +283,16 @@ def dual_activation(activation: Activation) -> Dual:
     ValueError
         If a name is unknown or a polynomial is empty.
     """
-    if isinstance(activation, str):
-        activation = NAMED.get(activation, activation)
-    if isinstance(activation, Kinked):
-        return _function_dual(activation.function, activation.kinks)
-    if callable(activation):
-        return _function_dual(activation, ())
-    if isinstance(activation, tuple):
-        if not activation:
+    chosen = _expanded(activation)
+    if isinstance(chosen, Kinked):
+        return _function_dual(chosen.function, chosen.kinks)
+    if isinstance(chosen, tuple):
+        if not chosen:
             raise ValueError("activation = () is not allowed: a polynomial needs a coefficient")
-        return _polynomial_dual(activation)
-    if activation == "relu":
+        return _polynomial_dual(chosen)
+    if chosen == "relu":
         return Dual(_relu_pairs, lambda v: (v / 2, jnp.full_like(v, 0.5)))
-    if activation == "erf":
+    if chosen == "erf":
         return Dual(
             _erf_pairs,
             lambda v: (
@@ -298,7 +300,7 @@ def dual_activation(activation: Activation) -> Dual:
                 (4 / math.pi) / jnp.sqrt(1 + 4 * v),
             ),
         )
-    if activation == "linear":
+    if chosen == "linear":
         return Dual(lambda v1, c, v2: (c, jnp.ones_like(c)), lambda v: (v, jnp.ones_like(v)))
     raise ValueError(
         f"activation = {activation!r} is not allowed: choose relu, erf, linear, {', '.join(NAMED)}, "

@@ -58,6 +58,7 @@ def test_arrays(run, file):
         (("data.csv", "--sizes", "10", "--target", "z"), "data.csv has no column 'z'"),
         (("data.npz", "--sizes", "10", "--kernel", "gauss"), "choose one of linear, rbf"),
         (("data.npz", "--sizes", "10", "--output", "curve.gif"), "choose one of .png, .pdf, .svg"),
+        (("data.npz", "--sizes", "10", "-o", "$NOWHERE/curve.png"), "the environment has no variable 'NOWHERE'"),
         (("cache", "--sizes", "10"), "neither .npz nor .csv"),
         (("broken.npz", "--sizes", "10"), "broken.npz cannot be read"),
         (("other.npz", "--sizes", "10"), "other.npz has z: it needs X and y"),

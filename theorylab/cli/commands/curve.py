@@ -42,13 +42,14 @@ def run(options: Any) -> int:
     """Print the table, and write the files."""
     # One large decomposition, not batches of small ones: LAPACK, which reads this when it is loaded, may use all cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(len(cores())))
+    from theorylab.lab.store import user_path
     from theorylab.own import inputs
     from theorylab.verdict.plotting import check_format
 
     chosen = dict(vars(options))
-    files = chosen.pop("output")
+    files = [user_path("output", file) for file in chosen.pop("output")]
     for file in files:
-        if not file.endswith((".csv", ".nc")):
+        if file.suffix not in (".csv", ".nc"):
             check_format(file)
     sizes, ridges = ([_number(word, name) for text in chosen.pop(name) for word in text.split(",") if word]
                      for name in ("sizes", "ridge"))  # fmt: skip
@@ -67,9 +68,9 @@ def run(options: Any) -> int:
     data = learning_curve(**arrays, **chosen, sizes=sizes, ridge=ridges)
     _print(data)
     for file in files:
-        if file.endswith(".csv"):
+        if file.suffix == ".csv":
             table(data).to_csv(file, index=False)
-        elif file.endswith(".nc"):
+        elif file.suffix == ".nc":
             data.to_netcdf(file)
         else:
             with style():

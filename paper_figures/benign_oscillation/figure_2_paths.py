@@ -40,14 +40,14 @@ def draw(data: xarray.Dataset) -> Figure:
         left.plot(here.step, here.weak_shares, ".-", color=color, linewidth=0.8)
         if np.isfinite(here.end_theory):
             left.axhline(float(here.end_theory), color=color, linestyle="--", linewidth=0.9)
-        size = np.abs(here.residual)
+        size = np.abs(here.residual)  # 1 less a number near 1: digits are lost below
         right.plot(
-            here.step, size.where(size > 1e-12), ".-", color=color, linewidth=0.8, label=rf"$\eta S^2 = {rate:g}$"
+            here.step, size.where(size > 1e-8), ".-", color=color, linewidth=0.8, label=rf"$\eta S^2 = {rate:g}$"
         )
     left.plot([], [], "--", color="grey", linewidth=0.9, label="predicted end")
     left.set(xscale="log", yscale="log", xlabel="step", ylabel="share of the weak feature, $s^2 b^2$")
     left.set_title(f"(a) the weak feature, $s/S = {data.attrs['weak_scale']:g}$")
-    right.set(xscale="log", yscale="log", xlabel="step", ylabel="residual $|1 - f|$", ylim=(1e-12, 2))
+    right.set(xscale="log", yscale="log", xlabel="step", ylabel="residual $|1 - f|$", ylim=(1e-8, 2))
     right.set_title("(b) the residual, at recorded steps")
     left.legend(loc="center left")
     right.legend(loc="lower left")

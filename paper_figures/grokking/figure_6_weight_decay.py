@@ -50,7 +50,7 @@ def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
     steps = np.arange(many.num_steps + 1)
     curves = [
         population_curves(
-            OrderParameters(np.ones(()), np.ones(())), tuple(steps), input_dim=many.input_dim, sample_ratio=ratio,
+            OrderParameters(np.ones(()), np.ones(())), steps.tolist(), input_dim=many.input_dim, sample_ratio=ratio,
             output_scale=many.output_scale, quadratic_coeff=many.quadratic_coeff, scaled_learning_rate=rate,
             optimiser=Optimiser(decay),
         )[1].total

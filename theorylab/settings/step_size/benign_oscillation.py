@@ -403,7 +403,7 @@ def _sweeps(shares: tuple[float, ...], growth: tuple[float, ...], scales: tuple[
     paths = dataclasses.replace(FEATURES, num_steps=10_000)
     return (
         Case("shares", final, {"learning_rate": shares, "weak_scale": scales}, seeds=1),
-        Case("paths", paths, {"learning_rate": (0.45, 0.52, 0.6, 0.8)}, seeds=1),
+        Case("paths", paths, {"learning_rate": (0.45, 0.52, 0.6, 0.66)}, seeds=1),
         Case("growth", GROWTH, {"learning_rate": growth, "weak_scale": (0.1, 0.3)}, seeds=1),
     )
 

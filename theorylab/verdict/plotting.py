@@ -76,6 +76,25 @@ def points(
     axes.errorbar(x, finite.mean("seed"), yerr=standard_error(values, "seed", of_finite=True), **{**look, **options})
 
 
+def key(
+    axes: Axes, *, seeds: int | None = None, of: str = "seeds", line: str = "theory", what: str = "simulation"
+) -> None:
+    """Say in the legend what lines and points are: theory; the mean over so many seeds ± one standard error.
+
+    ``of`` names what a seed is ("networks"); an empty ``line`` leaves the line out.
+    """
+    if line:
+        axes.plot([], [], color="grey", label=line)
+    count = "" if seeds is None else f", {seeds} {of}"
+    axes.errorbar([], [], [], fmt="o", color="grey", linewidth=1, label=f"{what} ± s.e.{count}")
+
+
+def letter(*panels: Axes) -> None:
+    """Put (a), (b), ... before the titles of panels."""
+    for axes, name in zip(panels, "abcdefghijkl", strict=False):
+        axes.set_title(f"({name}) {axes.get_title()}")
+
+
 def check_format(path: str | os.PathLike[str]) -> str:
     """Return the format that a picture's suffix names.
 

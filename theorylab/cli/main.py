@@ -26,6 +26,8 @@ COMMANDS = {
     "predict": "evaluate the theories, without simulating",
     "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged, or none was judged",
     "reproduce": "check several settings, draw a figure each, write one HTML report",
+    "plot": "draw an observable of stored results against a field, with theories",
+    "compare": "compare the results of two stores: two versions, devices or choices of seeds",
     "figures": "redraw the gallery's figures from stored results, or --check the data behind them",
     "curve": "predict and measure the learning curve of a kernel on data of your own",
     "new": "write a setting of your own: one file that works, to change",

@@ -26,24 +26,8 @@ if TYPE_CHECKING:
 #: Formats of pictures, by suffix.
 FORMATS = ("png", "pdf", "svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLE: dict[str, Any] = {
-    "figure.dpi": 100,
-    "savefig.dpi": 130,
-    "figure.constrained_layout.use": True,
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "errorbar.capsize": 2,
-}
+#: The style, a file of matplotlib's: ``plt.style.use("theorylab.paper")`` uses it elsewhere.
+STYLE = Path(__file__).parents[1] / "paper.mplstyle"
 
 
 @contextlib.contextmanager
@@ -53,10 +37,7 @@ def style() -> Iterator[None]:
 
     if not os.environ.get("MPLBACKEND") and not os.environ.get("DISPLAY"):
         matplotlib.use("Agg")
-    from cycler import cycler
-
-    settings: Any = {**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(fname=STYLE):
         yield
 
 

@@ -44,6 +44,7 @@ def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, 
     Cases with nothing to draw against, and those beyond the sixth, are left out.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.collections import PolyCollection
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -57,12 +58,14 @@ def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, 
         axes.set_visible(False)
     styles: dict[str, Any] = {}
     wides: set[bool] = set()
+    crosses = False
     for axes, (case, data, observable) in zip(panels.flat, drawn, strict=False):
         draw = _trajectory_panel if "step" in observable.dims else _sweep_panel
         seen = data[observable.name].isel({dim: -1 for dim in observable.dims if dim != "step"})
         log = _over_decades(seen)
         wide = log and _seeds_over_decades(seen)
         wides.add(wide)
+        crosses |= wide and _of_means(setting, observable)
         draw(_Panel(axes, setting, case, data, observable, styles, base_seed, log, wide))
         if log:
             axes.set_yscale("log")
@@ -75,9 +78,10 @@ def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, 
         Line2D([], [], color="gray", marker="D" if wide else "o", linestyle="none", label=texts[wide])
         for wide in sorted(wides)
     ]
-    handles += [Line2D([], [], color="gray", marker="x", linestyle="none", label="mean")] * (True in wides)
+    handles += [Line2D([], [], color="gray", marker="x", linestyle="none", label="mean")] * crosses
     handles += [Line2D([], [], color="gray", linestyle=line, label=name) for name, line in styles.items()]
-    handles += [Patch(color="gray", alpha=BAND, linewidth=0, label="declared error")]
+    if any(isinstance(item, PolyCollection) for axes in panels.flat for item in axes.collections):
+        handles += [Patch(color="gray", alpha=BAND, linewidth=0, label="declared error")]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns))
     figure.suptitle(setting.title, wrap=True)
     return figure
@@ -214,7 +218,13 @@ def _points(panel: _Panel, x: np.ndarray, values: xarray.DataArray, color: Any, 
     middle = finite.median("seed").values
     bars = np.abs(_quantiles(values) - middle)
     panel.axes.errorbar(x, middle, yerr=bars, fmt="D", markersize=3.5, linewidth=1, color=color, label=label)
-    panel.axes.plot(x, finite.mean("seed"), "x", color=color)
+    if _of_means(panel.setting, panel.observable):
+        panel.axes.plot(x, finite.mean("seed"), "x", color=color)
+
+
+def _of_means(setting: Setting, observable: Observable) -> bool:
+    """Whether a theory speaks of the mean over seeds."""
+    return any(theory.kind == "ensemble" and observable.name in theory.predicts for theory in setting.theories)
 
 
 def _theory(panel: _Panel, theory: Theory, x: np.ndarray, values: np.ndarray, errors: Any, color: Any) -> None:
@@ -251,7 +261,11 @@ def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any])
     value = prediction[name]
     if "seed" not in value.dims:
         return value
-    return value.median("seed") if panel.wide else value.mean("seed")
+    middle = value.median("seed") if panel.wide else value.mean("seed")
+    if "step" in value.dims:  # where a theory falls silent for some seeds, the others are another ensemble
+        counts = value.notnull().sum("seed")
+        middle = middle.where(counts == counts.max("step"))
+    return middle
 
 
 def _short(value: float) -> str:

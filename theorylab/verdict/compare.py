@@ -1,7 +1,8 @@
 """Empirical against theory: one row per observable, theory and cell, with a verdict that can be wrong.
 
 The tolerance of a comparison is ``z_max`` standard errors over seeds plus the theory's declared
-finite-size error times the size of the prediction; nothing else enters it. A theory of the instance is judged by its
+finite-size error times the size of the prediction; nothing else enters it. Agreement within more than the prediction
+itself is none, and not judged. A theory of the instance is judged by its
 slope over seeds too (:mod:`theorylab.verdict.slope`).
 """
 
@@ -24,7 +25,7 @@ from theorylab.lab.sweep import prepare, run_in_memory, sweep
 from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
 from theorylab.verdict.judge import NUMBERS, Runs, judge, not_compared
-from theorylab.verdict.rows import Row, Status, Verdict
+from theorylab.verdict.rows import Row, Status, Verdict, honest
 
 if TYPE_CHECKING:
     import xarray
@@ -116,7 +117,7 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
             if index in together:
                 row = together[index]
                 at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
-                rows.append(Row(**identity, at=at, **row))
+                rows.append(honest(Row(**identity, at=at, **row)))
                 continue
             runs = Runs(values[index], carried.seeds, bad[index], observable.allow_nan).only(judged[index])
             left = {text: int(np.sum(which[index] & finished[index])) for text, which in aside.items()}
@@ -137,7 +138,7 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
             row = judge(runs, target, kind=theory.kind, declared=declared, z_max=z_max, residual=residual)  # type: ignore[arg-type]
             at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
             row |= {"seeds": int(finished[index].sum()), "set_aside": said}
-            rows.append(Row(**identity, at=at, **row))
+            rows.append(honest(Row(**identity, at=at, **row)))
     return rows
 
 

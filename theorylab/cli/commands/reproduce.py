@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import operator
+import shlex
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from theorylab.catalogue import FEATURED, Preset, names
@@ -70,6 +72,19 @@ def run(options: Any) -> int:
             picture = plotting.save(overview(setting, done), output / f"{setting.name}.png")
             parts.append((setting, rows, picture, done[0][1].attrs))
         print(f"figure: {output / f'{setting.name}.png'}")
-    print(f"report: {write_report(output / 'report.html', parts)}")
+    print(f"report: {write_report(output / 'report.html', parts, about=_about(options, parts))}")
     print(f"{time.perf_counter() - began:.0f} s")
     return code
+
+
+def _about(options: Any, parts: Sequence[Any]) -> dict[str, str]:
+    """What made a report: the command, its preset, when, with which versions on what."""
+    from theorylab.lab.store import now
+
+    words = ["theorylab", "reproduce", *options.settings, *["--all"] * options.all, "--preset", options.preset]
+    about = {"command": shlex.join(words), "preset": options.preset, "date": f"{now():.16} UTC".replace("T", " ", 1)}
+    made = next((provenance for *_, provenance in parts if provenance), {})
+    names = {"theorylab": "theorylab_version", "JAX": "jax_version", "Python": "python_version"}
+    about["versions"] = ", ".join(f"{name} {made[key]}" for name, key in names.items() if made.get(key))
+    about["device"] = str(made.get("device", ""))
+    return {name: text for name, text in about.items() if text}

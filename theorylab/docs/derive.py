@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("exact", "instance", "ensemble")
 NO_FIGURES = "no figures yet"
-OUR_CHOICE = "our choice"
 
 
 def documents(root: Path = ROOT) -> dict[Path, str]:
@@ -92,7 +91,8 @@ def settings_table(document: Path, pages: Path) -> str:
 def tables_of(setting: Setting, root: Path = ROOT) -> dict[str, str]:
     """Return the tables of a setting's page, by the name of their lines."""
     theories = filter(None, (theories_table(setting), fidelity_table(setting, root)))
-    return {"theories": "\n\n".join(theories), "parameters": parameters_table(setting)}
+    parts = (parameters_table(setting), "### Values of the presets", presets_table(setting))
+    return {"theories": "\n\n".join(theories), "parameters": "\n\n".join(parts)}
 
 
 def theories_table(setting: Setting) -> str:
@@ -141,6 +141,8 @@ def parameters_table(setting: Setting) -> str:
 
     A source that begins with a value, ``1000: Xu et al. 2024``, has another default.
     """
+    from theorylab.contract.describe import OUR_CHOICE
+
     rows = [["parameter", "symbol", "what", "default", "source (its value, where it is another)"]]
     for field in dataclasses.fields(setting.config):
         about = field.metadata
@@ -151,6 +153,14 @@ def parameters_table(setting: Setting) -> str:
             [kind, symbol.replace(r"\|", r"\Vert "), cell(about["help"]), default, cell(about["source"] or OUR_CHOICE)]
         )
     return table(rows)
+
+
+def presets_table(setting: Setting) -> str:
+    """Table of a setting's cases: every value that is no default, and where it comes from."""
+    from theorylab.contract.describe import presets
+
+    head, *rows = presets(setting)
+    return table([head, *([f"`{preset}`", *map(cell, others)] for preset, *others in rows)])
 
 
 def gallery_index(root: Path) -> str:

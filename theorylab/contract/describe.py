@@ -54,13 +54,16 @@ def presets(setting: Setting) -> list[list[str]]:
 
 def values_of(setting: Setting, case: Case) -> tuple[str, str]:
     """Values of a case that are no defaults, and where they come from, those of our choice together."""
-    texts, papers, ours = [], [], []
+    texts: list[str] = []
+    papers: list[str] = []
+    ours = False
     for field in dataclasses.fields(setting.config):
         values = tuple(case.grid.get(field.name, (getattr(case.config, field.name),)))
         if values == (field.default,):
             continue
         texts.append(f"{field.name} = {', '.join(map(shown, values))}")
         found = {origin(field, value) for value in values}
-        (ours if OUR_CHOICE in found else papers).append((field.name, ", ".join(sorted(found - {OUR_CHOICE}))))
-    said = [f"{name}: {source}" for name, source in papers] + ([OUR_CHOICE] if ours else [])
-    return "; ".join(texts) or "the defaults", "; ".join([*([case.note] if case.note else []), *said])
+        ours |= OUR_CHOICE in found
+        papers += [f"{field.name}: {source}" for source in sorted(found - {OUR_CHOICE})]
+    said = [case.note] * bool(case.note) + papers + [OUR_CHOICE] * ours
+    return "; ".join(texts) or "the defaults", "; ".join(said)

@@ -91,8 +91,7 @@ def settings_table(document: Path, pages: Path) -> str:
 def tables_of(setting: Setting, root: Path = ROOT) -> dict[str, str]:
     """Return the tables of a setting's page, by the name of their lines."""
     theories = filter(None, (theories_table(setting), fidelity_table(setting, root)))
-    parts = (parameters_table(setting), "### Values of the presets", presets_table(setting))
-    return {"theories": "\n\n".join(theories), "parameters": "\n\n".join(parts)}
+    return {"theories": "\n\n".join(theories), "parameters": numbers_of(setting)}
 
 
 def theories_table(setting: Setting) -> str:
@@ -153,6 +152,11 @@ def parameters_table(setting: Setting) -> str:
             [kind, symbol.replace(r"\|", r"\Vert "), cell(about["help"]), default, cell(about["source"] or OUR_CHOICE)]
         )
     return table(rows)
+
+
+def numbers_of(setting: Setting) -> str:
+    """Tables of a setting's parameters and of its presets' values, each with its source."""
+    return "\n\n".join((parameters_table(setting), "### Values of the presets", presets_table(setting)))
 
 
 def presets_table(setting: Setting) -> str:

@@ -334,7 +334,7 @@ def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any])
 
     name = panel.observable.name
     prediction = predict(
-        panel.setting, config, grid, seeds=panel.data["seed"].values, base_seed=panel.base_seed, theory=theory,
+        panel.setting, config, grid, seeds=panel.data["seed"].values.tolist(), base_seed=panel.base_seed, theory=theory,
         observables=(name,),
     )  # fmt: skip
     if name not in prediction:

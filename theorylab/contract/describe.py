@@ -66,4 +66,4 @@ def values_of(setting: Setting, case: Case) -> tuple[str, str]:
         ours |= OUR_CHOICE in found
         papers += [f"{field.name}: {source}" for source in sorted(found - {OUR_CHOICE})]
     said = [case.note] * bool(case.note) + papers + [OUR_CHOICE] * ours
-    return "; ".join(texts) or "the defaults", "; ".join(said)
+    return "; ".join(texts) or "the defaults", "; ".join(said) or "those of the defaults"

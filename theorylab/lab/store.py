@@ -64,7 +64,7 @@ def user_path(name: str, path: Any) -> Path:
 def _named(name: str, path: Any, read: Callable[[Any], Path]) -> Path:
     # A whole number would be a file that is open already.
     if not isinstance(path, (str, os.PathLike)):
-        raise ConfigError(f"{name} = {shown(path)} is not allowed: must be the path of a folder")
+        raise ConfigError(f"{name} = {shown(path)} is not allowed: must be a path")
     try:
         return read(path)
     except ValueError as error:

@@ -59,6 +59,18 @@ def test_a_failed_run_is_continued(tmp_path):
     np.testing.assert_array_equal(resumed["path"], sweep(toy.SETTING, grid=GRID, seeds=4)["path"])
 
 
+@pytest.mark.parametrize("grid", [GRID, {"mean": (0.0, 1.0), "scale": (0.1, 2.0)}])
+def test_a_store_is_continued_whatever_the_order_of_the_fields(tmp_path, grid):
+    """Each number goes to its own label, and the axes stay those of the store."""
+    path, turned = tmp_path / "a.zarr", dict(reversed(grid.items()))
+    create_store(toy.SETTING, grid=grid, seeds=3, store=path)
+    data = sweep(toy.SETTING, grid=turned, seeds=3, store=path)
+    reference = sweep(toy.SETTING, grid=grid, seeds=3)
+    for name in ("sample_mean", "path", "finished"):
+        assert data[name].dims == reference[name].dims
+        np.testing.assert_allclose(data[name], reference[name], rtol=1e-12)
+
+
 def snapshot(folder):
     return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 

@@ -373,11 +373,11 @@ def finished_cells(path: str | os.PathLike[str], index: Mapping[str, slice] | No
         raise damaged(path, damage.which_chunk(Path(path), content, [FINISHED]) or _one_line(error)) from error
 
 
-def seeds_per_chunk(path: str | os.PathLike[str]) -> int:
-    """Number of seeds in one chunk of a store."""
+def shape_of(path: str | os.PathLike[str]) -> tuple[list[str], int]:
+    """Return the swept fields of a store in the order of its axes, and the number of seeds in one chunk."""
     try:
         array = metadata.arrays_of(metadata.read(path))[FINISHED]
-        return int(array["chunk_grid"]["configuration"]["chunk_shape"][-1])
+        return array["dimension_names"][:-1], int(array["chunk_grid"]["configuration"]["chunk_shape"][-1])
     except (KeyError, IndexError, TypeError) as error:
         raise metadata.not_readable(path, f"it has no {FINISHED!r}") from error
 

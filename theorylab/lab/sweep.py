@@ -7,6 +7,7 @@ They never exchange a message, so that one that dies takes nothing with it but i
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import warnings
@@ -220,8 +221,11 @@ def _run_stored(
     identity.check_same_sweep(store, attributes)
     if changed := identity.changes_since(store, attributes):
         number = _continue_changed(store, attributes, changed, accept_changes)
+    fields, chunk = results.shape_of(store)
+    if tuple(fields) != job.plan.dims:  # the same sweep, its fields named in another order
+        job, programs = dataclasses.replace(job, plan=job.plan.in_order(fields)), {}
     cells = list(job.plan.static_cells())
-    pending, length = shares_of(len(cells), job.seeds, results.seeds_per_chunk(store), processes)
+    pending, length = shares_of(len(cells), job.seeds, chunk, processes)
     total = sum(job.cells(share.seeds.stop - share.seeds.start) for share in pending) // len(cells)
     done = 0
     with reporter(progress, total) as report:

@@ -239,7 +239,7 @@ def test_sweep_stores_and_continues(run, toy, tmp_path):
     assert run(*arguments)[0] == 0
     code, _, err = run(*arguments, "--mean", "0.2")
     assert code == 2
-    assert "holds another sweep: its config is" in err
+    assert "holds another sweep: its mean is 1.0, not 0.2; choose another folder" in err
 
 
 def test_two_processes_share_a_sweep(run, toy, tmp_path, monkeypatch):

@@ -78,16 +78,25 @@ def snapshot(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"config": toy.Config(scale=0.7)}, "its config is"),
-        ({"grid": {"mean": (0.0, 3.0)}}, "its grid is"),
-        ({"seeds": 5}, "its seeds is 4, not 5"),
-        ({"base_seed": 1}, "its base_seed is"),
+        ({"config": toy.Config(scale=0.7)}, "its scale is 0.5, not 0.7; choose"),
+        ({"config": toy.Config(mean=0.7)}, None),  # swept
+        (
+            {"config": toy.Config(scale=0.7, num_steps=3)},
+            "its num_steps is 4, not 3, its scale is 0.5, not 0.7; choose",
+        ),
+        ({"grid": {**GRID, "mean": (0.0, 3.0)}}, "its mean is [0.0, 1.0], not [0.0, 3.0]; choose"),
+        ({"grid": {"mean": (0.0, 1.0)}}, "its num_samples is [10, 20, 40], not 50; choose"),
+        ({"seeds": 5}, "its seeds is 4, not 5; choose"),
+        ({"base_seed": 1, "seeds": 5}, "its seeds is 4, not 5, its base_seed is 0, not 1; choose"),
     ],
 )
 def test_another_sweep_is_refused_and_nothing_touched(tmp_path, change, message):
     path = tmp_path / "a.zarr"
     sweep(toy.SETTING, grid=GRID, seeds=4, store=path)
     before = snapshot(path)
+    if message is None:
+        sweep(toy.SETTING, **{"grid": GRID, "seeds": 4, "store": path, **change})
+        return
     with pytest.raises(StoreError, match="holds another sweep") as error:
         sweep(toy.SETTING, **{"grid": GRID, "seeds": 4, "store": path, **change})
     assert message in str(error.value)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from theorylab.contract.fields import shown
 from theorylab.lab import metadata, store
 from theorylab.lab.metadata import FINISHED, PROGRAM_OF, StoreError
 from theorylab.lab.store import attributes_of
@@ -25,26 +26,35 @@ def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]
     Raises
     ------
     StoreError
-        Naming the first attribute that differs, with both values; the store is left as it was.
+        In one line, with the fields that differ and both values of each; the store is left as it was.
     """
-    stored = attributes_of(path)
-    for name in ("setting", "grid", "config", "seeds", "base_seed", "precision", "theorylab_version"):
-        then, now = (_comparable(kind, name) for kind in (stored, attributes))
-        if then != now:
-            raise StoreError(
-                f"{path} holds another sweep: its {name} is {stored.get(name)!r}, not {attributes[name]!r}; "
-                "choose another folder or remove that one"
-            )
+    if words := differences(attributes_of(path), attributes):
+        more = f", and {len(words) - 5} more" if len(words) > 5 else ""
+        raise StoreError(
+            f"{path} holds another sweep: its {', its '.join(words[:5])}{more}; choose another folder or remove that one"
+        )
 
 
-def _comparable(attributes: Mapping[str, Any], name: str) -> Any:
-    """Return an attribute so that equal sweeps are equal: numbers by value, and without what a grid replaces."""
-    value = attributes.get(name)
-    if name not in ("config", "grid") or value is None:
-        return value
-    swept = json.loads(attributes["grid"])
-    content = json.loads(value)
-    return content if name == "grid" else {field: v for field, v in content.items() if field not in swept}
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Say in which respects a store is of another sweep, one entry a field; numbers are compared by value."""
+
+    def compared(attributes: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        return {name: attributes.get(name) for name in names}
+
+    def fields(attributes: Mapping[str, Any]) -> dict[str, Any]:
+        return json.loads(attributes.get("config", "{}")) | json.loads(attributes.get("grid", "{}"))
+
+    then, now = (compared(kind, "setting", "theorylab_version") for kind in (stored, asked))
+    if then["setting"] == now["setting"]:
+        then, now = (
+            part | fields(kind) | compared(kind, "seeds", "base_seed", "precision")
+            for part, kind in ((then, stored), (now, asked))
+        )
+    return [
+        f"{name} is {shown(then.get(name))}, not {shown(now.get(name))}"
+        for name in dict.fromkeys([*now, *then])
+        if then.get(name) != now.get(name)
+    ]
 
 
 def changes_since(path: Path, attributes: Mapping[str, Any]) -> str:

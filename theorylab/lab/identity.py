@@ -29,10 +29,8 @@ def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]
         In one line, with the fields that differ and both values of each; the store is left as it was.
     """
     if words := differences(attributes_of(path), attributes):
-        more = f", and {len(words) - 5} more" if len(words) > 5 else ""
-        raise StoreError(
-            f"{path} holds another sweep: its {', its '.join(words[:5])}{more}; choose another folder or remove that one"
-        )
+        said = ", its ".join(words[:5]) + (f", and {len(words) - 5} more" if len(words) > 5 else "")
+        raise StoreError(f"{path} holds another sweep: its {said}; choose another folder or remove that one")
 
 
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

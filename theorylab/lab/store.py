@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 import warnings
@@ -59,6 +60,12 @@ def store_path(store: Any) -> Path:
 def user_path(name: str, path: Any) -> Path:
     """Return a path that a user named for something else, as they wrote it but for ``~`` and ``$NAME``."""
     return _named(name, path, expanded)
+
+
+def store_of_case(store: str, case: str) -> str:
+    """Return the folder of one of several cases: ``store-CASE.zarr``, with hyphens for blanks, commas and brackets."""
+    name = re.sub(r"[^\w.+=-]+", "-", case).strip("-")
+    return f"{store.removesuffix('.zarr')}-{name}.zarr"
 
 
 def _named(name: str, path: Any, read: Callable[[Any], Path]) -> Path:

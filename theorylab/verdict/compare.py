@@ -17,6 +17,7 @@ from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.grid import Grid, make_plan
 from theorylab.lab.job import check_base_seed, check_seeds
 from theorylab.lab.predict import Reasons, predictions, reasons
+from theorylab.lab.store import store_of_case
 from theorylab.lab.sweep import sweep
 from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
@@ -189,7 +190,8 @@ def check(
 ) -> Iterator[tuple[Case, xarray.Dataset, list[Row]]]:
     """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done.
 
-    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several. A case that needs
+    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several, with hyphens
+    for the blanks, commas and brackets of their names. A case that needs
     a package which is not installed is not run: its results are an empty dataset, and one row says what to install.
     """
     import xarray
@@ -201,7 +203,7 @@ def check(
             continue
         path = store
         if store is not None and len(cases) > 1:
-            path = f"{store.removesuffix('.zarr')}-{case.name}.zarr"
+            path = store_of_case(store, case.name)
         data = sweep(
             setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **sweep_options
         )

@@ -74,6 +74,14 @@ def changes_since(path: Path, attributes: Mapping[str, Any]) -> str:
     return "; ".join(words)
 
 
+def begun_by_another(path: Path, changed: str) -> StoreError:
+    """Return the error of a store that another program began, where nobody has accepted what has changed."""
+    return StoreError(
+        f"{path} was begun by another program: {changed}; choose another folder, or continue it with "
+        "--accept-changes (in Python: accept_changes=True), and each cell says which program computed it"
+    )
+
+
 def add_program(path: Path, attributes: Mapping[str, Any]) -> int:
     """Note another program that goes on filling a store, and return its number; each cell then says which it is of.
 
@@ -91,7 +99,7 @@ def add_program(path: Path, attributes: Mapping[str, Any]) -> int:
         for number, program in enumerate(known, start=1):
             if identity(program) == identity(ours):
                 return number
-        arrays = metadata.arrays_of(content)
+        arrays, new = metadata.arrays_of(content), {}
         if PROGRAM_OF not in arrays:
             flags = arrays[FINISHED]
             metadata.open_group(path, "r+").create_array(
@@ -104,8 +112,8 @@ def add_program(path: Path, attributes: Mapping[str, Any]) -> int:
                 attributes={"long_name": "program that computed the cell: 0 the first, n the n-th of `changes`"},
                 **store.codecs(),
             )
-            store.consolidate(path)
-        metadata.update(path, **{CHANGES: [*known, ours]})
+            new = {PROGRAM_OF: json.loads((Path(path) / PROGRAM_OF / metadata.FILE).read_bytes())}
+        metadata.update(path, new, **{CHANGES: [*known, ours]})
         return len(known) + 1
 
     try:

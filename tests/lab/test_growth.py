@@ -203,9 +203,10 @@ def test_whichever_write_fails_the_store_is_whole(store, large, monkeypatch):
     assert_grown(data, small, large)
 
 
-def test_killed_while_it_grows(store, tmp_path):
+@pytest.mark.parametrize("rounds", [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_killed_while_it_grows(store, tmp_path, rounds):
     path, small = store
-    draw = random.Random(3)
+    draw = random.Random(rounds)
     whole = json.loads(json.dumps({**LARGE, "extend": True}))
     forks = Forks(jax.config.jax_compilation_cache_dir)
     try:
@@ -214,16 +215,21 @@ def test_killed_while_it_grows(store, tmp_path):
         codes, seconds = forks.run(kept, [None], **whole)
         assert codes == [0]
         large = open_results(kept)
-        for _ in range(6):
-            codes, _ = forks.run(path, [draw.uniform(0.3, 1.0) * seconds for _ in range(2)], **whole)
+        kills = 0
+        while kills < 2 * rounds:
+            codes, _ = forks.run(path, [draw.uniform(0.2, 1.0) * seconds for _ in range(2)], **whole)
             assert set(codes) <= {0, -9}
+            kills += codes.count(-9)
             data = open_results(path)
-            finished = data["finished"]
+            finished = data["finished"].values
             for name in VARIABLES:
                 np.testing.assert_array_equal(data[name].sel(at(small)), small[name])
-                np.testing.assert_allclose(
-                    data[name].values[finished.values], large[name].sel(at(data)).values[finished.values], rtol=1e-12
-                )
+                found, expected = data[name].values[finished], large[name].sel(at(data)).values[finished]
+                np.testing.assert_allclose(found, expected, rtol=1e-12)
+            if finished.all() and finished.size == large["finished"].size:  # another one
+                assert_grown(data, small, large)
+                path = tmp_path / f"{kills}.zarr"
+                sweep(toy.SETTING, store=path, **SMALL)
         assert forks.run(path, [None, None], **whole)[0] == [0, 0]
     finally:
         forks.close()

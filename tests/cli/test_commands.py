@@ -243,6 +243,10 @@ def test_sweep_stores_and_continues(run, toy, tmp_path):
     code, _, err = run(*arguments, "--mean", "0.2")
     assert code == 2
     assert "holds another sweep: its mean is 1.0, not 0.2; choose another folder" in err
+    code, _, err = run(*arguments[:-4], "--seeds", "10", *arguments[-2:])
+    assert (code, "its seeds is 8, not 10; add to it with --extend" in err) == (2, True)
+    assert run(*arguments[:-4], "--seeds", "10", *arguments[-2:], "--extend")[0] == 0
+    assert xarray.open_zarr(tmp_path / "r.zarr")["sample_mean"].sizes == {"scale": 2, "seed": 10}
 
 
 @pytest.mark.parametrize("name", catalogue.SETTINGS)

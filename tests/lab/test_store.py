@@ -84,9 +84,9 @@ def snapshot(folder):
             {"config": toy.Config(scale=0.7, num_steps=3)},
             "its num_steps is 4, not 3, its scale is 0.5, not 0.7; choose",
         ),
-        ({"grid": {**GRID, "mean": (0.0, 3.0)}}, "its mean is [0.0, 1.0], not [0.0, 3.0]; choose"),
+        ({"grid": {**GRID, "mean": (0.0, 3.0)}}, "its mean is [0.0, 1.0], not [0.0, 3.0]; add to it with"),
         ({"grid": {"mean": (0.0, 1.0)}}, "its num_samples is [10, 20, 40], not 50; choose"),
-        ({"seeds": 5}, "its seeds is 4, not 5; choose"),
+        ({"seeds": 5}, "its seeds is 4, not 5; add to it with --extend (extend=True), choose another folder or remove"),
         ({"base_seed": 1, "seeds": 5}, "its seeds is 4, not 5, its base_seed is 0, not 1; choose"),
     ],
 )

@@ -66,9 +66,8 @@ def grow(path: Path, job: Job, asked: Mapping[str, Any], accept_changes: bool) -
 
 def _together(path: Path, job: Job, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> Job:
     """Return the sweep of what is stored and of what is asked for; raises ``StoreError`` where more is different."""
-    then, now = (json.loads(attributes.get("grid", "{}")) for attributes in (stored, asked))
-    may_differ = ("seeds", "grid") if set(then) == set(now) else ("seeds",)
-    identity.check_same_sweep(path, {**asked, **{name: stored[name] for name in may_differ if name in stored}})
+    identity.check_same_sweep(path, identity.but_for_size(stored, asked))
+    then, now = (json.loads(attributes["grid"]) for attributes in (stored, asked))
     hints = typing.get_type_hints(job.setting.config)
     grid: dict[str, list[Any]] = {}
     for name in results.shape_of(path)[0]:

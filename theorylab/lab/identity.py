@@ -28,9 +28,20 @@ def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]
     StoreError
         In one line, with the fields that differ and both values of each; the store is left as it was.
     """
-    if words := differences(attributes_of(path), attributes):
+    stored = attributes_of(path)
+    if words := differences(stored, attributes):
+        larger = (
+            "" if differences(stored, but_for_size(stored, attributes)) else "add to it with --extend (extend=True), "
+        )
         said = ", its ".join(words[:5]) + (f", and {len(words) - 5} more" if len(words) > 5 else "")
-        raise StoreError(f"{path} holds another sweep: its {said}; choose another folder or remove that one")
+        raise StoreError(f"{path} holds another sweep: its {said}; {larger}choose another folder or remove that one")
+
+
+def but_for_size(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked for with the seeds that are stored and, of the same fields, the values."""
+    then, now = (json.loads(attributes.get("grid", "{}")) for attributes in (stored, asked))
+    names = ("seeds", "grid") if set(then) == set(now) else ("seeds",)
+    return {**asked, **{name: stored[name] for name in names if name in stored}}
 
 
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

@@ -48,9 +48,7 @@ def zero_output(key: jax.Array, config: Config) -> Observables:
 def digits_are_kept(config: Config) -> str | None:
     """Say why the weights after a step are not known: single precision rounds them to what the step itself resolves."""
     if config.learning_rate > 1e3:
-        return (
-            f"learning_rate = {config.learning_rate:g} > 1000: single precision keeps few digits of the weights"
-        )
+        return f"learning_rate = {config.learning_rate:g} > 1000: single precision keeps few digits of the weights"
     return None
 
 

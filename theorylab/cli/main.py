@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from theorylab.catalogue import SETTINGS, names, unknown
 from theorylab.cli import interruption
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
-        _discard_output()
+        _discard(sys.stdout)
         return 0
     except Exception as error:
         if _was_interrupted(error):  # some imports turn Ctrl-C into an error of their own
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message is None:
             raise
         if isinstance(error, OSError):
-            _discard_output()
+            _discard(sys.stdout)
         _say(f"error: {message}")
         return 2
 
@@ -104,8 +105,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _say(line: str) -> None:
     """Write a line to the terminal's errors, if there are any to write to."""
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr)
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _discard(sys.stderr)
 
 
 def _interrupted() -> int:
@@ -122,10 +125,10 @@ def _was_interrupted(error: BaseException) -> bool:
     return False
 
 
-def _discard_output() -> None:
-    """Let Python's own last words go nowhere, where the output cannot be written to any more."""
+def _discard(stream: Any) -> None:
+    """Let the last words to a stream that cannot be written to go nowhere: an exit code depends on them."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(command: str, rest: Sequence[str]) -> int:

@@ -21,6 +21,7 @@ from theorylab.lab.job import check_base_seed, check_seeds, make_job
 from theorylab.lab.predict import Reasons, predictions, reasons
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
 from theorylab.lab.progress import Progress
+from theorylab.lab.store import store_of_case
 from theorylab.lab.sweep import prepare, run_in_memory, sweep
 from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
@@ -193,7 +194,8 @@ def check(
 ) -> Iterator[tuple[Case, xarray.Dataset, list[Row]]]:
     """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done.
 
-    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several. A case that needs
+    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several, with hyphens
+    for the blanks, commas and brackets of their names. A case that needs
     a package which is not installed is not run: its results are an empty dataset, and one row says what to install.
     """
     pairs = [(setting, case) for case in cases]
@@ -232,7 +234,7 @@ def checked(
             data = run_in_memory(job, programs, progress)
             del programs, ready
         else:
-            path = f"{store.removesuffix('.zarr')}-{case.name}.zarr" if store and len(pairs) > 1 else store
+            path = store_of_case(store, case.name) if store and len(pairs) > 1 else store
             options = {"memory_budget": memory_budget, "progress": progress, **store_options}
             data = sweep(setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **options)
         yield setting, case, data, compare(setting, data, theories=theories, case=case.name)

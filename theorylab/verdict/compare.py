@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theorylab.catalogue import SETTINGS
 from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.grid import Grid, make_plan
 from theorylab.lab.job import check_base_seed, check_seeds
-from theorylab.lab.predict import Reasons, predictions, reasons
+from theorylab.lab.predict import Reasons, predictions, reasons, try_out
 from theorylab.lab.sweep import sweep
 from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
@@ -196,6 +197,10 @@ def check(
     import xarray
 
     lacking = [setting.lacks(case) for case in cases]
+    if setting.name not in SETTINGS:  # those of the catalogue are tested
+        for case, lack in zip(cases, lacking, strict=True):
+            for theory in _chosen(setting, theories) if lack is None else ():
+                try_out(setting, case.config, case.grid, theory)
     for case, lack in zip(cases, lacking, strict=True):
         if lack is not None:
             yield case, xarray.Dataset(), [not_run(case, lack)]

@@ -48,16 +48,26 @@ STYLE: dict[str, Any] = {
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draw in the library's style, on a canvas that needs no display."""
-    import matplotlib
+    """Draw in the library's style, on a canvas that needs no display where none is there.
 
-    if not os.environ.get("MPLBACKEND") and not os.environ.get("DISPLAY"):
-        matplotlib.use("Agg")
+    A backend that somebody chose stays; where nobody has, matplotlib chooses afterwards as it would have before.
+    """
+    import matplotlib
     from cycler import cycler
 
+    before: Any = dict.get(matplotlib.rcParams, "backend")  # asked so, matplotlib does not choose one now
+    undecided = not isinstance(before, str) and not os.environ.get("DISPLAY")
+    if undecided:
+        matplotlib.use("Agg")
     settings: Any = {**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}
-    with matplotlib.rc_context(settings):
-        yield
+    try:
+        with matplotlib.rc_context(settings):
+            yield
+    finally:
+        if undecided:
+            import matplotlib.pyplot as plt
+
+            plt.switch_backend(before)
 
 
 def gradient(count: int, name: str = "viridis") -> list[Any]:

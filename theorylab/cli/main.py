@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from theorylab.catalogue import SETTINGS, names, unknown
 from theorylab.cli import interruption
@@ -26,6 +27,8 @@ COMMANDS = {
     "predict": "evaluate the theories, without simulating",
     "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged, or none was judged",
     "reproduce": "check several settings, draw a figure each, write one HTML report",
+    "plot": "draw an observable of stored results against a field, with theories",
+    "compare": "compare the results of two stores: two versions, devices or choices of seeds",
     "figures": "redraw the gallery's figures from stored results, or --check the data behind them",
     "curve": "predict and measure the learning curve of a kernel on data of your own",
     "new": "write a setting of your own: one file that works, to change",
@@ -74,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted(given)
     except BrokenPipeError:
-        _discard_output()
+        _discard(sys.stdout)
         return 0
     except Exception as error:
         if _was_interrupted(error):  # some imports turn Ctrl-C into an error of their own
@@ -83,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message is None:
             raise
         if isinstance(error, OSError):
-            _discard_output()
+            _discard(sys.stdout)
         _say(f"error: {message}")
         return 2
 
@@ -103,8 +106,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _say(line: str) -> None:
     """Write a line to the terminal's errors, if there are any to write to."""
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr)
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _discard(sys.stderr)
 
 
 def _interrupted(arguments: Sequence[str]) -> int:
@@ -122,10 +127,10 @@ def _was_interrupted(error: BaseException) -> bool:
     return False
 
 
-def _discard_output() -> None:
-    """Let Python's own last words go nowhere, where the output cannot be written to any more."""
+def _discard(stream: Any) -> None:
+    """Let the last words to a stream that cannot be written to go nowhere: an exit code depends on them."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(command: str, rest: Sequence[str]) -> int:

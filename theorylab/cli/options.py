@@ -130,6 +130,7 @@ def store(default: str) -> list[Option]:
     return [
         ("store", option(str | None, text, "FOLDER", default), None),
         ("accept_changes", flag(accept), False),
+        ("extend", flag("add seeds and values of swept fields to a finished store"), False),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -90,6 +91,12 @@ def _on_one_device(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
     return _all_seeds(_all_scalars(function, names), np.array(jax.local_devices()[:1]))
 
 
+@functools.lru_cache(maxsize=128)
+def _turn(function: Callable[..., Any]) -> threading.Lock:
+    """Whose turn it is to compile this function."""
+    return threading.Lock()
+
+
 class Program:
     """A function of (key, config) over seeds and swept scalars: traced once, compiled for a block that fits.
 
@@ -174,26 +181,34 @@ class Program:
         if need > _FUSED_AWAY * memory.of_device(self.devices[0]):
             memory.check_program(need, self.devices[0])
 
-    def fit(self, budget: float) -> None:
-        """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits.
+    def fit(self, budget: float) -> Program:
+        """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits; returns the program.
+
+        Programs of one function are compiled one after the other, whatever the threads: JAX then finds them.
 
         Raises
         ------
         ConfigError
             With the bytes needed, if a single cell needs more memory than there is.
         """
+        with _turn(self.function):
+            self._fit(budget)
+        return self
+
+    def _fit(self, budget: float) -> None:
         self.refuse_if_too_large()
-        while True:
+        while self.compiled is None:
             # The compiler itself fails where the bytes of an array are beyond its own numbers.
             if max(self.block) > 1 and largest_array(self.traced().jaxpr) > 2**62:
                 self.block = (1,) * len(self.block)
                 self._traced = None
-            self.compiled = self.traced().lower().compile()
+            compiled = self.traced().lower().compile()
             # Devices of one processor have one memory.
-            need = bytes_needed(self.compiled) * (len(self.devices) if self._on_processor else 1)
+            need = bytes_needed(compiled) * (len(self.devices) if self._on_processor else 1)
             if max(self.block) == 1:
                 memory.check_program(need, self.devices[0])
             if need <= budget or max(self.block) == 1:
+                self.compiled = compiled
                 return
             block = list(self.block)
             axis = 0 if block[0] > 1 else int(np.argmax(block))

@@ -7,19 +7,21 @@ They never exchange a message, so that one that dies takes nothing with it but i
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from theorylab.contract import ConfigError, Setting
 from theorylab.contract.fields import shown, to_type
-from theorylab.lab import identity, metadata
+from theorylab.lab import growth, identity, metadata
 from theorylab.lab import store as results
+from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid
 from theorylab.lab.job import Job, Share, check_processes, make_job, pieces_of, shares_of
 from theorylab.lab.layout import block_index, first_bad_step, lay_out, ordered
@@ -44,6 +46,7 @@ def sweep(
     processes: tuple[int, int] = (0, 1),
     store_timeout: float = 600.0,
     accept_changes: bool = False,
+    extend: bool = False,
 ) -> xarray.Dataset:
     """Simulate every cell of a grid for every seed.
 
@@ -80,6 +83,9 @@ def sweep(
     accept_changes
         Continue a store that another program began: a changed simulator, another JAX, another kind of device. Such
         cells are then marked in the variable ``program_of``, and the attribute ``changes`` says what was changed.
+    extend
+        Add to a finished store what it lacks: seeds, and values of its swept fields. It then holds the product of all
+        values, its own first, for the larger number of seeds. What is finished keeps its values.
 
     Returns
     -------
@@ -121,9 +127,9 @@ def sweep(
     if store is None:
         if processes[1] > 1:
             raise ConfigError("several processes share their results through a store: name one")
-        return _run_in_memory(job, progress)
+        return run_in_memory(job, prepare(job), progress)
     _check_timeout(store_timeout)
-    return _run_stored(job, results.store_path(store), progress, processes, store_timeout, accept_changes)
+    return _run_stored(job, results.store_path(store), progress, processes, store_timeout, accept_changes, extend)
 
 
 def create_store(
@@ -155,20 +161,45 @@ def _check_timeout(timeout: Any) -> None:
         raise ConfigError(f"store_timeout = {shown(timeout)} is not allowed: must be a number of seconds >= 0")
 
 
-def _run_in_memory(job: Job, progress: bool | Progress) -> xarray.Dataset:
+class Prepared(NamedTuple):
+    """What :func:`prepare` returns: a program per combination of static fields, and the layout of all results."""
+
+    programs: list[Program]
+    variables: dict[str, Any]
+    coords: dict[str, Any]
+
+
+def prepare(job: Job, seeds: int | None = None) -> Prepared:
+    """Trace all programs of a sweep, for so many seeds each (all of them unless given), and compile the first.
+
+    Raises
+    ------
+    ConfigError
+        If one cell of any of them, or the results, need more memory than there is.
+    """
+    cells = [cell for _, cell in job.plan.static_cells()]
+    programs = [job.program(cell, seeds or job.seeds) for cell in cells]
+    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
+    for program in programs:
+        program.refuse_if_too_large()
+    programs[0].fit(job.memory_budget)
+    return Prepared(programs, variables, coords)
+
+
+def run_in_memory(job: Job, prepared: Prepared, progress: bool | Progress = False) -> xarray.Dataset:
+    """Run a sweep without a store. Programs are taken off the list: the memory of each is freed when it is done.
+
+    The next one is compiled while one runs. Returns what :func:`sweep` does.
+    """
     import xarray
 
     attributes = job.identity()
-    programs = [(chosen, cell, job.program(cell, job.seeds)) for chosen, cell in job.plan.static_cells()]
-    variables, coords = lay_out(job, [cell for _, cell, _ in programs], [each.outputs for _, _, each in programs])
-    for _, _, program in programs:
-        program.refuse_if_too_large()
+    programs, variables, coords = prepared
     arrays = {name: results.blank(coords, dims, dtype, name) for name, (dims, dtype, _) in variables.items()}
     total, done = job.cells(job.seeds), 0
     with reporter(progress, total) as report:
-        while programs:
-            chosen, cell, program = programs.pop(0)  # popped, so that its memory is freed when it is done
-            program.fit(job.memory_budget)
+        compiled = ahead(lambda program: program.fit(job.memory_budget), (programs.pop(0) for _ in programs[:]))
+        for (chosen, cell), program in zip(job.plan.static_cells(), compiled, strict=True):
             for block in program.blocks():
                 index = block_index(job.plan, chosen, block)
                 for name, value in _outputs(job, cell, program, block).items():
@@ -189,16 +220,11 @@ def _create(job: Job, store: Path, count: int, attributes: dict[str, Any]) -> di
     All programs are traced before any runs: together they fix the layout of the results. The first one's block fixes
     the chunks.
     """
-    cells = [cell for _, cell in job.plan.static_cells()]
-    length = -(-job.seeds // min(job.seeds, pieces_of(len(cells), count)))
-    programs = [job.program(cell, length) for cell in cells]
-    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
-    for program in programs:
-        program.refuse_if_too_large()
-    programs[0].fit(job.memory_budget)
-    chunks = dict.fromkeys(job.plan.static, 1) | {"seed": programs[0].block[0]}
-    results.create(store, coords=coords, variables=variables, chunks=chunks, attributes=attributes)
-    return dict(enumerate(programs))
+    num_cells = sum(1 for _ in job.plan.static_cells())
+    ready = prepare(job, -(-job.seeds // min(job.seeds, pieces_of(num_cells, count))))
+    chunks = dict.fromkeys(job.plan.static, 1) | {"seed": ready.programs[0].block[0]}
+    results.create(store, coords=ready.coords, variables=ready.variables, chunks=chunks, attributes=attributes)
+    return dict(enumerate(ready.programs))
 
 
 def _run_stored(
@@ -208,11 +234,15 @@ def _run_stored(
     processes: tuple[int, int],
     store_timeout: float,
     accept_changes: bool,
+    extend: bool,
 ) -> xarray.Dataset:
     attributes = job.identity()
     programs: dict[int, Program] = {}
     number = 0
-    if not store.exists():
+    if extend and store.exists():
+        job = growth.grow(store, job, attributes, accept_changes)
+        attributes |= {"grid": results.to_json(job.plan.grid), "seeds": job.seeds}
+    elif not store.exists():
         if processes[0] == 0:
             programs = _create(job, store, processes[1], attributes)
         else:
@@ -220,8 +250,11 @@ def _run_stored(
     identity.check_same_sweep(store, attributes)
     if changed := identity.changes_since(store, attributes):
         number = _continue_changed(store, attributes, changed, accept_changes)
+    fields, chunk = results.shape_of(store)
+    if tuple(fields) != job.plan.dims:  # the same sweep, its fields named in another order
+        job, programs = dataclasses.replace(job, plan=job.plan.in_order(fields)), {}
     cells = list(job.plan.static_cells())
-    pending, length = shares_of(len(cells), job.seeds, results.seeds_per_chunk(store), processes)
+    pending, length = shares_of(len(cells), job.seeds, chunk, processes)
     total = sum(job.cells(share.seeds.stop - share.seeds.start) for share in pending) // len(cells)
     done = 0
     with reporter(progress, total) as report:
@@ -237,6 +270,10 @@ def _run_stored(
             locked = []
             for share in pending:
                 chosen, cell = cells[share.number]
+                if extend and not wait:  # seeds that were there before need no part in the blocks
+                    share, count = _unfinished(job, store, chosen, share)
+                    advance(count)
+                    length = share.seeds.stop - share.seeds.start
                 program = programs.pop(share.number, None)  # popped, so that its memory is freed when it is done
                 if program is None or program.lengths[0] != length:
                     program = job.program(cell, length)
@@ -245,6 +282,20 @@ def _run_stored(
             pending = locked
     _stamp(store)
     return results.open_results(store)
+
+
+def _unfinished(job: Job, store: Path, chosen: dict[str, int], share: Share) -> tuple[Share, int]:
+    """Return a share without the seeds at its beginning that are finished, and how many cells these are."""
+    flags = results.finished_cells(store, _whole(job, chosen, share))
+    finished = flags.all(axis=tuple(range(flags.ndim - 1)))
+    first = 0 if finished.all() else int(finished.argmin())
+    seeds = slice(share.seeds.start + first, share.seeds.stop)
+    return dataclasses.replace(share, seeds=seeds), flags[..., :first].size
+
+
+def _whole(job: Job, chosen: dict[str, int], share: Share) -> dict[str, slice]:
+    """Where a share lies."""
+    return block_index(job.plan, chosen, (share.seeds, *(slice(None) for _ in job.plan.scalar)))
 
 
 def _fill(
@@ -259,7 +310,7 @@ def _fill(
     number: int,
 ) -> bool:
     """Compute and store the unfinished cells of a share; returns whether it is done, rather than locked."""
-    whole = block_index(job.plan, chosen, (share.seeds, *(slice(None) for _ in job.plan.scalar)))
+    whole = _whole(job, chosen, share)
     finished = results.finished_cells(store, whole)
     if finished.all():  # asked before anything is locked: a finished store may be read-only
         advance(finished.size)
@@ -272,8 +323,7 @@ def _fill(
             advance(finished.size)
             return True
         results.remove_litter(store, chosen, range(share.seeds.start, share.seeds.stop))
-        if program.compiled is None:
-            program.fit(job.memory_budget)
+        program.fit(job.memory_budget)
         for block in program.blocks():
             start, stop = (min(share.seeds.start + n, share.seeds.stop) for n in (block[0].start, block[0].stop))
             if start < stop:
@@ -301,10 +351,7 @@ def _continue_changed(store: Path, attributes: dict[str, Any], changed: str, acc
             warnings.warn(f"the results in {store} are those of another program: {changed}", stacklevel=4)
         return 0
     if not accepted:
-        raise results.StoreError(
-            f"{store} was begun by another program: {changed}; choose another folder, or continue it with "
-            "--accept-changes (in Python: accept_changes=True), and each cell says which program computed it"
-        )
+        raise identity.begun_by_another(store, changed)
     with chunks_locked(store, _beyond(store), wait=True):
         return identity.add_program(store, attributes)
 
@@ -317,10 +364,13 @@ def _beyond(store: Path) -> range:
 
 def _stamp(store: Path) -> None:
     """Note the end time, once every cell is finished."""
-    finished = results.finished_cells(store)
-    if finished.all() and "finished_at" not in results.attributes_of(store):
+
+    def lacking() -> bool:
+        return "finished_at" not in results.attributes_of(store) and bool(results.finished_cells(store).all())
+
+    if lacking():
         with chunks_locked(store, _beyond(store), wait=True):
-            if "finished_at" not in results.attributes_of(store):
+            if lacking():  # another may have noted it meanwhile, or let the store grow
                 results.set_attributes(store, finished_at=results.now())
 
 

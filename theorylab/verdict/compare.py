@@ -16,10 +16,14 @@ import numpy as np
 
 from theorylab.catalogue import SETTINGS
 from theorylab.contract import Case, Setting, Theory
+from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid, make_plan
-from theorylab.lab.job import check_base_seed, check_seeds
+from theorylab.lab.job import check_base_seed, check_seeds, make_job
 from theorylab.lab.predict import Reasons, predictions, reasons, try_out
-from theorylab.lab.sweep import sweep
+from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
+from theorylab.lab.progress import Progress
+from theorylab.lab.store import store_of_case
+from theorylab.lab.sweep import prepare, run_in_memory, sweep
 from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
 from theorylab.verdict.judge import NUMBERS, Runs, judge, not_compared
@@ -191,27 +195,54 @@ def check(
 ) -> Iterator[tuple[Case, xarray.Dataset, list[Row]]]:
     """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done.
 
-    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several. A case that needs
+    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several, with hyphens
+    for the blanks, commas and brackets of their names. A case that needs
     a package which is not installed is not run: its results are an empty dataset, and one row says what to install.
     """
+    pairs = [(setting, case) for case in cases]
+    for _, case, data, rows in checked(pairs, theories=theories, base_seed=base_seed, store=store, **sweep_options):
+        yield case, data, rows
+
+
+def checked(
+    pairs: Sequence[tuple[Setting, Case]],
+    *,
+    theories: Sequence[str | Theory] | None = None,
+    base_seed: int = 0,
+    store: str | None = None,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    progress: bool | Progress = False,
+    **store_options: Any,
+) -> Iterator[tuple[Setting, Case, xarray.Dataset, list[Row]]]:
+    """As :func:`check`, for cases of several settings. The next case is compiled while one runs and is judged."""
     import xarray
 
-    lacking = [setting.lacks(case) for case in cases]
-    if setting.name not in SETTINGS:  # those of the catalogue are tested
-        for case, lack in zip(cases, lacking, strict=True):
-            for theory in _chosen(setting, theories) if lack is None else ():
+    lacking = [(setting, case, setting.lacks(case)) for setting, case in pairs]
+    for setting, case, lack in lacking:
+        if setting.name not in SETTINGS and lack is None:  # those of the catalogue are tested
+            for theory in _chosen(setting, theories):
                 try_out(setting, case.config, case.grid, theory)
-    for case, lack in zip(cases, lacking, strict=True):
-        if lack is not None:
-            yield case, xarray.Dataset(), [not_run(case, lack)]
+
+    def prepared(one: tuple[Setting, Case, str | None]) -> tuple[Setting, Case, Any]:
+        setting, case, lack = one
+        if lack is not None or store is not None:
+            return setting, case, lack
+        job = make_job(setting, case.config, case.grid, case.seeds, base_seed, memory_budget)
+        return setting, case, (job, prepare(job))
+
+    for setting, case, ready in ahead(prepared, lacking):
+        if isinstance(ready, str):
+            yield setting, case, xarray.Dataset(), [not_run(case, ready)]
             continue
-        path = store
-        if store is not None and len(cases) > 1:
-            path = f"{store.removesuffix('.zarr')}-{case.name}.zarr"
-        data = sweep(
-            setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **sweep_options
-        )
-        yield case, data, compare(setting, data, theories=theories, case=case.name)
+        if ready is not None:
+            job, programs = ready
+            data = run_in_memory(job, programs, progress)
+            del programs, ready
+        else:
+            path = store_of_case(store, case.name) if store and len(pairs) > 1 else store
+            options = {"memory_budget": memory_budget, "progress": progress, **store_options}
+            data = sweep(setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **options)
+        yield setting, case, data, compare(setting, data, theories=theories, case=case.name)
 
 
 def not_run(case: Case, why: str) -> Row:

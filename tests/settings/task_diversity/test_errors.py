@@ -85,6 +85,7 @@ def test_the_threshold_is_refused_or_not_judged():
     assert "threshold" in task_diversity.pool_regression.holds(as_many)
 
 
+@pytest.mark.slow
 def test_published_simulations_at_a_hundred_dimensions():
     """Lu et al. measured 1.3050 on fresh tasks at half a prompt per weight; their limit is 3.9% lower."""
     config = task_diversity.Config(dim=100, context_length=100, num_tasks=50, prompt_ratio=0.5, noise_variance=0.01)

@@ -68,19 +68,20 @@ def help_text() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
     never_fail()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        code = _dispatch(given)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where its errors are caught
         return code
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(given)
     except BrokenPipeError:
         _discard(sys.stdout)
         return 0
     except Exception as error:
         if _was_interrupted(error):  # some imports turn Ctrl-C into an error of their own
-            return _interrupted()
+            return _interrupted(given)
         message = message_of(error)
         if message is None:
             raise
@@ -111,8 +112,9 @@ def _say(line: str) -> None:
         _discard(sys.stderr)
 
 
-def _interrupted() -> int:
-    _say("interrupted; what was finished is stored and the same command continues it")
+def _interrupted(arguments: Sequence[str]) -> int:
+    stores = arguments[:1] == ["sweep"] or any(word.partition("=")[0] == "--store" for word in arguments)
+    _say("interrupted; what was finished is stored and the same command continues it" if stores else "interrupted")
     return 130
 
 

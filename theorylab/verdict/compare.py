@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theorylab.catalogue import SETTINGS
 from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid, make_plan
 from theorylab.lab.job import check_base_seed, check_seeds, make_job
-from theorylab.lab.predict import Reasons, predictions, reasons
+from theorylab.lab.predict import Reasons, predictions, reasons, try_out
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
 from theorylab.lab.progress import Progress
 from theorylab.lab.store import store_of_case
@@ -217,6 +218,10 @@ def checked(
     import xarray
 
     lacking = [(setting, case, setting.lacks(case)) for setting, case in pairs]
+    for setting, case, lack in lacking:
+        if setting.name not in SETTINGS and lack is None:  # those of the catalogue are tested
+            for theory in _chosen(setting, theories):
+                try_out(setting, case.config, case.grid, theory)
 
     def prepared(one: tuple[Setting, Case, str | None]) -> tuple[Setting, Case, Any]:
         setting, case, lack = one

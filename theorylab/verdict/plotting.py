@@ -32,13 +32,24 @@ STYLE = Path(__file__).parents[1] / "paper.mplstyle"
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draw in the library's style, on a canvas that needs no display."""
+    """Draw in the library's style, on a canvas that needs no display where none is there.
+
+    A backend that somebody chose stays; where nobody has, matplotlib chooses afterwards as it would have before.
+    """
     import matplotlib
 
-    if not os.environ.get("MPLBACKEND") and not os.environ.get("DISPLAY"):
+    before: Any = dict.get(matplotlib.rcParams, "backend")  # asked so, matplotlib does not choose one now
+    undecided = not isinstance(before, str) and not os.environ.get("DISPLAY")
+    if undecided:
         matplotlib.use("Agg")
-    with matplotlib.rc_context(fname=STYLE):
-        yield
+    try:
+        with matplotlib.rc_context(fname=STYLE):
+            yield
+    finally:
+        if undecided:
+            import matplotlib.pyplot as plt
+
+            plt.switch_backend(before)
 
 
 def gradient(count: int, name: str = "viridis") -> list[Any]:

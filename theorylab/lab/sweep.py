@@ -42,7 +42,7 @@ def sweep(
     base_seed: int = 0,
     store: str | os.PathLike[str] | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | Progress = False,
+    progress: bool | str | Progress = False,
     processes: tuple[int, int] = (0, 1),
     store_timeout: float = 600.0,
     accept_changes: bool = False,
@@ -68,8 +68,8 @@ def sweep(
     memory_budget
         Bytes that one compiled batch may take; batches are sized to fit.
     progress
-        ``True`` for a progress bar with the time left, or a function ``(cells finished, cells in all)`` of this
-        process's share.
+        ``True`` for a progress bar with the time left, a text for a bar that begins with it, or a function ``(cells
+        finished, cells in all)`` of this process's share.
     processes
         ``(index, count)`` of this process among those that share the sweep and its store, each on its own local
         devices (:func:`theorylab.runtime.find_processes` reads them from Slurm or MPI). The cells are dealt out in
@@ -186,7 +186,7 @@ def prepare(job: Job, seeds: int | None = None) -> Prepared:
     return Prepared(programs, variables, coords)
 
 
-def run_in_memory(job: Job, prepared: Prepared, progress: bool | Progress = False) -> xarray.Dataset:
+def run_in_memory(job: Job, prepared: Prepared, progress: bool | str | Progress = False) -> xarray.Dataset:
     """Run a sweep without a store. Programs are taken off the list: the memory of each is freed when it is done.
 
     The next one is compiled while one runs. Returns what :func:`sweep` does.
@@ -230,7 +230,7 @@ def _create(job: Job, store: Path, count: int, attributes: dict[str, Any]) -> di
 def _run_stored(
     job: Job,
     store: Path,
-    progress: bool | Progress,
+    progress: bool | str | Progress,
     processes: tuple[int, int],
     store_timeout: float,
     accept_changes: bool,

@@ -291,7 +291,7 @@ def _select(group: zarr.Group, name: str, index: Mapping[str, slice]) -> np.ndar
     return np.asarray(array[_selection(array, index)])
 
 
-def assign(group: Mapping[str, Any], name: str, index: Mapping[str, slice], value: Any) -> None:
+def assign(group: Any, name: str, index: Mapping[str, slice], value: Any) -> None:
     """Write a part of an array, one chunk after the other: of several at once, one may fail while others go on."""
     import zarr
 

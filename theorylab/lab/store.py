@@ -255,7 +255,7 @@ def write_block(
         If the block cannot be written; its unfinished cells then stay unfinished.
     """
 
-    def write() -> None:
+    def fill() -> None:
         group = open_group(path, "r+")
         finished = _select(group, FINISHED, index)
         everything = dict(values)
@@ -268,8 +268,13 @@ def write_block(
             assign(group, name, index, value)
         assign(group, FINISHED, index, True)
 
+    write(path, fill)
+
+
+def write(path: str | os.PathLike[str], work: Callable[[], None]) -> None:
+    """Write to a store to the end, whatever interrupts; raises ``StoreError`` where it cannot be written, or read."""
     try:
-        finish(write)
+        finish(work)
     except OSError as error:
         raise cannot_write(path, error) from error
     except (ValueError, RuntimeError) as error:

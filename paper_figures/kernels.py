@@ -20,7 +20,7 @@ from theorylab.settings.kernels.theory import (
     interpolation_threshold,
     optimal_fitting_ratio,
 )
-from theorylab.verdict.plotting import COLOURS, gradient, points
+from theorylab.verdict.plotting import COLOURS, gradient, key, letter, points
 
 if TYPE_CHECKING:
     import xarray
@@ -89,13 +89,13 @@ def draw_sizes(axes: Axes, data: xarray.Dataset, name: str) -> None:
     best = panel.best_test_error_theory
     axes.plot(panel[f"few_{along}"], best, "--", color="black", label="optimal ridge (theory)", zorder=5)
     axes.plot([], [], color="grey", label="test: theory")
-    axes.errorbar([], [], [], fmt="o", color="grey", label="test: simulation ± s.e.")
+    key(axes, line="", what="test: simulation")
     axes.plot([], [], ":", color="grey", label="train: theory")
     axes.errorbar([], [], [], fmt="o", color="grey", markerfacecolor="white", label="train: simulation ± s.e.")
     axes.axvline(value, color="grey", linewidth=0.6, zorder=0)
     axes.set(xscale="log", yscale="log", xlabel=WORDS[along])
     axes.yaxis.set_tick_params(which="minor", labelleft=False)
-    axes.set_title(f"${SYMBOLS[fixed]} = {value:g}$ fixed")
+    axes.set_title(f"${SYMBOLS[fixed]} = {value:g}$, {panel.sizes['seed']} instances")
 
 
 def sizes_figure(
@@ -110,6 +110,7 @@ def sizes_figure(
         axes.set(ylim=ylim, ylabel=ylabel)
         axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_title(f"{title}\n{axes.get_title()}")
+    letter(*panels)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
@@ -175,7 +176,7 @@ def draw_fitting(axes: Axes, data: xarray.Dataset, title: str, word: str = "") -
     axes.plot([], [], color="grey", label=r"closed form of $(\alpha, \beta)$")
     axes.plot([], [], "--", color="grey", linewidth=1, label="effective ridges, finite spectrum")
     axes.plot([], [], ":", color="grey", label="predicted optimum $r_*^2$")
-    axes.errorbar([], [], [], fmt="o", color="grey", label="simulation ± s.e.")
+    key(axes, seeds=data.sizes["seed"], of="instances", line="")
     axes.set(yscale="log", xlim=(-0.04, 1.04))
     axes.set_xlabel(r"fitting ratio $\mathcal{E}_\mathrm{train} / \mathcal{E}_\mathrm{test}$")
     threshold, (alpha, beta) = float(data.interpolation_threshold_theory), data.exponents.values
@@ -227,10 +228,9 @@ def draw_ridge(above: Axes, below: Axes, data: xarray.Dataset, title: str) -> No
     above.set_title(title)
 
 
-def ridge_legend(figure: Figure, axes: Axes, ncols: int) -> None:
+def ridge_legend(figure: Figure, axes: Axes, ncols: int, seeds: int) -> None:
     """Explain lines and points of :func:`draw_ridge` below the figure."""
-    axes.plot([], [], color="grey", label="effective ridges")
-    axes.errorbar([], [], [], fmt="o", color="grey", label="simulation ± s.e.")
+    key(axes, seeds=seeds, of="instances", line="effective ridges")
     axes.plot([], [], "v", color="black", label="best ridge (theory)")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=ncols)
 
@@ -289,7 +289,7 @@ def draw_exponents(above: Axes, below: Axes, data: xarray.Dataset, reach: str, k
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 7)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_ticks([], minor=True)
-        axes.legend(loc="lower left")
+        axes.legend(loc="lower left", title="slopes are shifted apart", title_fontsize=8.5, alignment="left")
     above.set_ylabel(r"$1/\mathrm{tr}\,K_n^{-1}$, kernel of unit scale")
     below.set_ylabel("ridgeless test error, clean labels")
     below.set_xlabel("training samples $n$")

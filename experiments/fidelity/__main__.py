@@ -29,7 +29,7 @@ import theorylab as tl
 from experiments.fidelity.draw import Draw
 from experiments.fidelity.ranges import RANGES
 from theorylab.numerics.files import written_whole
-from theorylab.verdict.rows import Row
+from theorylab.verdict.rows import WEAK, Row
 
 RESULTS = Path(__file__).parent / "results.json"
 #: Rounds of seeds at one configuration, at most.
@@ -37,8 +37,6 @@ ROUNDS = 8
 #: Part of the declared error that standard errors must come down to, where it is more than that of rounding.
 PART = 1 / 3
 EXACT = 1e-6
-#: Tolerance, relative to the largest prediction in a row, above which agreement says little.
-WEAK = 0.3
 #: Part of the largest prediction in a row below which an entry's relative deviation says little.
 NEGLIGIBLE = 0.1
 
@@ -61,13 +59,13 @@ def rows_at(name: str, config: Any, seeds: int, *, rounds: int, base_seed: int) 
 
 def _unresolved(setting: tl.Setting, config: Any, row: Row) -> bool:
     declared = _declared(setting, config, row)
-    if not row.status.judged or declared <= EXACT:
+    if not row.status.compared or declared <= EXACT:
         return False
     return row.standard_error > PART * declared * abs(row.predicted) > 0
 
 
 def _declared(setting: tl.Setting, config: Any, row: Row) -> float:
-    return setting.theory(row.theory).relative_error(config, row.observable) if row.status.judged else math.nan
+    return setting.theory(row.theory).relative_error(config, row.observable) if row.status.compared else math.nan
 
 
 def points(name: str, count: int, seed: int) -> Iterator[tuple[int, Any]]:
@@ -112,7 +110,7 @@ def deviations(name: str, config: Any, rows: Sequence[Row], seeds: int) -> list[
             "config": changed(config),
         }
         for row in rows
-        if row.status.judged
+        if row.status.compared
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from paper_figures.kernels import draw_exponents, exponents_data
 from theorylab.catalogue import Preset, get
 from theorylab.settings.kernels.finite_population import curves
-from theorylab.verdict.plotting import run_script
+from theorylab.verdict.plotting import letter, run_script
 
 if TYPE_CHECKING:
     import xarray
@@ -36,8 +36,10 @@ def draw(data: xarray.Dataset) -> Figure:
     draw_exponents(above, below, data, r" ($n \leq M/2$)", {})
     above.set_title(
         f"{data.attrs['data_set'].upper()} ($M={data.attrs['population']}$), ReLU kernel\n"
-        rf"measured $\alpha={alpha:.2f}$, $\beta={beta:.2f}$"
+        rf"measured $\alpha={alpha:.2f}$, $\beta={beta:.2f}$, {data.sizes['seed']} samples"
     )
+    below.set_title("without a ridge")
+    letter(above, below)
     return figure
 
 

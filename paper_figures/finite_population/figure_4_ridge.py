@@ -9,7 +9,7 @@ from paper_figures.kernels import draw_ridge, ridge_data, ridge_legend
 from theorylab.catalogue import Preset, get
 from theorylab.settings.kernels.finite_population import curves
 from theorylab.settings.kernels.finite_population.presets import RELATIVE_NOISE
-from theorylab.verdict.plotting import run_script
+from theorylab.verdict.plotting import letter, run_script
 
 if TYPE_CHECKING:
     import xarray
@@ -37,7 +37,8 @@ def draw(data: xarray.Dataset) -> Figure:
     draw_ridge(above, below, data, title)
     above.set_ylabel("test error (noisy labels)")
     below.set_ylabel("train error (noisy labels)")
-    ridge_legend(figure, above, ncols=3)
+    letter(above, below)
+    ridge_legend(figure, above, 3, data.sizes["seed"])
     return figure
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray
 
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
-from theorylab.lab.predict import predict
-from theorylab.settings.in_context.gradient_flow import curvatures, plateau_losses, spectrum
-from theorylab.verdict.plotting import COLOURS, run_script
+from theorylab.settings.in_context.gradient_flow import (
+    curvatures,
+    flow_loss,
+    plateau_losses,
+    solve_flow,
+    spectrum,
+    structured_start,
+)
+from theorylab.verdict.plotting import COLOURS, letter, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,18 +34,23 @@ def data(preset: Preset = "default", folder: str | Path = "results") -> xarray.D
     for name in TITLES:
         config = setting.case(preset, name).config
         found = results(setting, name, preset, folder)
-        predicted = predict(setting, config, seeds=1, theory="reduced_equations", observables=["loss"])
-        values = spectrum(config)
+        values, separate = spectrum(config), name == "separate"
         gamma = curvatures(values, config.context_length, config.noise_variance)
         plateaus = np.asarray(plateau_losses(values, gamma, config.noise_variance))
         time = found.step.values * config.time_step
+        fine = np.linspace(0, time[-1], 401)  # the recorded steps are too few to draw a line through
+        start = structured_start(config.initial_scale, values, separate=separate)
+        path = solve_flow(start, jnp.asarray(fine), values, gamma, separate=separate, substeps=20)
+        gains = path.readout[:, None] * path.attention ** (2 if separate else 1)
+        noise = config.noise_variance
+        line = jax.vmap(lambda gain, v=values, g=gamma, s=noise: flow_loss(gain, v, g, s))(gains)
         variables |= {
             f"{name}_loss": (f"{name}_time", found.loss.mean("seed").values),
-            f"{name}_loss_theory": (f"{name}_time", predicted.loss.isel(seed=0).values),
-            f"{name}_plateaus_theory": (f"{name}_plateau", plateaus if name == "separate" else plateaus[[0, -1]]),
+            f"{name}_loss_theory": (f"{name}_fine_time", np.asarray(line)),
+            f"{name}_plateaus_theory": (f"{name}_plateau", plateaus if separate else plateaus[[0, -1]]),
             f"{name}_spectrum": (f"{name}_direction", np.asarray(values)),
         }
-        spectra[f"{name}_time"] = time
+        spectra |= {f"{name}_time": time, f"{name}_fine_time": fine}
     scale = setting.case(preset, "merged").config.initial_scale
     return xarray.Dataset(variables, coords=spectra, attrs={"initial_scale": scale})
 
@@ -50,14 +63,13 @@ def draw(data: xarray.Dataset) -> Figure:
     for axes, (name, title) in zip(panels, TITLES.items(), strict=True):
         for index, level in enumerate(data[f"{name}_plateaus_theory"].values):
             axes.axhline(level, color="grey", linestyle=":", linewidth=1, label="plateaus" if index == 0 else None)
-        time = data[f"{name}_time"]
-        axes.plot(time, data[f"{name}_loss_theory"], color=COLOURS[0], label="reduced equations")
-        axes.plot(
-            time, data[f"{name}_loss"], "o", color=COLOURS[1], markersize=3.5, label="gradient descent, whole layer"
-        )
+        axes.plot(data[f"{name}_fine_time"], data[f"{name}_loss_theory"], color=COLOURS[0], label="reduced equations")
+        look = {"color": COLOURS[1], "markersize": 3.5, "label": "gradient descent, whole layer"}
+        axes.plot(data[f"{name}_time"], data[f"{name}_loss"], "o", **look)
         axes.set(xlabel="time (loss halved, context averaged)", ylabel="exact loss (noisy target)")
         spectrum = ", ".join(f"{v:.2f}" for v in data[f"{name}_spectrum"].values)
         axes.set_title(f"{title}\n$\\lambda$ = {spectrum}; $\\epsilon$ = {data.attrs['initial_scale']:g}")
+    letter(*panels)
     panels[0].legend()
     return figure
 

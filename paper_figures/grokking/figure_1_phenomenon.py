@@ -11,7 +11,7 @@ import xarray
 import theorylab as tl
 from theorylab.catalogue import Preset
 from theorylab.gallery.results import results
-from theorylab.verdict.plotting import points, run_script
+from theorylab.verdict.plotting import key, letter, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,43 +41,39 @@ def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
 
 
 def draw(data: xarray.Dataset) -> Figure:
-    """Draw losses, weight norm and kernel alignment, and the three parts of the test loss, against τ."""
+    """Draw losses, the three parts of the test loss, weight norm and kernel alignment, against τ."""
     import matplotlib.pyplot as plt
 
     later = data.isel(step=slice(1, None))
-    time = data.scaled_learning_rate * later.step.values
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.6, 3.9))
+    time, told = data.scaled_learning_rate * later.step.values, {"color": "grey", "linewidth": 1.2}
+    figure, ((losses, parts), (norm, alignment)) = plt.subplots(2, 2, figsize=(9.4, 7.0), sharex=True)
 
     for name, color in (("train_loss", "C0"), ("test_loss", "C1")):
-        label = name.replace("_", " ")
-        points(left, time, later[name], color=color, label=label, markersize=3)
-        solved = later[f"{name}_theory"].mean("seed")
-        left.plot(time, solved, "-", color=color, linewidth=1.2, label=f"{label}, linearised (theory)")
-    left.axhline(0.5, color="grey", linestyle=":", linewidth=1)
-    left.text(time[-1], 0.42, "1/2: no features", ha="right", va="top", fontsize=8, color="grey")
-    left.set(xscale="log", yscale="log", ylim=(1e-4, 1.5), xlabel=r"$\tau = \gamma\,$step", ylabel="mean squared error")
-    left.legend(loc="lower left")
-
-    points(middle, time, later.weight_norm, color="C2", markersize=3)
-    middle.set(xscale="log", xlabel=r"$\tau = \gamma\,$step")
-    middle.set_ylabel(r"weight norm $\sqrt{\mathrm{tr} M/D}$", color="C2")
-    middle.set_ylim(0, None)
-    other = middle.twinx()
-    other.grid(False)
-    other.spines["right"].set_visible(True)
-    points(other, time, later.kernel_target_alignment, color="C3", fmt="s", markersize=3)
-    other.set_ylabel("kernel-target alignment (squares)", color="C3")
-    other.set_ylim(0, None)
+        points(losses, time, later[name], color=color, label=name.replace("_", " "), markersize=3)
+        losses.plot(time, later[f"{name}_theory"].mean("seed"), "-", color=color, linewidth=1.2)
+    losses.axhline(0.5, color="grey", linestyle=":", linewidth=1)
+    losses.text(time[-1], 0.42, "1/2: no features", ha="right", va="top", fontsize=8, color="grey")
+    losses.plot([], [], label="theory: linearised network", **told)
+    losses.set(yscale="log", ylim=(1e-4, 1.5), ylabel="mean squared error", title="losses")
+    losses.legend(loc="lower left")
 
     for name, label, color in PARTS:
-        points(right, time, later[name], color=color, label=label, markersize=3)
-        right.plot(time, later[f"{name}_theory"].mean("seed"), "-", color=color, linewidth=1.2)
-    right.plot([], [], "-", color="grey", linewidth=1.2, label="linearised (theory)")
-    right.set(xscale="log", xlabel=r"$\tau = \gamma\,$step", ylabel="parts of the test loss", ylim=(0, None))
-    right.legend(loc="upper right", bbox_to_anchor=(1.0, 0.85), fontsize=7.5, handlelength=1.2)  # between the curves
+        points(parts, time, later[name], color=color, label=label, markersize=3)
+        parts.plot(time, later[f"{name}_theory"].mean("seed"), "-", color=color, linewidth=1.2)
+    parts.set(ylabel="parts of the test loss", ylim=(0, None), title="parts of the test loss")
+    parts.legend(loc="upper right", bbox_to_anchor=(1.0, 0.85))  # between the curves
+
+    for axes, name, color in ((norm, "weight_norm", "C2"), (alignment, "kernel_target_alignment", "C3")):
+        points(axes, time, later[name], color=color, markersize=3)
+        axes.set(xscale="log", xlabel=r"$\tau = \gamma\,$step", ylim=(0, None))
+    norm.set(ylabel=r"$\sqrt{\mathrm{tr} M/D}$", title="norm of the weights")
+    alignment.set(ylabel="alignment of kernel and target", title="features")
+    key(alignment, seeds=data.sizes["seed"], line="")
+    alignment.legend(loc="lower right")
+    letter(losses, parts, norm, alignment)
     figure.suptitle(
         f"$D = {data.input_dim}$, $P = {data.num_samples}$, infinite width, $\\alpha = {data.output_scale:g}$, "
-        f"$\\varepsilon = {data.quadratic_coeff:g}$, {data.sizes['seed']} seeds"
+        f"$\\varepsilon = {data.quadratic_coeff:g}$"
     )
     return figure
 

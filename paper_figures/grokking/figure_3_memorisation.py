@@ -13,7 +13,7 @@ from theorylab.catalogue import Preset
 from theorylab.gallery.results import results
 from theorylab.settings.two_layer.grokking.config import sample_ratio
 from theorylab.settings.two_layer.grokking.theory.marchenko_pastur import memorisation
-from theorylab.verdict.plotting import points, run_script
+from theorylab.verdict.plotting import letter, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +67,13 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.plot([], [], "-", color="grey", linewidth=1.3, label="Marchenko–Pastur")
         axes.plot([], [], ":", color="grey", linewidth=1, label=r"without the diagonal $\varepsilon^2$")
         axes.legend()
-    figure.suptitle(f"linearised network, $D = {data.input_dim}$, infinite width, $\\alpha\\varepsilon = 1$")
+    left.set_title("train loss")
+    right.set_title("what the linear part of the output has")
+    letter(left, right)
+    seeds = data.sizes[f"seed_{RUNS[0]}"]
+    figure.suptitle(
+        f"linearised network, $D = {data.input_dim}$, infinite width, $\\alpha\\varepsilon = 1$; mean ± s.e. of {seeds}"
+    )
     return figure
 
 

@@ -12,7 +12,7 @@ import theorylab as tl
 from theorylab.catalogue import Preset
 from theorylab.gallery.results import results
 from theorylab.settings.two_layer.grokking.times import censored_median
-from theorylab.verdict.plotting import points, run_script
+from theorylab.verdict.plotting import letter, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,23 +56,23 @@ def draw(data: xarray.Dataset) -> Figure:
                 shown["censored"].append((*place, np.log10(end / train.median)))
             else:
                 shown["gap"].append((*place, np.log10(test.median / train.median)))
-    every = [value for values in shown.values() for *_, value in values]
-    norm = plt.Normalize(min(every, default=0), max(every, default=1))
-    image = None
-    for kind, marker in (("gap", "s"), ("censored", "^")):
-        if shown[kind]:
-            x, y, gap = np.array(shown[kind]).T
-            image = left.scatter(x, y, c=gap, marker=marker, s=110, norm=norm, cmap="viridis")
+    if shown["gap"]:
+        x, y, gap = np.array(shown["gap"]).T
+        image = left.scatter(x, y, c=gap, marker="s", s=110, vmin=0, cmap="viridis")
+        figure.colorbar(image, ax=left, label=r"$\log_{10}$(test time/train time)")
+    for x, y, least in shown["censored"]:  # bounds are no values: written, not coloured
+        text = {"ha": "center", "va": "bottom", "textcoords": "offset points", "fontsize": 7}
+        left.annotate(f"$\\geq${least:.1f}", (x, y), (0, 6), **text)
+    x, y, _ = np.array(shown["censored"]).reshape(-1, 3).T
+    told = f"test not by $\\tau$ = {end:g}: at least this"
+    left.plot(x, y, "^", color="grey", markersize=9, fillstyle="none", label=told)
     left.plot([], [], "s", color="grey", label="both reached")
-    left.plot([], [], "^", color="grey", label=f"test not by τ = {end:g}: at least")
     left.plot([], [], "x", color="grey", label="train not reached")
-    left.set(xscale="log", yscale="log", xlabel=r"$r = \varepsilon/\alpha$", ylabel=r"$\kappa = \alpha\varepsilon$",
-             title="centred: $\\log_{10}$(test time/train time)")  # fmt: skip
+    left.set(xscale="log", yscale="log", xlabel=r"$r = \varepsilon/\alpha$", ylabel=r"$\kappa = \alpha\varepsilon$")
+    left.set_title(f"centred, median of {data.sizes['seed_phase_diagram']}")
     left.legend(loc="lower left", fontsize=7.5)
     low, high = left.get_ylim()
-    left.set_ylim(low / 12, high)
-    if image is not None:
-        figure.colorbar(image, ax=left)
+    left.set_ylim(low / 12, 2 * high)
 
     dim, end = data.input_dim, data.end_samples
     ratios = data.num_samples.values / dim
@@ -92,7 +92,15 @@ def draw(data: xarray.Dataset) -> Figure:
         yscale="log",
         xlabel=r"$\nu = P/D$",
         ylabel=r"$\tau$",
-        title=f"triangles: of {data.sizes['seed_samples']} runs not there by then",
+        title="time to learn",
+    )
+    middle.plot(
+        [],
+        [],
+        "^",
+        color="grey",
+        markersize=7,
+        label=rf"so many of {data.sizes['seed_samples']} not by $\tau$ = {end:g}",
     )
     middle.set_ylim(None, 2 * end)
     middle.legend(loc="center right")
@@ -103,7 +111,8 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set_title(
         rf"$\alpha = {data.attrs['output_scale']:g}$, $\varepsilon = {data.attrs['quadratic_coeff']:g}$, $D = {dim}$"
     )
-    right.legend()
+    letter(left, middle, right)
+    right.legend(title=f"mean ± s.e. of {data.sizes['seed_samples']}", title_fontsize=8.5)
     return figure
 
 

@@ -21,7 +21,7 @@ from theorylab.settings.two_layer.grokking.mean_field import LARGEST_EDGE, STABL
 from theorylab.settings.two_layer.grokking.theory.dmft import Dynamics, dmft, in_finite_dimension
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Model
 from theorylab.settings.two_layer.grokking.theory.dmft_seed import noise_driven_dmft, seeded_dmft
-from theorylab.verdict.plotting import COLOURS, gradient, points, run_script
+from theorylab.verdict.plotting import COLOURS, gradient, key, letter, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,6 +148,7 @@ def draw(data: xarray.Dataset) -> Figure:
     for axes in (left, middle):
         axes.set(xscale="log", yscale="log", xlabel=r"$\tau = \gamma\,t$", ylabel="loss")
     left.legend(handles=[*left.get_legend_handles_labels()[0], *kinds], loc="lower left", fontsize=7.5)
+    key(middle, seeds=data.sizes["seed"], of="data sets", line="")
     middle.legend(loc="lower left")
 
     for (name, label), color, line in zip(SEEDED.items(), COLOURS, ("-", "--", ":"), strict=False):
@@ -157,6 +158,8 @@ def draw(data: xarray.Dataset) -> Figure:
     points(right, late.time_isotropic, late, color="black")
     right.set(xscale="log", yscale="log", xlabel=r"$\tau = \gamma\,t$", ylabel=r"overlap $\beta^\top M\beta/D^2$")
     right.set_title(rf"isotropic start; $D$ = {data.input_dim}, $\varepsilon/\alpha$ = {data.quadratic_coeff:g}")
+    key(right, seeds=data.sizes["seed_isotropic"], of="data sets", line="")
+    letter(left, middle, right)
     right.legend(loc="lower right")
     return figure
 

@@ -18,7 +18,7 @@ from theorylab.settings.two_layer.grokking.theory.population import (
     population_curves,
     stationary_loss,
 )
-from theorylab.verdict.plotting import gradient, points, run_script
+from theorylab.verdict.plotting import gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,6 +116,7 @@ def draw(data: xarray.Dataset) -> Figure:
             right.axhline(one.many_samples_floor, color=color, linestyle=":", linewidth=1)
     right.set(xscale="log", yscale="log", xlabel=r"$s = \nu\tau$", ylabel="test loss", ylim=(2e-3, 2))
     right.set_title(rf"(c) $D$ = {data.many_dim}, $P$ = {data.many_count:,}: flow and simulation")
+    key(right, seeds=data.sizes["seed_many"], of="data sets", line="flow; dotted: its end")
     right.legend(loc="lower left")
     return figure
 

@@ -15,7 +15,7 @@ from theorylab.settings.in_context.linear_attention.theory.isotropic import (
     isotropic_context_length_risk,
     isotropic_learning_rate,
 )
-from theorylab.verdict.plotting import COLOURS, points, run_script
+from theorylab.verdict.plotting import COLOURS, key, letter, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,8 @@ def draw(data: xarray.Dataset) -> Figure:
             points(left, [n], here.inverse_step.sel(context_length=[n]), color=color)
     left.plot(fine, fine + dim, ":", color="grey", linewidth=1, label=r"$n + d$: one too few, at $\sigma^2 = 0$")
     left.set(xlabel="training context length $n$", ylabel=r"inverse learned step $1/\hat\eta$", ylim=(0, None))
-    left.set_title(rf"lines: $1/\eta^* = n + d + 1 + \sigma^2$, $d = {dim}$")
+    left.set_title(rf"$d = {dim}$")
+    key(left, seeds=data.sizes["seed"], of="layers", line=r"theory: $1/\eta^* = n + d + 1 + \sigma^2$")
     left.legend()
 
     n, noise, grid = data.attrs["trained_at"], data.attrs["test_noise_variance"], data.test_length.values
@@ -82,6 +83,8 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set(xscale="log", yscale="log", xlabel="test context length $m$", ylabel="loss (noisy target)")
     right.set_ylim(0.2, 200)
     right.set_title(f"trained at $n = {n}$, $\\sigma^2 = {noise:g}$")
+    key(right, line="", what="fresh prompts")
+    letter(left, right)
     right.legend()
     return figure
 

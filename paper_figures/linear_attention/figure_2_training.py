@@ -15,7 +15,7 @@ from theorylab.settings.in_context.linear_attention.theory.isotropic import (
     independent_coordinates_learning_rate,
     independent_coordinates_minimum_loss,
 )
-from theorylab.verdict.plotting import COLOURS, points, run_script
+from theorylab.verdict.plotting import COLOURS, letter, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,13 @@ def draw(data: xarray.Dataset) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4.0))
     for seed in range(data.sizes["seed"]):
         left.plot(data.step, data.half_loss.isel(seed=seed), color=COLOURS[0], linewidth=0.7, alpha=0.6)
-    left.plot(data.step, data.half_loss.mean("seed"), "o", color=COLOURS[0], label="trained layer (thin: seeds)")
+    left.plot(
+        data.step,
+        data.half_loss.mean("seed"),
+        "o",
+        color=COLOURS[0],
+        label=f"trained layer, mean of {data.sizes['seed']} (thin: each)",
+    )
     minimum = float(data.half_loss_theory)
     left.axhline(minimum, color="black", label=f"one step of gradient descent, {minimum:.4f}")
     zero = float(data.half_zero_loss_theory)
@@ -88,6 +94,8 @@ def draw(data: xarray.Dataset) -> Figure:
     learned, best = data.learned_step.sel(context_length=10), float(data.learned_step_theory)
     error = float(learned.std("seed", ddof=1)) / learned.sizes["seed"] ** 0.5
     right.set_title(f"learned step at $n = 10$: {float(learned.mean()):.4f} ± {error:.4f}, $\\eta^*$ = {best:.4f}")
+    right.plot([], [], ".", color=COLOURS[0], alpha=0.4, label="each layer")
+    letter(left, right)
     right.legend()
     return figure
 

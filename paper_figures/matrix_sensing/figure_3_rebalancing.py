@@ -15,6 +15,7 @@ from theorylab.gallery.results import results
 from theorylab.settings.factorisation.factors import spectrum
 from theorylab.settings.factorisation.matrix_sensing.config import effective_rate
 from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric
+from theorylab.verdict.plotting import letter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,21 +58,22 @@ def draw(data: xarray.Dataset) -> Figure:
         error = data.error.sel(init_scale=scale)
         left.plot(data.step, error, "o", color=f"C{index}", markersize=3.5, label=rf"rebalanced, $\alpha = {scale:g}$")
         if scale in data.plain_scale.values:
-            left.plot(data.plain_step, data.plain_error.sel(plain_scale=scale), "--", color=f"C{index}",
-                      label=rf"plain, $\alpha = {scale:g}$ ($2\eta$)")  # fmt: skip
+            left.plot(data.plain_step, data.plain_error.sel(plain_scale=scale), "o", color=f"C{index}", markersize=3.5,
+                      fillstyle="none", label=rf"plain, $\alpha = {scale:g}$ ($2\eta$)")  # fmt: skip
         right.plot(betas**2, data.rate.sel(init_scale=scale), "osD"[index], color=f"C{index}",
                    label=rf"$\alpha = {scale:g}$", fillstyle="none", markersize=5 + 2 * index)  # fmt: skip
     t = np.linspace(0, 1500, 50)
     line = 1e-2 * np.exp(float(data.slope_theory) * t)
-    left.plot(t, line, color="black", linewidth=1, label=r"slope $\ln(1 - \eta s_r)$")
+    left.plot(t, line, color="black", linewidth=1, label=r"theory: slope $\ln(1 - \eta s_r)$")
     left.set(yscale="log", ylim=(1e-14, 1), xlim=(0, min(1500, data.step.values[-1])), ylabel=r"$\|E\|_F$",
              xlabel="steps (since the rebalancing)",
-             title=rf"$\beta^2 = s_r = {data.attrs['best_scale'] ** 2:.1f}$")  # fmt: skip
+             title=rf"$\beta^2 = s_r = {data.attrs['best_scale'] ** 2:.1f}$, one instance")  # fmt: skip
     left.legend(loc="center right", bbox_to_anchor=(1.0, 0.32), fontsize=7.5)  # below the plain runs
     right.plot(betas**2, data.boosted_rate, "x", color="C3", label="boost only")
     right.plot(data.beta_squared, data.rate_theory, color="black", label=r"$\min(\beta^2, s_r^2/\beta^2)$")
     right.plot(data.beta_squared, data.boosted_rate_theory, ":", color="C3", label="boost only, theory")
     right.set(xlabel=r"$\beta^2$", ylabel=r"rate $\lambda$", title="rate after the step")
+    letter(left, right)
     right.legend()
     return figure
 

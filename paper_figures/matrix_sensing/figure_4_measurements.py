@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric, m
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SHOWN = ("model_rank", "init_scale", "num_steps")
+
 
 def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
     """Rates of each instance: measured, of the tangent kernel, of the Wishart edge, of the population."""
@@ -27,22 +28,22 @@ def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
     simulated = results("matrix_sensing", case.name, preset, folder)
     rate, n, r = float(effective_rate(case.config)), case.config.dim, case.config.target_rank
     counts = case.grid["num_measurements"]
-    edges, population = np.empty((2, len(counts), case.seeds))
-    for i, count in enumerate(counts):
-        for seed in range(case.seeds):
-            start = drawn(jax.random.key(seed), dataclasses.replace(case.config, num_measurements=count))
-            levels = np.asarray(asymmetric.slow_levels(start.left, start.right, r))
-            edges[i, seed] = measurements.wishart_rate(levels, n, n, r, count, draws=50)[0]
-            population[i, seed] = abs(levels[0])
-    dims = ("num_measurements", "seed")
+    fine = np.geomspace(counts[0], counts[-1], 3 * len(counts) - 2).round().astype(int)
+    edges, population = np.empty((len(fine), case.seeds)), np.empty(case.seeds)
+    for seed in range(case.seeds):
+        start = drawn(jax.random.key(seed), case.config)
+        levels = np.asarray(asymmetric.slow_levels(start.left, start.right, r))
+        population[seed] = abs(levels[0])
+        edges[:, seed] = [measurements.wishart_rate(levels, n, n, r, count, draws=50)[0] for count in fine.tolist()]
     return xarray.Dataset(
         {
             "rate": -np.expm1(simulated.error_slope) / rate,
             "tangent_rate_theory": -np.expm1(simulated.limit_slope) / rate,
-            "wishart_rate_theory": (dims, edges),
-            "population_rate_theory": (dims, population),
+            "wishart_rate_theory": (("fine", "seed"), edges),
+            "population_rate_theory": ("seed", population),
         },
-        attrs={"dim": n},
+        {"fine": fine},
+        attrs={"dim": n, "target_rank": r} | {name: getattr(case.config, name) for name in SHOWN},
     )
 
 
@@ -51,19 +52,22 @@ def draw(data: xarray.Dataset) -> Figure:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(5.6, 4.2))
-    x = data.num_measurements / data.attrs["dim"]
-    look = {
-        "rate": {"marker": "o", "linestyle": "", "label": "simulation"},
-        "tangent_rate_theory": {"marker": "+", "linestyle": "", "markersize": 9, "label": "tangent kernel"},
-        "wishart_rate_theory": {"linewidth": 1.2, "label": "Wishart, from the initialisation"},
-        "population_rate_theory": {"linestyle": ":", "linewidth": 1.2, "label": "population"},
-    }
+    n = data.attrs["dim"]
+    x = data.num_measurements / n
     for index in range(data.sizes["seed"]):
-        for name, options in look.items():
-            shown = options if index == 0 else {**options, "label": None}
-            axes.plot(x, data[name].isel(seed=index), color=f"C{index}", **shown)
-    axes.set(yscale="log", xlabel="$m/n$", ylabel=r"rate $\lambda$", title="colours: instances")
-    axes.legend()
+        one, color, first = data.isel(seed=index), f"C{index}", index == 0
+        axes.plot(x, one.rate, "o", color=color, label="simulation" if first else None)
+        look = {"color": color, "markersize": 9, "label": "tangent kernel" if first else None}
+        axes.plot(x, one.tangent_rate_theory, "+", **look)
+        look = {"color": color, "linewidth": 1.2}
+        label = "Wishart, from the initialisation" if first else None
+        axes.plot(data.fine / n, one.wishart_rate_theory, label=label, **look)
+        label = "population" if first else None
+        axes.plot(x[[0, -1]], [one.population_rate_theory] * 2, linestyle=":", label=label, **look)
+    axes.set(yscale="log", xlabel="$m/n$", ylabel=r"rate $\lambda$", ylim=(9e-3, None))
+    axes.set_title(f"$n = {n}$, $r = {data.target_rank}$, $k = {data.model_rank}$, $\\alpha = {data.init_scale:g}$")
+    told = f"{data.sizes['seed']} instances, one colour each;\nno point: not there in {data.num_steps:,} steps"
+    axes.legend(title=told, title_fontsize=8.5)
     return figure
 
 

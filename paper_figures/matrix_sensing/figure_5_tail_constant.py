@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
-    """C(t) = 2 rate (t + mean 1/(2 rate ζ²)) |E| / sqrt(k − r) of each instance, and the lower bounds."""
+    """C(t) = 2 rate (t + mean 1/(2 rate ζ²)) |E| / sqrt(k − r) of each instance, and its early value in theory."""
     case = tl.get("matrix_sensing").case(preset, "measured tail")
     simulated = results("matrix_sensing", case.name, preset, folder)
     rate, counts = float(effective_rate(case.config)), case.grid["num_measurements"]
@@ -35,8 +35,11 @@ def data(preset: Preset, folder: str | Path = "results") -> xarray.Dataset:
             offsets[i, seed] = np.mean(1 / (2 * rate * symmetric.tail_scales(start.left, r) ** 2))
     offset = xarray.DataArray(offsets, dims=("num_measurements", "seed"))
     constant = 2 * rate * (simulated.step + offset) * simulated.recovery_error / math.sqrt(k - r)
-    bounds = [measurements.tail_lower_bound(n, r, count) for count in counts]
-    return xarray.Dataset({"constant": constant, "constant_theory": ("num_measurements", bounds)})
+    early = [measurements.early_tail_constant(n, r, count) for count in counts]
+    return xarray.Dataset(
+        {"constant": constant, "constant_theory": ("num_measurements", early)},
+        attrs={"dim": n, "target_rank": r, "model_rank": k, "init_scale": case.config.init_scale},
+    )
 
 
 def draw(data: xarray.Dataset) -> Figure:
@@ -46,16 +49,19 @@ def draw(data: xarray.Dataset) -> Figure:
     figure, axes = plt.subplots(figsize=(5.6, 4.2))
     late = data.sel(step=slice(min(500, data.step.values[-1] // 3), None))
     for index, count in enumerate(data.num_measurements.values):
-        for seed in range(data.sizes["seed"]):
+        for seed, fill in zip(range(data.sizes["seed"]), ("full", "none"), strict=False):
             label = f"$m = {count}$" if seed == 0 else None
             constant = late.constant.sel(num_measurements=count).isel(seed=seed)
-            axes.plot(late.step, constant, "o-" if seed == 0 else "s--", color=f"C{index}", label=label)
-        bound = float(data.constant_theory.sel(num_measurements=count))
-        axes.axhline(bound, color=f"C{index}", linewidth=0.8, linestyle=":")
-    axes.axhline(1, color="black", linewidth=1)
-    axes.set(xscale="log", ylim=(0.9, None), xlabel="step $t$", ylabel="$C(t)$",
-             title="line: population; dotted: lower bounds")  # fmt: skip
-    axes.legend()
+            axes.plot(late.step, constant, "o", color=f"C{index}", fillstyle=fill, label=label)
+        early = float(data.constant_theory.sel(num_measurements=count))
+        axes.axhline(early, color=f"C{index}", linewidth=0.8, linestyle=":")
+    axes.axhline(1, color="black", linewidth=1, label="population, exact")
+    axes.plot([], [], ":", color="grey", linewidth=0.8, label="early value, leading order")
+    axes.plot([], [], "o", color="grey", fillstyle="none", label="second instance")
+    axes.set(xscale="log", ylim=(0.9, None), xlabel="step $t$", ylabel="constant of the tail, $C(t)$")
+    text = rf"$n = {data.dim}$, $r = {data.target_rank}$, $k = {data.model_rank}$, $\alpha = {data.init_scale:g}$"
+    axes.set_title(text)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.6), ncols=2)
     return figure
 
 

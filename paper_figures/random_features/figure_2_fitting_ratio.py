@@ -9,7 +9,7 @@ from paper_figures.kernels import draw_fitting, fitting_data, panel_of, renamed
 from theorylab.catalogue import Preset, get
 from theorylab.settings.kernels.random_features import curves
 from theorylab.settings.kernels.random_features.presets import RELATIVE_NOISE
-from theorylab.verdict.plotting import run_script
+from theorylab.verdict.plotting import letter, run_script
 
 if TYPE_CHECKING:
     import xarray
@@ -41,6 +41,7 @@ def draw(data: xarray.Dataset) -> Figure:
     for axes, name in zip(panels, PANELS, strict=True):
         title = f"Gaussian, {data.attrs[f'{name}_num_modes']} modes, n = {data.attrs['num_samples']}"
         draw_fitting(axes, panel_of(data, name), title)
+    letter(*panels)
     panels[0].set_ylabel(r"test error $\mathcal{E}_\mathrm{test}$ (noisy labels)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

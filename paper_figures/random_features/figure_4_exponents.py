@@ -10,7 +10,7 @@ import numpy as np
 from paper_figures.kernels import draw_exponents, exponents_data
 from theorylab.catalogue import Preset, get
 from theorylab.settings.kernels.random_features import curves
-from theorylab.verdict.plotting import run_script
+from theorylab.verdict.plotting import letter, run_script
 
 if TYPE_CHECKING:
     import xarray
@@ -34,7 +34,10 @@ def draw(data: xarray.Dataset) -> Figure:
     alpha, beta = data.attrs["alpha"], data.attrs["beta"]
     figure, (above, below) = plt.subplots(2, 1, figsize=(5.0, 6.8), sharex=True)
     draw_exponents(above, below, data, "", {"inverse_trace": -alpha, "test_error": 1 - beta})
-    above.set_title(f"Gaussian power law\n" rf"$\alpha={alpha:g}$, $\beta={beta:g}$, " f"$M={data.attrs['num_modes']}$")
+    law = rf"Gaussian power law, $\alpha={alpha:g}$, $\beta={beta:g}$"
+    above.set_title(f"{law}\n$M={data.attrs['num_modes']}$, {data.sizes['seed']} instances")
+    below.set_title("without a ridge")
+    letter(above, below)
     return figure
 
 

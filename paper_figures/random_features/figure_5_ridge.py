@@ -9,7 +9,7 @@ from paper_figures.kernels import draw_ridge, panel_of, renamed, ridge_data, rid
 from theorylab.catalogue import Preset, get
 from theorylab.settings.kernels.random_features import curves
 from theorylab.settings.kernels.random_features.presets import RELATIVE_NOISE
-from theorylab.verdict.plotting import run_script
+from theorylab.verdict.plotting import letter, run_script
 
 if TYPE_CHECKING:
     import xarray
@@ -42,7 +42,8 @@ def draw(data: xarray.Dataset) -> Figure:
         draw_ridge(above, below, panel_of(data, name), data.attrs[f"{name}_title"])
     panels[0, 0].set_ylabel("test error (noisy labels)")
     panels[1, 0].set_ylabel("train error (noisy labels)")
-    ridge_legend(figure, panels[0, 0], ncols=4)
+    letter(*panels.flat)
+    ridge_legend(figure, panels[0, 0], 4, data.sizes["seed"])
     return figure
 
 

@@ -11,7 +11,7 @@ import xarray
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.in_context.task_diversity import pretraining_errors
-from theorylab.verdict.plotting import COLOURS, points, run_script
+from theorylab.verdict.plotting import COLOURS, key, letter, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,7 +90,8 @@ def draw(data: xarray.Dataset) -> Figure:
     left.plot([], [], "--", color="grey", label="tasks of the pool")
     left.set(xscale="log", yscale="log", xlabel=r"prompts$/d^2$, $\tau$", ylabel="error (noisy target)")
     kappa, noise, dim = (data.attrs[name] for name in ("tasks_ratio", "noise_variance", "dim"))
-    left.set_title(rf"$\tau d^2$ prompts, $K = {kappa:g}d$ tasks, $\sigma^2 = {noise:g}$" + f"\npoints at $d = {dim}$")
+    left.set_title(rf"$\tau d^2$ prompts, $K = {kappa:g}d$ tasks, $\sigma^2 = {noise:g}$")
+    key(left, seeds=data.sizes["seed"], line=r"theory, $d \to \infty$", what=f"simulation, $d = {dim}$,")
 
     for alpha, color in zip(ALPHAS, COLOURS, strict=False):
         right.plot(data.kappa, data.gap_theory.sel(context_ratio=alpha), color=color, label=rf"$\alpha$ = {alpha}")
@@ -101,10 +102,9 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set(xscale="log", yscale="log", xlabel=r"tasks per dimension $\kappa = K/d$", ylim=(3e-3, 3))
     right.set(ylabel="error on fresh tasks $-$ on the pool")
     noise, dim = data.attrs["pool_noise_variance"], data.attrs["pool_dim"]
-    right.set_title(
-        rf"$\alpha d$ tokens, $\tau d^2$ prompts, $\tau = \alpha/5$, $\sigma^2 = {noise:g}$"
-        + f"\npoints at $d = {dim}$"
-    )
+    right.set_title(rf"$\alpha d$ tokens, $\tau d^2$ prompts, $\tau = \alpha/5$, $\sigma^2 = {noise:g}$")
+    key(right, seeds=data.sizes["pool_seed"], line=r"theory, $d \to \infty$", what=f"simulation, $d = {dim}$,")
+    letter(left, right)
     for axes in (left, right):
         axes.set_xticks(*TICKS)
         axes.xaxis.set_ticks([], minor=True)

@@ -13,6 +13,7 @@ from theorylab.catalogue import Preset
 from theorylab.gallery.results import results
 from theorylab.settings.two_layer.xor.config import step_init_ratio
 from theorylab.settings.two_layer.xor.theory import memorisation
+from theorylab.verdict.plotting import letter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +68,11 @@ def draw(data: xarray.Dataset) -> Figure:
             xscale="log", xlabel="step $t + 1$", ylim=(0.38, 1.03),
             title=f"$\\alpha = 10^{{{power}}}$: $\\kappa = {ratio:.3g}$, $m = {width}$, {data.sizes[seed]} runs",
         )  # fmt: skip
-        axes.legend(loc="lower right" if name == "large" else "upper left", fontsize=8)
+        if name == "large":
+            axes.plot([], [], color="grey", linewidth=8, alpha=0.3, label="band: ± standard deviation of runs")
+            axes.plot([], [], "|", color="grey", markersize=10, label="bars: ± standard error")
+        axes.legend(loc="lower right" if name == "large" else "upper left", fontsize=7.5)
+    letter(*panels)
     panels[0].set_ylabel("accuracy")
     return figure
 

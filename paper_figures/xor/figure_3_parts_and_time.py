@@ -15,7 +15,7 @@ from theorylab.gallery.results import results
 from theorylab.settings.two_layer.xor.config import step_init_ratio
 from theorylab.settings.two_layer.xor.presets import RATIOS
 from theorylab.settings.two_layer.xor.theory import memorisation
-from theorylab.verdict.plotting import gradient, points
+from theorylab.verdict.plotting import gradient, key, letter, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,6 +66,7 @@ def draw(data: xarray.Dataset) -> Figure:
         parts.plot(step, values.mean("seed_large"), "o-", color=color, label=label)
     parts.set(xscale="log", yscale="log", ylim=(1e-2, None), xlabel="step $t + 1$", title="$\\alpha = 10^{-12}$")
     parts.set_ylabel("$f$ at the cluster centres / $(\\alpha p/8n)$")
+    parts.plot([], [], color="grey", alpha=0.5, linewidth=0.8, label=f"each of {data.sizes['seed_large']} runs")
     parts.legend()
     for ratio, color in zip(RATIOS, gradient(len(RATIOS)), strict=True):
         name = f"ratio_{ratio:g}"
@@ -75,7 +76,7 @@ def draw(data: xarray.Dataset) -> Figure:
         test = after[f"test_accuracy_{name}"].rename(seed_ratio="seed")
         points(time, x, test, color=color, label=f"$\\kappa = {ratio:g}$", fmt="o-", markersize=3)
     time.plot([], [], "k--", label="training")
-    time.plot([], [], "ko-", markersize=3, label="test")
+    key(time, seeds=data.sizes["seed_ratio"], of="runs", line="", what="test")
     time.set(xscale="log", xlabel="rescaled time $\\tau = \\kappa t$", ylabel="accuracy")
     time.set(title="same data, four step sizes", xlim=(1e-2, 1e3))
     time.legend(fontsize=7.5, loc="lower right")
@@ -87,8 +88,10 @@ def draw(data: xarray.Dataset) -> Figure:
         widths.plot(ratio * one.step_closed.values, one.train_accuracy_width_theory, color=color)
         widths.axvline(float(one.memorisation_time), color=color, linestyle=":", linewidth=1)
     widths.set(xlim=(0, 0.7), xlabel="rescaled time $\\tau = \\kappa t$", ylabel="training accuracy")
-    widths.set_title("memorisation: closed form")
+    widths.set_title("memorisation")
     widths.plot([], [], "k:", linewidth=1, label="99%: $3.29/\\sqrt{m}$")
+    key(widths, seeds=data.sizes["seed_width"], of="runs", line="closed form")
+    letter(parts, time, widths)
     widths.legend()
     return figure
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray
 
 from theorylab.catalogue import Preset
-from theorylab.verdict.plotting import gradient
+from theorylab.verdict.plotting import gradient, letter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,6 +69,9 @@ def draw(data: xarray.Dataset) -> Figure:
     sampled, counted = data.test_error_theory.values.ravel(), data.test_error.values.ravel()
     seen = counted > 0
     left.plot(sampled[seen], counted[seen], "o", color="black", markersize=4, label="counting")
+    none = (counted == 0) & (sampled < 1e-2)
+    left.plot(sampled[none], np.full(none.sum(), 1 / data.draws), "v", color="black", markersize=4, fillstyle="none",
+              label=f"none of {data.draws:,}: below this")  # fmt: skip
     for name, marker, color, label in (
         ("design_point", "x", "C0", "design point $\\Phi(-|\\xi^*|)$"), ("gaussian", "^", "C1", "Gaussian $f$ (wrong)"),
         ("bound", "s", "C2", "rigorous bound"),
@@ -78,8 +81,8 @@ def draw(data: xarray.Dataset) -> Figure:
             axes.plot(sampled, values, marker, color=color, markersize=4, fillstyle="none", label=label)
     low = max(float(sampled.min()), 1e-90)
     for axes, bottom, title in (
-        (left, 1e-5, "each point: one cluster of one network"),
-        (middle, low, "down to the end"),
+        (left, 2e-6, "each cluster of each network"),
+        (middle, low, "the same, down to the end"),
     ):
         line = np.array([bottom, 1.0])
         axes.plot(line, line, "-", color="grey", linewidth=1)
@@ -88,8 +91,11 @@ def draw(data: xarray.Dataset) -> Figure:
     left.legend(fontsize=7.5)
     right.set(
         xscale="log", yscale="log", ylim=(max(1e-9, float(means.min()) / 3), 1), xlabel="$n\\gamma = n|\\mu|^4/p$",
-        ylabel="test error (mean of four clusters)", title="large points: geometric mean over runs",
+        ylabel="test error", title="mean of the four clusters",
     )  # fmt: skip
+    right.plot([], [], ".", color="grey", markersize=4, label="single runs")
+    right.plot([], [], "o-", color="grey", label=f"geometric mean of {data.sizes['seed']}")
+    letter(left, middle, right)
     right.legend(fontsize=7.5)
     return figure
 

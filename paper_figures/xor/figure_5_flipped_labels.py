@@ -14,7 +14,7 @@ import theorylab as tl
 from theorylab.catalogue import Preset
 from theorylab.gallery.results import results
 from theorylab.settings.two_layer.xor.config import cluster_coupling
-from theorylab.verdict.plotting import points
+from theorylab.verdict.plotting import key, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,11 +52,12 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.plot(coupling, data[f"{name}_theory"].mean("seed"), color=color)
     axes.set(
         xlabel="$\\lambda = n|\\mu|^2/p$", ylabel=f"accuracy after {data.num_steps} steps", xscale="log",
-        title="points: simulation; lines: cell model", ylim=(0, 1.03),
+        ylim=(0, 1.03),
     )  # fmt: skip
     ticks = [tick for tick in (2, 4, 8, 16, 24) if np.isclose(coupling, tick).any()]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
+    key(axes, seeds=data.sizes["seed"], of="runs", line="cell model")
     axes.legend(loc="lower left")
     return figure
 

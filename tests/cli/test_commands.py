@@ -337,3 +337,13 @@ def test_reproduce_shows_the_featured_settings(run, tmp_path, monkeypatch):
     assert set(asked[1]) == set(theorylab.catalogue.names())
     assert asked[2] == ["xor"]
     assert set(theorylab.catalogue.FEATURED) <= set(theorylab.SETTINGS)
+
+
+def test_help_of_check_shows_what_its_preset_uses(run):
+    def words(command):
+        return " ".join(run(command, "random_features", "--help")[1].replace("│", " ").split())
+
+    first = theorylab.get("random_features").presets["default"][0]
+    ridges = " ".join(f"{ridge:g}" for ridge in first.grid["ridge"])
+    assert f"(default: the preset's; in 'default' {ridges})" in words("check")
+    assert "absolute ridge [a finite number >= 0] (default: 0.1)" in words("run")

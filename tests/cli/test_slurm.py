@@ -33,6 +33,7 @@ def submitit(monkeypatch):
     return pytest.importorskip("submitit")
 
 
+@pytest.mark.slow
 def test_a_job_that_is_lost_is_submitted_again(run, toy, tmp_path, submitit, monkeypatch):
     # So long a result may come late over a cluster's network disk.
     monkeypatch.setattr(submitit.core.core.Job, "_results_timeout_s", 0.5)

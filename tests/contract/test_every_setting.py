@@ -25,28 +25,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "error:Explicitly
 #: Clauses that take long: they run something, or lower every program for two kinds of device.
 RUNNING = ("lowering", "mapping", *(name for name, clause in CLAUSES.items() if clause in RUN))
 TRACING = tuple(name for name in CLAUSES if name not in RUNNING)
-#: Settings of which these take more than ten seconds of one core: left out by default, so that the suite stays short,
-#: and run by ``pytest -m tiny``, by ``pytest -m slow`` and by ``.ci/run``.
-COSTLY = (
-    "catapult",
-    "deep_layers",
-    "finite_population",
-    "grokking",
-    "grokking_networks",
-    "linear_attention",
-    "linear_networks",
-    "matrix_sensing",
-    "neural_collapse",
-    "ntk",
-    "random_energy",
-    "random_features",
-    "robust_recovery",
-    "scaling_laws",
-    "sgd_stability",
-    "signal_propagation",
-    "task_diversity",
-    "xor",
-)
 #: Settings of which a seed costs so much that ten seconds are not enough for as many as ``statistics`` asks for. Eight
 #: seeds of XOR leave 26% on the accuracy at its twenty flipped labels, and need 54.
 FEW_SEEDS = ("xor",)
@@ -55,15 +33,19 @@ FLOAT64 = ("linear_networks", "matrix_sensing", "robust_recovery")
 
 
 class OneSetting:
-    """What a setting must pass."""
+    """What a setting must pass. The clauses run by ``pytest -m tiny``, and so in ``.ci/run``: the suite stays short."""
 
     name: str
 
+    @pytest.mark.slow
+    @pytest.mark.tiny
     @pytest.mark.parametrize("clause", TRACING)
     def test_contract(self, clause):
         presets = {"presets": ("tiny",)} if CLAUSES[clause] in TRACED else {}
         assert list(CLAUSES[clause](tl.get(self.name), **presets)) == []
 
+    @pytest.mark.slow
+    @pytest.mark.tiny
     @pytest.mark.parametrize("clause", RUNNING)
     def test_tiny(self, clause):
         if self.name in FLOAT64 and clause != "lowering" and not jax.config.jax_enable_x64:
@@ -110,22 +92,6 @@ class OneSetting:
             assert script.with_suffix(".png").exists(), f"the committed picture of {script.stem}"
 
 
-class OneCostlySetting(OneSetting):
-    """What a setting must pass, with all clauses among the slow tests."""
-
-    @pytest.mark.slow
-    @pytest.mark.tiny
-    @pytest.mark.parametrize("clause", TRACING)
-    def test_contract(self, clause):
-        super().test_contract(clause)
-
-    @pytest.mark.slow
-    @pytest.mark.tiny
-    @pytest.mark.parametrize("clause", RUNNING)
-    def test_tiny(self, clause):
-        super().test_tiny(clause)
-
-
 for _name in tl.SETTINGS:
     _class = "Test" + _name.title().replace("_", "")
-    globals()[_class] = type(_class, (OneCostlySetting if _name in COSTLY else OneSetting,), {"name": _name})
+    globals()[_class] = type(_class, (OneSetting,), {"name": _name})

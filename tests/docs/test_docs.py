@@ -19,8 +19,8 @@ ALL = sorted(p for p in PAGES.rglob("*.md") if p.parent.name != "settings" or p.
 NAMES = [str(p.relative_to(PAGES)) for p in ALL]
 #: Pages whose code takes more than four seconds of one core.
 LONG = (
-    "cookbook.md", "double_descent.md", "fitting.md", "instances.md", "learning_curves.md", "settings/catapult.md",
-    "settings/ntk.md",
+    "cookbook.md", "double_descent.md", "draw.md", "fitting.md", "instances.md", "learning_curves.md",
+    "settings/catapult.md", "settings/ntk.md",
 )  # fmt: skip
 FENCE = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 TITLE = re.compile(r'title="([^"]+)"')

@@ -120,6 +120,7 @@ def test_shares_cut_along_the_seeds_differ_by_rounding(tmp_path, forks, count):
     assert assert_finished_cells_equal(open_results(tmp_path / "a.zarr"), reference, rtol=1e-12).all()
 
 
+@pytest.mark.slow
 def test_one_process_after_the_other(tmp_path, whole):
     path = tmp_path / "a.zarr"
     calls = []

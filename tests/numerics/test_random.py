@@ -88,6 +88,7 @@ def test_chi_square_numbers_have_their_law(degrees):
         assert stats.kstest(values, stats.chi2(degrees + max(0.2, degrees / 100)).cdf).pvalue < 1e-3
 
 
+@pytest.mark.slow
 def test_chi_square_numbers_are_those_of_the_settings_that_drew_them_first():
     """Golden values: results that are stored must not change."""
     key = jax.random.key(11)

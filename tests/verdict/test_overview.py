@@ -1,6 +1,9 @@
 """The overview draws what a case shows: along training, or against a swept field; theory as lines."""
 
+import dataclasses
+
 import numpy as np
+from matplotlib.collections import FillBetweenPolyCollection
 from toy import SETTING, Config
 
 from theorylab.contract import Case
@@ -9,10 +12,10 @@ from theorylab.verdict.overview import overview
 from theorylab.verdict.plotting import style
 
 
-def drawn(case):
-    data = sweep(SETTING, case.config, case.grid, seeds=case.seeds)
+def drawn(case, setting=SETTING):
+    data = sweep(setting, case.config, case.grid, seeds=case.seeds)
     with style():
-        return overview(SETTING, [(case, data)]).axes[0], data
+        return overview(setting, [(case, data)]).axes[0], data
 
 
 def test_a_trajectory_is_drawn_along_its_steps_with_every_theory_of_it():
@@ -43,3 +46,44 @@ def test_a_case_with_nothing_to_draw_against_is_left_out():
     case = Case("one cell", Config(), {}, seeds=3)
     axes, _ = drawn(case)
     assert not axes.get_visible()
+
+
+def test_a_declared_error_is_a_band_about_the_line():
+    theory = dataclasses.replace(SETTING.theory("ensemble"), error=0.2)
+    case = Case("means", Config(), {"mean": (0.0, 1.0, 2.0)}, seeds=5)
+    axes, _ = drawn(case, dataclasses.replace(SETTING, theories=(theory,)))
+    (band,) = [c for c in axes.collections if isinstance(c, FillBetweenPolyCollection)]
+    corners = band.get_paths()[0].vertices
+    np.testing.assert_allclose(corners[:, 1].max(), 2.4)
+    # On an axis that is not logarithmic 0 is where it is, and the line is fine to there.
+    (line,) = [line for line in axes.lines if len(line.get_xdata()) > 50]
+    np.testing.assert_allclose(line.get_xdata(), line.get_ydata(), atol=1e-12)
+    assert line.get_xdata()[0] == 0
+
+
+def test_seeds_over_decades_are_medians_with_quantiles():
+    config = Config(num_samples=1, mean=1.0, scale=30.0)
+    case = Case("squares", config, {"scale": (1.0, 30.0, 900.0)}, seeds=40, show="second_moment")
+    axes, data = drawn(case)
+    assert axes.get_yscale() == "log"
+    middle = data["second_moment"].median("seed").values
+    (drawn_at,) = [line for line in axes.lines if line.get_marker() == "D"]
+    np.testing.assert_allclose(drawn_at.get_ydata(), middle)
+    (means,) = [line for line in axes.lines if line.get_marker() == "x"]
+    np.testing.assert_allclose(means.get_ydata(), data["second_moment"].mean("seed"))
+    labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert labels[:2] == ["simulation: median, 16 to 84% of seeds", "mean"]
+
+
+def test_the_style_leaves_the_backend_as_it_was(monkeypatch):
+    import matplotlib
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    before = matplotlib.get_backend()
+    try:
+        matplotlib.use("svg")
+        with style():
+            pass
+        assert matplotlib.get_backend() == "svg"
+    finally:
+        matplotlib.use(before)

@@ -67,9 +67,10 @@ def test_several_settings_have_a_table_of_contents(tmp_path):
     other = dataclasses.replace(SETTING, name="other", title="Another")
     rows = [row(), row(Status.DISAGREES, observable="path"), row(Status.NOT_APPLICABLE, "too few", theory="on_host")]
     found = page(tmp_path, (SETTING, rows, None, {}), (other, [row()], None, {}))
-    assert "2 of 3 comparisons of simulation with theory agree." in found.text["p"]
+    assert "2 of 3 judged comparisons agree, 1 not applicable." in found.text["p"]
     assert [a for a in found.attributes if a[2].startswith("#")] == [("a", "href", "#toy"), ("a", "href", "#other")]
-    assert found.text["span"] == ["1 of 2", "1 of 1"]
+    first, second = "1 of 2 judged comparisons agree, 1 not applicable.", "1 of 1 judged comparisons agree."
+    assert found.text["span"] == [first, second, first, second]  # in the contents, and each at its setting
     assert not [a for a in page(tmp_path, (SETTING, rows, None, {})).attributes if a[2].startswith("#")]
 
 
@@ -77,6 +78,22 @@ def test_a_report_that_judged_nothing_says_so(tmp_path):
     rows = [row(Status.NOT_APPLICABLE, "too few")]
     found = page(tmp_path, (SETTING, rows, None, {}))
     assert "nothing was judged: the only comparison says: too few" in found.text["p"]
+
+
+def test_what_is_not_applicable_is_folded_to_one_line_a_theory(tmp_path):
+    silent = [row(Status.NOT_APPLICABLE, "too few", cell={"mean": i}) for i in range(72)]
+    other = row(Status.NOT_APPLICABLE, "too many", observable="path")
+    found = page(tmp_path, (SETTING, [row(theory="ensemble"), *silent, other], None, {}))
+    assert "exact: 73 not applicable: too few (72), 1 other reason" in found.text["summary"]
+    assert [text for text in found.text["li"] if "too" in text] == ["sample_mean (72): too few", "path (1): too many"]
+    assert found.text["td"].count("ensemble") == 1
+    assert "exact" not in found.text["td"]
+
+
+def test_the_head_says_what_made_the_report(tmp_path):
+    about = {"command": "theorylab reproduce --preset tiny", "date": NASTY}
+    found = page(tmp_path, (SETTING, [row()], None, {}), about=about)
+    assert list(zip(found.text["dt"], found.text["dd"], strict=True)) == list(about.items())
 
 
 def test_a_paper_without_a_preprint_has_no_link(tmp_path):

@@ -1,14 +1,17 @@
 """What a table shows: of all entries and cells the comparison that says most, and a line for what was not compared."""
 
+import dataclasses
+import io
 import math
 
 import numpy as np
 import pytest
 import toy
+from rich.console import Console
 
 from theorylab.verdict.judge import Runs, judge
-from theorylab.verdict.rows import Row, Status, Verdict
-from theorylab.verdict.table import not_judged, summarise, terminal_table
+from theorylab.verdict.rows import Row, Status, Verdict, honest, judged_nothing
+from theorylab.verdict.table import counted, not_judged, summarise, terminal_table
 
 
 @pytest.mark.parametrize("kind", ["exact", "instance", "ensemble"])
@@ -25,6 +28,12 @@ def test_an_entry_whose_prediction_is_next_to_nothing_is_shown_only_where_it_fai
         assert row["position"] == position
         assert row["verdict"].status is (Status.AGREES if position == (1,) else Status.DISAGREES)
         assert math.isnan(row["relative_error"]) == (position == (0,))
+
+
+def printed(rows, **options):
+    console = Console(width=200, file=io.StringIO())
+    console.print(terminal_table(toy.SETTING, rows, **options))
+    return console.file.getvalue()
 
 
 def row(cell, gap, predicted, status=Status.AGREES, reason=""):
@@ -48,8 +57,60 @@ def test_what_was_not_compared_is_one_line_for_each_theory():
     other = [row(-1.0, math.nan, math.nan, Status.NOT_APPLICABLE, "too few samples")]
     assert not_judged(nothing) == [("right", 500, "for the other trainer")]
     assert not_judged(nothing + other) == [("right", 501, "for the other trainer (500), 1 other reason")]
-    assert terminal_table(toy.SETTING, nothing + other).row_count == 1
+    for every_row in (False, True):
+        text = printed(nothing + other, every_row=every_row)
+        assert text.splitlines()[1:] == ["right: 501 not applicable: for the other trainer (500), 1 other reason"]
     # Beside what was compared it is counted, in the same line.
     (summary,) = summarise([row(2.0, 0.3, 5.0), *nothing])
     assert summary.verdict == "agrees, 500 not applicable"
-    assert terminal_table(toy.SETTING, [row(2.0, 0.3, 5.0), *nothing]).row_count == 1
+    assert "other trainer" not in printed([row(2.0, 0.3, 5.0), *nothing])
+
+
+def test_columns_without_an_entry_are_left_out():
+    text = printed([row(2.0, math.nan, 5.0, Status.PREDICTED)], every_row=True)
+    assert "predicted" in text
+    assert not [name for name in ("empirical", "z", "rel. error", "tol.", "verdict") if name in text.split()]
+
+
+def test_the_parts_of_a_tolerance_are_two_columns():
+    wide = dataclasses.replace(row(2.0, 0.3, 5.0), declared_error=0.6)
+    text = printed([wide])
+    assert "0.4 │            0.6" in text
+    assert wide.from_seeds == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "status", "said"),
+    [(1.4, Status.AGREES, "agrees"), (1.6, Status.AGREES, "agrees, weakly"), (5.5, Status.NOT_JUDGED, "not judged")],
+)
+def test_a_wide_tolerance_is_marked_and_one_above_the_prediction_is_not_judged(tolerance, status, said):
+    found = honest(dataclasses.replace(row(2.0, 0.3, 5.0), tolerance=tolerance))
+    assert found.status is status
+    assert found.weak == ("weakly" in said)
+    assert said in " ".join(printed([found], every_row=True).split())
+    # What disagrees even so fails, whatever the tolerance.
+    wrong = dataclasses.replace(row(2.0, 9.0, 5.0, Status.DISAGREES), tolerance=tolerance)
+    assert honest(wrong) is wrong
+    assert honest(wrong).failed
+
+
+def test_what_was_not_judged_is_counted_apart():
+    judged = [row(1.0, 0.3, 5.0), dataclasses.replace(row(2.0, 0.3, 5.0), tolerance=2.0)]
+    wide = honest(dataclasses.replace(row(3.0, 0.3, 5.0), tolerance=6.0))
+    silent = row(4.0, math.nan, math.nan, Status.NOT_APPLICABLE, "too few")
+    (summary,) = summarise([*judged, wide, silent])
+    assert summary.verdict == "agrees (2/2), 1 of them weakly, 1 not judged, 1 not applicable"
+    assert counted([*judged, wide, silent]) == (
+        "2 of 2 judged comparisons agree, 1 of them weakly (tolerance above 30% of the prediction), "
+        "1 not judged (tolerance above the prediction itself), 1 not applicable."
+    )
+    (summary,) = summarise([wide, silent])
+    assert summary.verdict == "not judged: the tolerance is 1.2 times the prediction, 1 not applicable"
+    # A check of which only this is left has judged nothing.
+    assert judged_nothing([wide]) is not None
+
+
+def test_a_prediction_of_nothing_has_no_size_to_judge_by():
+    found = honest(dataclasses.replace(row(1.0, 0.3, 0.0), tolerance=2.0))
+    assert found.status is Status.AGREES
+    assert not found.weak

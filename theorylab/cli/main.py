@@ -27,6 +27,8 @@ COMMANDS = {
     "predict": "evaluate the theories, without simulating",
     "check": "simulate, predict, compare; exit code 1 if a row disagrees or diverged, or none was judged",
     "reproduce": "check several settings, draw a figure each, write one HTML report",
+    "plot": "draw an observable of stored results against a field, with theories",
+    "compare": "compare the results of two stores: two versions, devices or choices of seeds",
     "figures": "redraw the gallery's figures from stored results, or --check the data behind them",
     "curve": "predict and measure the learning curve of a kernel on data of your own",
     "new": "write a setting of your own: one file that works, to change",
@@ -66,19 +68,20 @@ def help_text() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
     never_fail()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        code = _dispatch(given)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where its errors are caught
         return code
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(given)
     except BrokenPipeError:
         _discard(sys.stdout)
         return 0
     except Exception as error:
         if _was_interrupted(error):  # some imports turn Ctrl-C into an error of their own
-            return _interrupted()
+            return _interrupted(given)
         message = message_of(error)
         if message is None:
             raise
@@ -109,8 +112,9 @@ def _say(line: str) -> None:
         _discard(sys.stderr)
 
 
-def _interrupted() -> int:
-    _say("interrupted; what was finished is stored and the same command continues it")
+def _interrupted(arguments: Sequence[str]) -> int:
+    stores = arguments[:1] == ["sweep"] or any(word.partition("=")[0] == "--store" for word in arguments)
+    _say("interrupted; what was finished is stored and the same command continues it" if stores else "interrupted")
     return 130
 
 
@@ -156,6 +160,14 @@ def _run_on_setting(command: str, rest: Sequence[str]) -> int:
     options = parse(module.options(setting), rest[1:], f"{command} {name}", COMMANDS[command])
     cases = cases_of(setting, options, command)
     interruption.raise_as_usual()
+    if getattr(options, "verbose", False):
+        from theorylab.cli.output import speak
+
+        speak()
+    if getattr(options, "dry_run", False):
+        from theorylab.cli.dry_run import report
+
+        return report(setting, cases, options)
     if getattr(options, "slurm", None) is not None:
         from theorylab.cli.slurm import submit
 

@@ -240,7 +240,7 @@ def statistics(setting: Setting, *, base_seed: int = 0) -> Complaints:
 def too_few_seeds(row: Any) -> str:
     """Say so where a row of :func:`theorylab.compare` has too few seeds; nothing where they are enough."""
     statistical = STANDARD_ERRORS * row.standard_error
-    if not (row.status.judged and statistical > max(row.tolerance - statistical, LOOSE * row.scale)):
+    if not (row.status.compared and statistical > max(row.tolerance - statistical, LOOSE * row.scale)):
         return ""
     off = f"may be {statistical / row.scale:.0%} off by its {row.judged_seeds} seeds alone"
     return f"{row.case} {row.cell} {row.at}: {row.observable} of {row.theory} {off}"

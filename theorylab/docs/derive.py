@@ -1,6 +1,6 @@
 """What the documents say twice is written from the catalogue: ``python -m theorylab.docs.derive``.
 
-Writes, between their markers, the table of settings (README.md and the first page), the tables of theories and of
+Writes, between their markers, the tables of settings (README.md and the first page), the tables of theories and of
 parameters of each setting's page, and the index of the gallery (paper_figures/README.md). A setting without a page gets
 a first one, from the docstring of its module. ``--check`` writes nothing, and ends with exit code 1 where a document is
 not up to date.
@@ -38,7 +38,8 @@ OUR_CHOICE = "our choice"
 def documents(root: Path = ROOT) -> dict[Path, str]:
     """Return what every derived document of a checkout should read."""
     pages = root / "theorylab" / "docs" / "pages"
-    parts = {path: {"settings": settings_table(path, pages)} for path in (root / "README.md", pages / "index.md")}
+    readme, index = root / "README.md", pages / "index.md"
+    parts = {readme: {"settings": short_table(root)}, index: {"settings": settings_table(index, pages)}}
     parts[root / "paper_figures" / "README.md"] = {"figures": gallery_index(root)}
     for name in own_settings():
         parts[pages / "settings" / f"{name}.md"] = tables_of(get(name), root)
@@ -86,6 +87,22 @@ def settings_table(document: Path, pages: Path) -> str:
             theories = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in kinds.items() if found)
             cited = ", ".join(link(paper) for paper in setting.papers)
             rows.append([f"[`{name}`]({page})", f"{cell(setting.title)} ({cited})", theories])
+    return table(rows)
+
+
+def short_table(root: Path = ROOT) -> str:
+    """Short table of the settings for README.md: name, title, number of theories, its first figure small."""
+    from theorylab.gallery.figures import figures_of
+
+    rows = [["setting", "what", "theories", ""]]
+    for family, members in itertools.groupby(own_settings(), SETTINGS.__getitem__):
+        rows.append([f"**{sentence(FAMILIES[family])}**", "", "", ""])
+        for name in members:
+            figure = next(iter(figures_of(root, name)), None)
+            image = f'<img src="paper_figures/{figure}.png" width="140" alt="">'
+            picture = f"[{image}](paper_figures/{name}/README.md)" if figure else NO_FIGURES
+            page = f"[`{name}`](theorylab/docs/pages/settings/{name}.md)"
+            rows.append([page, cell(title_of(name)), str(len(get(name).theories)), picture])
     return table(rows)
 
 

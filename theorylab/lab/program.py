@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
+import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +19,8 @@ from theorylab.contract import ConfigError
 from theorylab.lab import memory
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
 from theorylab.numerics.xla import calls_host, largest_array, map_first
+
+log = logging.getLogger("theorylab")
 
 #: Bytes that one compiled batch may take, unless told otherwise.
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
@@ -90,6 +96,12 @@ def _on_one_device(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
     return _all_seeds(_all_scalars(function, names), np.array(jax.local_devices()[:1]))
 
 
+@functools.lru_cache(maxsize=128)
+def _turn(function: Callable[..., Any]) -> threading.Lock:
+    """Whose turn it is to compile this function."""
+    return threading.Lock()
+
+
 class Program:
     """A function of (key, config) over seeds and swept scalars: traced once, compiled for a block that fits.
 
@@ -108,6 +120,7 @@ class Program:
         self.block = self.lengths
         self.parts = (1,) * len(self.block)
         self.compiled: Any = None
+        self.need = 0  # bytes of what is compiled
         self._traced: Any = None
 
     def traced(self) -> Any:
@@ -179,26 +192,43 @@ class Program:
         if need > _FUSED_AWAY * memory.of_device(self.devices[0]):
             memory.check_program(need, self.devices[0])
 
-    def fit(self, budget: float) -> None:
-        """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits.
+    def fit(self, budget: float) -> Program:
+        """Compile, shrinking the block (seeds first, then the longest scalar axis) until it fits; returns the program.
+
+        Programs of one function are compiled one after the other, whatever the threads: JAX then finds them.
 
         Raises
         ------
         ConfigError
             With the bytes needed, if a single cell needs more memory than there is.
         """
+        with _turn(self.function):
+            self._fit(budget)
+        return self
+
+    def _fit(self, budget: float) -> None:
         self.refuse_if_too_large()
-        while True:
+        while self.compiled is None:
             # The compiler itself fails where the bytes of an array are beyond its own numbers.
             if max(self.block) > 1 and largest_array(self.traced().jaxpr) > 2**62:
                 self.block = (1,) * len(self.block)
                 self._traced = None
-            self.compiled = self.traced().lower().compile()
+            log.info("compiling %s cells at once", f"{math.prod(self.block):,}")
+            began = time.perf_counter()
+            compiled = self.traced().lower().compile()
             # Devices of one processor have one memory.
-            need = bytes_needed(self.compiled) * (len(self.devices) if self._on_processor else 1)
+            need = bytes_needed(compiled) * (len(self.devices) if self._on_processor else 1)
             if max(self.block) == 1:
                 memory.check_program(need, self.devices[0])
+            log.info("compiled in %.1f s: takes %s", time.perf_counter() - began, memory.in_words(need))
+            if need > budget and max(self.block) == 1:
+                warnings.warn(
+                    f"a single cell needs {memory.in_words(need)}, above the memory budget of "
+                    f"{memory.in_words(budget)}: cells run one by one",
+                    stacklevel=2,
+                )
             if need <= budget or max(self.block) == 1:
+                self.compiled, self.need = compiled, need
                 return
             block = list(self.block)
             axis = 0 if block[0] > 1 else int(np.argmax(block))
@@ -223,6 +253,7 @@ class Program:
         values = tuple(v[p] for v, p in zip(self.values, padded[1:], strict=True))
         dtype = jax.dtypes.canonicalize_dtype(float)
         seeds = (padded[0] if self.seeds is None else self.seeds[padded[0]]).astype(np.uint32)
+        log.info("running %s of %s cells", f"{math.prod(map(len, wanted)):,}", f"{math.prod(self.lengths):,}")
         outputs = self.compiled(np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config)
         keep = tuple(slice(0, len(w)) for w in wanted)
         return {name: np.asarray(value)[keep] for name, value in outputs.items()}

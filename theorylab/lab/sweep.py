@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from theorylab.contract import ConfigError, Setting
 from theorylab.contract.fields import shown, to_type
 from theorylab.lab import growth, identity, metadata
 from theorylab.lab import store as results
+from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid
 from theorylab.lab.job import Job, Share, check_processes, make_job, pieces_of, shares_of
 from theorylab.lab.layout import block_index, first_bad_step, lay_out, ordered
@@ -41,7 +42,7 @@ def sweep(
     base_seed: int = 0,
     store: str | os.PathLike[str] | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | Progress = False,
+    progress: bool | str | Progress = False,
     processes: tuple[int, int] = (0, 1),
     store_timeout: float = 600.0,
     accept_changes: bool = False,
@@ -67,8 +68,8 @@ def sweep(
     memory_budget
         Bytes that one compiled batch may take; batches are sized to fit.
     progress
-        ``True`` for a progress bar with the time left, or a function ``(cells finished, cells in all)`` of this
-        process's share.
+        ``True`` for a progress bar with the time left, a text for a bar that begins with it, or a function ``(cells
+        finished, cells in all)`` of this process's share.
     processes
         ``(index, count)`` of this process among those that share the sweep and its store, each on its own local
         devices (:func:`theorylab.runtime.find_processes` reads them from Slurm or MPI). The cells are dealt out in
@@ -126,7 +127,7 @@ def sweep(
     if store is None:
         if processes[1] > 1:
             raise ConfigError("several processes share their results through a store: name one")
-        return _run_in_memory(job, progress)
+        return run_in_memory(job, prepare(job), progress)
     _check_timeout(store_timeout)
     return _run_stored(job, results.store_path(store), progress, processes, store_timeout, accept_changes, extend)
 
@@ -160,20 +161,45 @@ def _check_timeout(timeout: Any) -> None:
         raise ConfigError(f"store_timeout = {shown(timeout)} is not allowed: must be a number of seconds >= 0")
 
 
-def _run_in_memory(job: Job, progress: bool | Progress) -> xarray.Dataset:
+class Prepared(NamedTuple):
+    """What :func:`prepare` returns: a program per combination of static fields, and the layout of all results."""
+
+    programs: list[Program]
+    variables: dict[str, Any]
+    coords: dict[str, Any]
+
+
+def prepare(job: Job, seeds: int | None = None) -> Prepared:
+    """Trace all programs of a sweep, for so many seeds each (all of them unless given), and compile the first.
+
+    Raises
+    ------
+    ConfigError
+        If one cell of any of them, or the results, need more memory than there is.
+    """
+    cells = [cell for _, cell in job.plan.static_cells()]
+    programs = [job.program(cell, seeds or job.seeds) for cell in cells]
+    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
+    for program in programs:
+        program.refuse_if_too_large()
+    programs[0].fit(job.memory_budget)
+    return Prepared(programs, variables, coords)
+
+
+def run_in_memory(job: Job, prepared: Prepared, progress: bool | str | Progress = False) -> xarray.Dataset:
+    """Run a sweep without a store. Programs are taken off the list: the memory of each is freed when it is done.
+
+    The next one is compiled while one runs. Returns what :func:`sweep` does.
+    """
     import xarray
 
     attributes = job.identity()
-    programs = [(chosen, cell, job.program(cell, job.seeds)) for chosen, cell in job.plan.static_cells()]
-    variables, coords = lay_out(job, [cell for _, cell, _ in programs], [each.outputs for _, _, each in programs])
-    for _, _, program in programs:
-        program.refuse_if_too_large()
+    programs, variables, coords = prepared
     arrays = {name: results.blank(coords, dims, dtype, name) for name, (dims, dtype, _) in variables.items()}
     total, done = job.cells(job.seeds), 0
     with reporter(progress, total) as report:
-        while programs:
-            chosen, cell, program = programs.pop(0)  # popped, so that its memory is freed when it is done
-            program.fit(job.memory_budget)
+        compiled = ahead(lambda program: program.fit(job.memory_budget), (programs.pop(0) for _ in programs[:]))
+        for (chosen, cell), program in zip(job.plan.static_cells(), compiled, strict=True):
             for block in program.blocks():
                 index = block_index(job.plan, chosen, block)
                 for name, value in _outputs(job, cell, program, block).items():
@@ -194,22 +220,17 @@ def _create(job: Job, store: Path, count: int, attributes: dict[str, Any]) -> di
     All programs are traced before any runs: together they fix the layout of the results. The first one's block fixes
     the chunks.
     """
-    cells = [cell for _, cell in job.plan.static_cells()]
-    length = -(-job.seeds // min(job.seeds, pieces_of(len(cells), count)))
-    programs = [job.program(cell, length) for cell in cells]
-    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
-    for program in programs:
-        program.refuse_if_too_large()
-    programs[0].fit(job.memory_budget)
-    chunks = dict.fromkeys(job.plan.static, 1) | {"seed": programs[0].block[0]}
-    results.create(store, coords=coords, variables=variables, chunks=chunks, attributes=attributes)
-    return dict(enumerate(programs))
+    num_cells = sum(1 for _ in job.plan.static_cells())
+    ready = prepare(job, -(-job.seeds // min(job.seeds, pieces_of(num_cells, count))))
+    chunks = dict.fromkeys(job.plan.static, 1) | {"seed": ready.programs[0].block[0]}
+    results.create(store, coords=ready.coords, variables=ready.variables, chunks=chunks, attributes=attributes)
+    return dict(enumerate(ready.programs))
 
 
 def _run_stored(
     job: Job,
     store: Path,
-    progress: bool | Progress,
+    progress: bool | str | Progress,
     processes: tuple[int, int],
     store_timeout: float,
     accept_changes: bool,
@@ -303,8 +324,7 @@ def _fill(
             return True
         identity.check_outputs(store, program.inner_shapes)
         results.remove_litter(store, chosen, range(share.seeds.start, share.seeds.stop))
-        if program.compiled is None:
-            program.fit(job.memory_budget)
+        program.fit(job.memory_budget)
         for block in program.blocks():
             start, stop = (min(share.seeds.start + n, share.seeds.stop) for n in (block[0].start, block[0].stop))
             if start < stop:

@@ -84,10 +84,11 @@ def judge_many(
     if fitted is not None:
         slope, slope_error = at_worst(fitted.slope), at_worst(fitted.error)
     columns = (
-        at_worst(means), at_worst(targets), spread, at_worst(tolerance), at_worst(gaps), positions, scale.tolist(),
-        slope, slope_error,
+        at_worst(means), at_worst(targets), spread, at_worst(tolerance), at_worst(epsilon * np.abs(targets)),
+        at_worst(gaps), positions, scale.tolist(), slope, slope_error,
     )  # fmt: skip
-    for number, (mean, target, error, allowed, gap, place, size, b, b_error) in enumerate(zip(*columns, strict=True)):
+    for number, one in enumerate(zip(*columns, strict=True)):
+        mean, target, error, allowed, theirs, gap, place, size, b, b_error = one
         position = tuple(int(i) for i in np.unravel_index(place, inner)) if inner else ()
         verdict = _AGREES if gap <= allowed else _DISAGREES
         if verdict is _AGREES and fitted is not None and fitted.ratio[(number, *position)] > 1:
@@ -101,6 +102,7 @@ def judge_many(
             "z": (mean - target) / error if error else math.nan,
             "relative_error": relative(mean, target, size),
             "tolerance": allowed,
+            "declared_error": theirs,
             "scale": size,
             "slope": b,
             "slope_error": b_error,

@@ -1,7 +1,8 @@
 """Empirical against theory: one row per observable, theory and cell, with a verdict that can be wrong.
 
 The tolerance of a comparison is ``z_max`` standard errors over seeds plus the theory's declared
-finite-size error times the size of the prediction; nothing else enters it. A theory of the instance is judged by its
+finite-size error times the size of the prediction; nothing else enters it. Agreement within more than the prediction
+itself is none, and not judged. A theory of the instance is judged by its
 slope over seeds too (:mod:`theorylab.verdict.slope`).
 """
 
@@ -13,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theorylab.catalogue import SETTINGS
 from theorylab.contract import Case, Setting, Theory
+from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid, make_plan
-from theorylab.lab.job import check_base_seed, check_seeds
-from theorylab.lab.predict import Reasons, predictions, reasons
+from theorylab.lab.job import check_base_seed, check_seeds, make_job
+from theorylab.lab.predict import Reasons, predictions, reasons, try_out
+from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
+from theorylab.lab.progress import Progress
 from theorylab.lab.store import store_of_case
-from theorylab.lab.sweep import sweep
+from theorylab.lab.sweep import prepare, run_in_memory, sweep
 from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
 from theorylab.verdict.judge import NUMBERS, Runs, judge, not_compared
-from theorylab.verdict.rows import Row, Status, Verdict
+from theorylab.verdict.rows import Row, Status, Verdict, honest
 
 if TYPE_CHECKING:
     import xarray
@@ -114,7 +119,7 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
             if index in together:
                 row = together[index]
                 at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
-                rows.append(Row(**identity, at=at, **row))
+                rows.append(honest(Row(**identity, at=at, **row)))
                 continue
             runs = Runs(values[index], carried.seeds, bad[index], observable.allow_nan).only(judged[index])
             left = {text: int(np.sum(which[index] & finished[index])) for text, which in aside.items()}
@@ -135,7 +140,7 @@ def _compare_one(carried: Carried, theory: Theory, z_max: float, case: str) -> l
             row = judge(runs, target, kind=theory.kind, declared=declared, z_max=z_max, residual=residual)  # type: ignore[arg-type]
             at = {dim: inner[dim][i].item() for dim, i in zip(inner, row.pop("position"), strict=True)}
             row |= {"seeds": int(finished[index].sum()), "set_aside": said}
-            rows.append(Row(**identity, at=at, **row))
+            rows.append(honest(Row(**identity, at=at, **row)))
     return rows
 
 
@@ -194,20 +199,55 @@ def check(
     for the blanks, commas and brackets of their names. A case that needs
     a package which is not installed is not run: its results are an empty dataset, and one row says what to install.
     """
+    pairs = [(setting, case) for case in cases]
+    for _, case, data, rows in checked(pairs, theories=theories, base_seed=base_seed, store=store, **sweep_options):
+        yield case, data, rows
+
+
+def checked(
+    pairs: Sequence[tuple[Setting, Case]],
+    *,
+    theories: Sequence[str | Theory] | None = None,
+    base_seed: int = 0,
+    store: str | None = None,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    progress: bool | Progress = False,
+    **store_options: Any,
+) -> Iterator[tuple[Setting, Case, xarray.Dataset, list[Row]]]:
+    """As :func:`check`, for cases of several settings. The next case is compiled while one runs and is judged."""
     import xarray
 
-    lacking = [setting.lacks(case) for case in cases]
-    for case, lack in zip(cases, lacking, strict=True):
-        if lack is not None:
-            yield case, xarray.Dataset(), [not_run(case, lack)]
+    lacking = [(setting, case, setting.lacks(case)) for setting, case in pairs]
+    for setting, case, lack in lacking:
+        if setting.name not in SETTINGS and lack is None:  # those of the catalogue are tested
+            for theory in _chosen(setting, theories):
+                try_out(setting, case.config, case.grid, theory)
+
+    def prepared(one: tuple[Setting, Case, str | None]) -> tuple[Setting, Case, Any]:
+        setting, case, lack = one
+        if lack is not None or store is not None:
+            return setting, case, lack
+        job = make_job(setting, case.config, case.grid, case.seeds, base_seed, memory_budget)
+        return setting, case, (job, prepare(job))
+
+    for setting, case, ready in ahead(prepared, lacking):
+        if isinstance(ready, str):
+            yield setting, case, xarray.Dataset(), [not_run(case, ready)]
             continue
-        path = store
-        if store is not None and len(cases) > 1:
-            path = store_of_case(store, case.name)
-        data = sweep(
-            setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **sweep_options
-        )
-        yield case, data, compare(setting, data, theories=theories, case=case.name)
+        if ready is not None:
+            job, programs = ready
+            data = run_in_memory(job, programs, named(progress, setting, case))
+            del programs, ready
+        else:
+            path = store_of_case(store, case.name) if store and len(pairs) > 1 else store
+            options = {"memory_budget": memory_budget, "progress": named(progress, setting, case), **store_options}
+            data = sweep(setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **options)
+        yield setting, case, data, compare(setting, data, theories=theories, case=case.name)
+
+
+def named(progress: bool | Progress, setting: Setting, case: Case) -> bool | str | Progress:
+    """A bar that names what it is of, where one is wanted."""
+    return f"{setting.name}: {case.name}" if progress is True else progress
 
 
 def not_run(case: Case, why: str) -> Row:

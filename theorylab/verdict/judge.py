@@ -77,7 +77,7 @@ def judge(
     kept = runs.values[finite]
     used = predicted if kind == "ensemble" else predicted[finite]
     fitted: Slopes | None = None
-    scale = error = np.nan
+    scale = error = theirs = np.nan
     with np.errstate(all="ignore"):
         if not len(kept):
             position: tuple[int, ...] = (0,) * (runs.values.ndim - 1)
@@ -92,6 +92,7 @@ def judge(
             position = worst[1:]
             mean, target, error = kept[worst], used[worst], 0.0
             allowed, gap = tolerance[worst], difference[worst]
+            theirs = allowed
         else:
             means, targets, errors = _averages(kept, used, kind)
             tolerance = z_max * errors + declared * np.abs(targets)
@@ -105,6 +106,7 @@ def judge(
             position = _index(nearness)
             mean, target, error = means[position], targets[position], errors[position]
             allowed, gap = tolerance[position], abs(mean - target)
+            theirs = declared * abs(target)
         every: tuple[Any, ...] = (slice(None), *position)
         judged = np.isfinite(kept[every])
         if kind != "ensemble":
@@ -119,6 +121,7 @@ def judge(
             "z": float((mean - target) / error) if error else float("nan"),
             "relative_error": relative(float(mean), float(target), float(scale)),
             "tolerance": float(allowed),
+            "declared_error": float(theirs),
             "scale": float(scale),
         }
     at = (0, *position)

@@ -1,4 +1,7 @@
-"""One figure of a whole setting: each case of a preset in a panel, simulation as points and theory as lines."""
+"""Figures of sweeps: each case of a setting in a panel, or one sweep as its owner wants it drawn.
+
+Simulation is drawn as points, theory as lines.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from theorylab.contract import Case, Observable, Setting, Theory, scalar_fields
+from theorylab.catalogue import unknown
+from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields
+from theorylab.verdict.carried import read
 from theorylab.verdict.plotting import gradient, points
 
 if TYPE_CHECKING:
@@ -17,29 +22,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
+#: Opacity of a declared error, and how small one is not seen.
+BAND, UNSEEN = 0.18, 0.003
 MOST_CURVES, MOST_PANELS, MOST_POINTS = 6, 6, 16
 
 
 class _Panel(NamedTuple):
-    """Where a panel is drawn, and what is in it; ``styles`` are the lines of the theories drawn so far."""
+    """Where a panel is drawn, what is in it, and along what; ``styles`` are the lines of the theories drawn so far."""
 
     axes: Axes
     setting: Setting
     case: Case
     data: xarray.Dataset
     observable: Observable
+    along: str
+    theories: Sequence[Theory]
     styles: dict[str, Any]
     base_seed: int
+    log: bool = False  # the vertical axis
+    wide: bool = False  # seeds over decades: their median and quantiles are drawn
 
 
 def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, base_seed: int = 0) -> Figure:
     """Draw a panel per case: the observable that the case shows, along training or against a swept field.
 
-    Points are simulation, lines the theories where they apply (a theory of the instance as its mean over seeds).
+    Points are simulation, lines the theories where they apply (a theory of the instance as its mean over seeds), bands
+    their declared errors. Where seeds differ by decades, points are medians with quantiles, and a cross is the mean.
     Cases with nothing to draw against, and those beyond the sixth, are left out.
     """
     import matplotlib.pyplot as plt
-    from matplotlib.lines import Line2D
 
     drawn = [(case, data, shown(setting, case, data)) for case, data in cases]
     drawn = [item for item in drawn if "step" in item[2].dims or _numeric(item[0])][:MOST_PANELS]
@@ -50,18 +61,114 @@ def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, 
     for axes in panels.flat[len(drawn) :]:
         axes.set_visible(False)
     styles: dict[str, Any] = {}
+    done = []
     for axes, (case, data, observable) in zip(panels.flat, drawn, strict=False):
-        draw = _trajectory_panel if "step" in observable.dims else _sweep_panel
-        draw(_Panel(axes, setting, case, data, observable, styles, base_seed))
-        axes.set_title(case.name)
-        axes.set_ylabel(observable.name.replace("_", " ") + (f" ${observable.symbol}$" if observable.symbol else ""))
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend()
-    handles: list[Any] = [Line2D([], [], color="gray", marker="o", linestyle="none", label="simulation ± s.e.")]
-    handles += [Line2D([], [], color="gray", linestyle=line, label=name) for name, line in styles.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns))
+        along = "step" if "step" in observable.dims else _longest(setting, case)
+        done.append(_draw(_Panel(axes, setting, case, data, observable, along, setting.theories, styles, base_seed)))
+        axes.set_title(f"{case.name} ({data.sizes['seed']} seeds)")
+    _legend(figure, done, 2 * columns)
     figure.suptitle(setting.title, wrap=True)
     return figure
+
+
+def plot(
+    setting: Setting,
+    data: xarray.Dataset,
+    *,
+    x: str,
+    y: str | None = None,
+    theories: Sequence[str] = (),
+) -> Figure:
+    """Draw one observable of a sweep against a swept field, or against an inner dimension such as the step.
+
+    Parameters
+    ----------
+    setting, data
+        The sweep: its setting and its results, which carry configuration, grid and seeds.
+    x
+        Name of the field or inner dimension along the axis. The values of other swept fields get a colour each, six at
+        most; of other inner dimensions the last entry is drawn.
+    y
+        The observable: by default the setting's first one.
+    theories
+        Names of theories that are drawn as lines, where they apply; a theory of the instance as its mean over seeds.
+
+    Raises
+    ------
+    ConfigError
+        Naming what is not there, and what there is.
+    """
+    import matplotlib.pyplot as plt
+
+    carried = read(setting, data)
+    grid, data = carried.plan.grid, carried.data
+    for name in theories:
+        if name not in [theory.name for theory in setting.theories]:
+            raise ConfigError(unknown("theory", name, [theory.name for theory in setting.theories]))
+    found = [o.name for o in setting.observables if o.name in data]
+    if y is not None and y not in found:
+        raise ConfigError(unknown("observable", y, found))
+    observable = setting.observable(y or found[0])
+    case = Case(setting.name, carried.plan.config, dict(grid), seeds=data.sizes["seed"])
+    numbers = _numeric(case)
+    if x not in numbers and x not in observable.dims:
+        if x in grid:
+            raise ConfigError(f"x = {x} is not allowed: its values are no numbers")
+        if choices := [*numbers, *observable.dims]:
+            raise ConfigError(unknown("x", x, choices))
+        raise ConfigError(f"{observable.name} was swept over nothing that it could be drawn against")
+    if "finished" in data:
+        data = data.assign({observable.name: data[observable.name].where(data["finished"])})
+    chosen = [setting.theory(name) for name in theories]
+    figure, axes = plt.subplots(figsize=(5.6, 4.4))
+    bases = {int(base) for base in carried.base_seeds}
+    if chosen and len(bases) > 1:
+        raise ConfigError("base_seed: theories are drawn beside runs of one base seed, and the data have several")
+    done = _draw(_Panel(axes, setting, case, data, observable, x, chosen, {}, bases.pop()))
+    axes.set_title(f"{setting.name} ({data.sizes['seed']} seeds)")
+    _legend(figure, [done], 2)
+    return figure
+
+
+def _draw(panel: _Panel) -> _Panel:
+    """Draw a panel; returns it with what its axis and its points came to be."""
+    axes, observable = panel.axes, panel.observable
+    seen = panel.data[observable.name].isel({dim: -1 for dim in observable.dims if dim != panel.along})
+    log = _over_decades(seen)
+    panel = panel._replace(log=log, wide=log and _seeds_over_decades(seen))
+    (_trajectory_panel if panel.along in observable.dims else _sweep_panel)(panel)
+    if log:
+        axes.set_yscale("log")
+    axes.set_ylabel(observable.name.replace("_", " ") + (f" ${observable.symbol}$" if observable.symbol else ""))
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend()
+    return panel
+
+
+def _legend(figure: Figure, panels: Sequence[_Panel], columns: int) -> None:
+    """Say below the panels what points, lines and bands are."""
+    from matplotlib.collections import PolyCollection
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    texts = {False: "simulation: mean ± s.e.", True: "simulation: median, 16 to 84% of seeds"}
+    handles: list[Any] = [
+        Line2D([], [], color="gray", marker="D" if wide else "o", linestyle="none", label=texts[wide])
+        for wide in sorted({panel.wide for panel in panels})
+    ]
+    if any(panel.wide and _of_means(panel.setting, panel.observable) for panel in panels):
+        handles += [Line2D([], [], color="gray", marker="x", linestyle="none", label="mean")]
+    styles = panels[0].styles if panels else {}
+    handles += [Line2D([], [], color="gray", linestyle=line, label=name) for name, line in styles.items()]
+    if any(isinstance(item, PolyCollection) for panel in panels for item in panel.axes.collections):
+        handles += [Patch(color="gray", alpha=BAND, linewidth=0, label="declared error")]
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, min(len(handles), columns)))
+
+
+def _longest(setting: Setting, case: Case) -> str:
+    """The swept field with most values; a traced one, where there is a choice: its theory is a smooth curve."""
+    smooth, numeric = scalar_fields(setting.config), _numeric(case)
+    return max(numeric, key=lambda n: (len(numeric[n]), n in smooth))
 
 
 def shown(setting: Setting, case: Case, data: xarray.Dataset) -> Observable:
@@ -95,32 +202,25 @@ def _label(setting: Setting, chosen: dict[str, Any]) -> str | None:
 
 
 def _trajectory_panel(panel: _Panel) -> None:
-    """Draw an observable along training, one colour per cell of the grid."""
-    axes, setting, case, data, observable = panel[:5]
-    last = {dim: -1 for dim in observable.dims if dim != "step"}
+    """Draw an observable along training (or another inner dimension), one colour per cell of the grid."""
+    axes, setting, case, data, observable, along = panel[:6]
+    last = {dim: -1 for dim in observable.dims if dim != along}
     curves = _curves(case, list(case.grid))
-    lowest, highest = np.inf, -np.inf
     for position, color in zip(curves, gradient(len(curves)), strict=True):
         chosen = {n: case.grid[n][i] for n, i in position.items()}
         config = dataclasses.replace(case.config, **chosen)
-        steps = np.asarray(setting.coords(config)["step"], float)
+        steps = np.asarray(data[along], float)
         values = data[observable.name].isel(position).isel(last)
         if steps[-1] > 30:
             axes.set_xscale("log")
         some = _spread(steps)
-        points(axes, steps[some], values.isel(step=some), color=color, label=_label(setting, chosen))
-        finite = values.mean("seed").values
-        finite = finite[np.isfinite(finite) & (finite > 0)]
-        if len(finite):
-            lowest, highest = min(lowest, finite.min()), max(highest, finite.max())
-        for theory in setting.theories:
+        _points(panel, steps[some], values.isel({along: some}), color, _label(setting, chosen))
+        for theory in panel.theories:
             predicted = _predicted(panel, theory, config, {})
             if predicted is not None:
-                line = _line(panel, theory)
-                axes.plot(steps, predicted.isel(last), linestyle=line, color=color, zorder=1.5)
-    axes.set_xlabel("step")
-    if highest > 10 * lowest:
-        axes.set_yscale("log")
+                declared = theory.relative_error(config, observable.name)
+                _theory(panel, theory, steps, predicted.isel(last).values, declared, color)
+    axes.set_xlabel(along.replace("_", " "))
 
 
 def _spread(steps: np.ndarray) -> np.ndarray:
@@ -132,49 +232,100 @@ def _spread(steps: np.ndarray) -> np.ndarray:
 
 
 def _sweep_panel(panel: _Panel) -> None:
-    """Draw an observable against the swept field with most values, one colour per cell of the other fields."""
+    """Draw an observable against a swept field, one colour per cell of the other fields."""
     from matplotlib.ticker import NullLocator
 
-    axes, setting, case, data, observable = panel[:5]
-    # A traced field, where there is a choice: theory can then be drawn as a smooth curve.
-    smooth, numeric = scalar_fields(setting.config), _numeric(case)
-    along = max(numeric, key=lambda n: (len(numeric[n]), n in smooth))
+    axes, setting, case, data, observable, along = panel[:6]
     last = dict.fromkeys(observable.dims, -1)
     x = np.asarray(case.grid[along], float)
+    positive = x[np.isfinite(x) & (x > 0)]
+    logarithmic = len(positive) > 1 and not (x < 0).any() and positive.max() / positive.min() > 5
     curves = _curves(case, [n for n in case.grid if n != along])
     for position, color in zip(curves, gradient(len(curves)), strict=True):
         chosen = {n: case.grid[n][i] for n, i in position.items()}
         selected = data[observable.name].isel(position).isel(last)
-        points(axes, _axis(x), selected, color=color, label=_label(setting, chosen))
+        _points(panel, _axis(x, x, logarithmic), selected, color, _label(setting, chosen))
         config = dataclasses.replace(case.config, **chosen)
         swept: tuple[Any, ...] = tuple(type(getattr(config, along))(v) if np.isfinite(v) else v for v in x)
-        fine = along in smooth and len(x) > 1 and (x > 0).all()
-        for theory in setting.theories:
-            if theory.kind == "instance":
-                continue
+        for theory in panel.theories:
+            if theory.kind == "instance" and panel.theories is setting.theories:
+                continue  # unless it was asked for
             values = swept
-            if fine and theory.kind == "ensemble":
-                values = tuple(np.unique(np.concatenate([np.geomspace(x.min(), x.max(), 60), x])))
+            if along in scalar_fields(setting.config) and theory.kind == "ensemble":
+                values = tuple(_fine(x, logarithmic).tolist())
             grid = {along: values}
             predicted = _predicted(panel, theory, config, grid)
             if predicted is not None:
-                line = _line(panel, theory)
-                axes.plot(_axis(np.asarray(values, float)), predicted.isel(last), linestyle=line, color=color)
-    positive = x[np.isfinite(x) & (x > 0)]
-    if len(positive) > 1 and positive.max() / positive.min() > 5:
+                line = predicted.isel(last).values
+                known = [i for i, number in enumerate(line) if np.isfinite(number)]
+                errors = np.full(len(line), np.nan)
+                cells = (dataclasses.replace(config, **{along: values[i]}) for i in known)
+                errors[known] = [theory.relative_error(cell, observable.name) for cell in cells]
+                _theory(panel, theory, _axis(np.asarray(values, float), x, logarithmic), line, errors, color)
+    if logarithmic:
         axes.set_xscale("log")
-    finite = data[observable.name].values
-    finite = finite[np.isfinite(finite) & (finite > 0)]
-    if len(finite) and finite.max() / finite.min() > 10:
-        axes.set_yscale("log")
-    axes.set_xticks(_axis(x), [_short(v) for v in x], minor=False)
+    axes.set_xticks(_axis(x, x, logarithmic), [_short(v) for v in x], minor=False)
     axes.xaxis.set_minor_locator(NullLocator())
     symbol = next(f for f in dataclasses.fields(setting.config) if f.name == along).metadata["symbol"]
     axes.set_xlabel(along.replace("_", " ") + (f" ${symbol}$" if symbol else ""))
 
 
-def _line(panel: _Panel, theory: Theory) -> Any:
-    return panel.styles.setdefault(theory.name, LINES[len(panel.styles) % len(LINES)])
+def _over_decades(values: xarray.DataArray) -> bool:
+    """Whether the means over seeds need a logarithmic axis."""
+    means = values.mean("seed").values
+    means = means[np.isfinite(means)]
+    positive = means[means > 0]
+    return bool(len(positive)) and not (means < 0).any() and bool(positive.max() > 10 * positive.min())
+
+
+def _seeds_over_decades(values: xarray.DataArray) -> bool:
+    """Whether seeds of one cell differ so much that a bar about their mean would leave a logarithmic axis."""
+    low, high = _quantiles(values)
+    return bool(((low > 0) & (high > 10 * low)).mean() > 0.1)
+
+
+def _quantiles(values: xarray.DataArray) -> np.ndarray:
+    """Quantiles over seeds that a normal distribution has at one standard deviation."""
+    found: np.ndarray = values.where(np.isfinite(values)).quantile([0.16, 0.84], "seed").values
+    return found
+
+
+def _points(panel: _Panel, x: np.ndarray, values: xarray.DataArray, color: Any, label: str | None) -> None:
+    """Draw simulation: means with standard errors, or medians with quantiles and the mean beside."""
+    if not panel.wide:
+        points(panel.axes, x, values, color=color, label=label)
+        return
+    finite = values.where(np.isfinite(values))
+    middle = finite.median("seed").values
+    bars = np.abs(_quantiles(values) - middle)
+    panel.axes.errorbar(x, middle, yerr=bars, fmt="D", markersize=3.5, linewidth=1, color=color, label=label)
+    if _of_means(panel.setting, panel.observable):
+        panel.axes.plot(x, finite.mean("seed"), "x", color=color)
+
+
+def _of_means(setting: Setting, observable: Observable) -> bool:
+    """Whether a theory speaks of the mean over seeds."""
+    return any(theory.kind == "ensemble" and observable.name in theory.predicts for theory in setting.theories)
+
+
+def _theory(panel: _Panel, theory: Theory, x: np.ndarray, values: np.ndarray, errors: Any, color: Any) -> None:
+    """Draw a theory's line, and its declared relative errors as a band where it can be seen."""
+    line = panel.styles.setdefault(theory.name, LINES[len(panel.styles) % len(LINES)])
+    panel.axes.plot(x, values, linestyle=line, color=color, zorder=1.5)
+    if np.nanmax(errors, initial=0.0) > UNSEEN:
+        off = errors * np.abs(values)
+        low = np.maximum(values - off, values / 100) if panel.log else values - off
+        panel.axes.fill_between(x, low, values + off, color=color, alpha=BAND, linewidth=0, zorder=1)
+
+
+def _fine(x: np.ndarray, logarithmic: bool) -> np.ndarray:
+    """Values between the swept ones, for a smooth line, and these."""
+    finite = np.unique(x[np.isfinite(x)])
+    if len(finite) < 2:
+        return x
+    some = finite[finite > 0] if logarithmic else finite
+    between = (np.geomspace if logarithmic else np.linspace)(some[0], some[-1], 60)[1:-1]
+    return np.unique(np.concatenate([between, x]))
 
 
 def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any]) -> Any:
@@ -183,24 +334,33 @@ def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any])
 
     name = panel.observable.name
     prediction = predict(
-        panel.setting, config, grid, seeds=panel.data.sizes["seed"], base_seed=panel.base_seed, theory=theory,
+        panel.setting, config, grid, seeds=panel.data["seed"].values, base_seed=panel.base_seed, theory=theory,
         observables=(name,),
     )  # fmt: skip
     if name not in prediction:
         return None
     value = prediction[name]
-    return value.mean("seed") if "seed" in value.dims else value
+    if "seed" not in value.dims:
+        return value
+    middle = value.median("seed") if panel.wide else value.mean("seed")
+    if panel.along in value.dims:  # where a theory falls silent for some seeds, the others are another ensemble
+        counts = value.notnull().sum("seed")
+        middle = middle.where(counts == counts.max(panel.along))
+    return middle
 
 
 def _short(value: float) -> str:
     return f"{value:.4g}" if np.isfinite(value) else "∞"
 
 
-def _axis(x: np.ndarray) -> np.ndarray:
-    """Positions on a logarithmic axis: zero and infinity get a place beyond the ends."""
-    positive = np.sort(x[np.isfinite(x) & (x > 0)])
-    if len(positive) == 0:
-        return np.arange(len(x), dtype=float)
-    step = (positive[-1] / positive[0]) ** (1 / max(len(positive) - 1, 1)) if len(positive) > 1 else 10.0
-    shown_at = np.where(x == 0, positive[0] / step, x)
-    return np.where(np.isposinf(x), positive[-1] * step, shown_at)
+def _axis(x: np.ndarray, swept: np.ndarray, logarithmic: bool) -> np.ndarray:
+    """Positions on an axis of the swept values: infinity, and zero on a logarithmic one, are placed beyond its ends."""
+    finite = np.sort(swept[np.isfinite(swept)])
+    finite = finite[finite > 0] if logarithmic else finite
+    if len(finite) == 0:
+        return np.zeros(len(x))
+    gaps = max(len(finite) - 1, 1)
+    if logarithmic:
+        step = (finite[-1] / finite[0]) ** (1 / gaps)
+        return np.where(np.isposinf(x), finite[-1] * step, np.where(x == 0, finite[0] / step, x))
+    return np.where(np.isposinf(x), finite[-1] + ((finite[-1] - finite[0]) / gaps or 1.0), x)

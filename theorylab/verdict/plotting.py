@@ -26,38 +26,30 @@ if TYPE_CHECKING:
 #: Formats of pictures, by suffix.
 FORMATS = ("png", "pdf", "svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLE: dict[str, Any] = {
-    "figure.dpi": 100,
-    "savefig.dpi": 130,
-    "figure.constrained_layout.use": True,
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "errorbar.capsize": 2,
-}
+#: The style, a file of matplotlib's: ``plt.style.use("theorylab.paper")`` uses it elsewhere.
+STYLE = Path(__file__).parents[1] / "paper.mplstyle"
 
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draw in the library's style, on a canvas that needs no display."""
+    """Draw in the library's style, on a canvas that needs no display where none is there.
+
+    A backend that somebody chose stays; where nobody has, matplotlib chooses afterwards as it would have before.
+    """
     import matplotlib
 
-    if not os.environ.get("MPLBACKEND") and not os.environ.get("DISPLAY"):
+    before: Any = dict.get(matplotlib.rcParams, "backend")  # asked so, matplotlib does not choose one now
+    undecided = not isinstance(before, str) and not os.environ.get("DISPLAY")
+    if undecided:
         matplotlib.use("Agg")
-    from cycler import cycler
+    try:
+        with matplotlib.rc_context(fname=STYLE):
+            yield
+    finally:
+        if undecided:
+            import matplotlib.pyplot as plt
 
-    settings: Any = {**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}
-    with matplotlib.rc_context(settings):
-        yield
+            plt.switch_backend(before)
 
 
 def gradient(count: int, name: str = "viridis") -> list[Any]:
@@ -74,6 +66,25 @@ def points(
     finite = values.where(np.isfinite(values))
     look = {"fmt": "o", "linewidth": 1, "color": color, "label": label}
     axes.errorbar(x, finite.mean("seed"), yerr=standard_error(values, "seed", of_finite=True), **{**look, **options})
+
+
+def key(
+    axes: Axes, *, seeds: int | None = None, of: str = "seeds", line: str = "theory", what: str = "simulation"
+) -> None:
+    """Say in the legend what lines and points are: theory; the mean over so many seeds ± one standard error.
+
+    ``of`` names what a seed is ("networks"); an empty ``line`` leaves the line out.
+    """
+    if line:
+        axes.plot([], [], color="grey", label=line)
+    count = "" if seeds is None else f", {seeds} {of}"
+    axes.errorbar([], [], [], fmt="o", color="grey", linewidth=1, label=f"{what} ± s.e.{count}")
+
+
+def letter(*panels: Axes) -> None:
+    """Put (a), (b), ... before the titles of panels."""
+    for axes, name in zip(panels, "abcdefghijkl", strict=False):
+        axes.set_title(f"({name}) {axes.get_title()}")
 
 
 def check_format(path: str | os.PathLike[str]) -> str:

@@ -6,8 +6,8 @@ The page is ``report.html`` beside this file, a setting's part ``report_section.
 from __future__ import annotations
 
 import base64
-import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -19,13 +19,12 @@ from theorylab.catalogue import FAMILIES, family_of
 from theorylab.contract import Paper, Setting
 from theorylab.numerics.files import written_whole
 from theorylab.verdict.rows import Row, Status, judged_nothing
-from theorylab.verdict.table import number_with_error, place, summarise
+from theorylab.verdict.table import NUMBERS, counted, not_judged, numbers, place, summarise
 
-COLUMNS = (
-    ("case", ""), ("observable", ""), ("theory", ""), ("nearest to failing at", ""), ("empirical ± s.e.", "n"),
-    ("predicted", "n"), ("z", "n"), ("relative error", "n"), ("tolerance", "n"), ("verdict", ""),
-)  # fmt: skip
-CAPTION = "Theory as lines, simulation as points with one standard error."
+TEXTS = ("case", "observable", "theory", "nearest to failing at")
+CAPTION = (
+    "Simulation as points with one standard error over seeds, theory as lines; the band is the theory's declared error."
+)
 
 
 def write_report(
@@ -33,17 +32,17 @@ def write_report(
     parts: Sequence[tuple[Setting, Sequence[Row], Path | None, Mapping[str, Any]]],
     *,
     title: str = "",
+    about: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report of several settings: ``(setting, rows, path of a PNG, provenance)`` each.
 
-    The page needs nothing else: figures are inlined. Returns its path.
+    ``about`` says what made it: the command, the preset, the date, versions. The page needs nothing else: figures are
+    inlined. Returns its path.
     """
     every = [row for _, rows, _, _ in parts for row in rows]
-    judged = [row for row in every if row.status.judged]
-    good = sum(row.status is Status.AGREES for row in judged)
-    said = judged_nothing(every) or f"{good} of {len(judged)} comparisons of simulation with theory agree."
     page = _template("report.html").substitute(
-        lead=escape(title or said),
+        lead=escape(title or judged_nothing(every) or counted(every)),
+        about="".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in (about or {}).items()),
         contents=contents(parts),
         sections="\n".join(_section(*part) for part in parts),
     )
@@ -63,19 +62,27 @@ def contents(parts: Sequence[tuple[Setting, Sequence[Row], Path | None, Mapping[
         return ""
     families: dict[str, list[str]] = {}
     for setting, rows, _, _ in parts:
-        judged = [row for row in rows if row.status.judged]
-        good = sum(row.status is Status.AGREES for row in judged)
-        kind = "agrees" if judged and good == len(judged) else "disagrees" if any(row.failed for row in rows) else "not"
-        line = f'<li><a href="#{escape(setting.name)}">{escape(setting.title)}</a>: '
-        line += f'<span class="{kind}">{good} of {len(judged)}</span></li>'
+        line = f'<li><a href="#{escape(setting.name)}">{escape(setting.title)}</a>: {_said(rows)}</li>'
         families.setdefault(FAMILIES[family_of(setting.name)], []).append(line)
     items = "".join(f"<li>{escape(family)}<ul>{''.join(lines)}</ul></li>" for family, lines in families.items())
     return f'<nav aria-label="settings"><ul>{items}</ul></nav>'
 
 
+def _said(rows: Sequence[Row]) -> str:
+    """Say what a setting's comparisons came to, in the colour of it."""
+    failed, good = any(row.failed for row in rows), any(row.status is Status.AGREES for row in rows)
+    kind = "disagrees" if failed else "agrees" if good else "not"
+    return f'<span class="{kind}">{escape(counted(rows))}</span>'
+
+
 def _section(setting: Setting, rows: Sequence[Row], figure: Path | None, provenance: Mapping[str, Any]) -> str:
-    head = "".join(f'<th class="{kind}"><button type="button">{escape(name)}</button></th>' for name, kind in COLUMNS)
-    picture = ""
+    columns = [(name, "n" if name in NUMBERS else "") for name in (*TEXTS, *NUMBERS, "verdict")]
+    head = "".join(f'<th class="{kind}"><button type="button">{escape(name)}</button></th>' for name, kind in columns)
+    shown = [one for one in summarise(rows) if one.status is not Status.NOT_APPLICABLE]
+    lines = "\n".join(_line(summary.worst, summary.verdict) for summary in shown)
+    picture = table = ""
+    if lines:
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>"
     if figure is not None:
         alt = escape(f"{setting.title}: {CAPTION}")
         picture = f'<figure><img alt="{alt}" src="{inline(figure)}"><figcaption>{escape(CAPTION)}</figcaption></figure>'
@@ -83,8 +90,9 @@ def _section(setting: Setting, rows: Sequence[Row], figure: Path | None, provena
         name=escape(setting.name),
         title=escape(setting.title),
         paper=_reference(setting.papers[0]) if setting.papers else "",
-        head=head,
-        lines="\n".join(_line(summary.worst, summary.verdict) for summary in summarise(rows)),
+        said=_said(rows),
+        table=table,
+        silent=_silent([row for row in rows if row.status is Status.NOT_APPLICABLE]),
         picture=picture,
         sources="".join(
             f"<li><b>{escape(theory.name)}</b> ({escape(theory.kind)}): {escape(str(theory.source))}</li>"
@@ -104,16 +112,26 @@ def _reference(paper: Paper) -> str:
 
 def _line(row: Row, verdict: str) -> str:
     status = row.status.value.split(" ")[0]
-    numbers = (
-        (row.empirical, number_with_error(row.empirical, row.standard_error)),
-        (row.predicted, f"{row.predicted:.5g}"),
-        (row.z, "" if math.isnan(row.z) else f"{row.z:+.1f}"),
-        (row.relative_error, "" if math.isnan(row.relative_error) else f"{row.relative_error:+.1%}"),
-        (row.tolerance, f"{row.tolerance:.2g}"),
-    )
-    cells = "".join(f"<td>{escape(text)}</td>" for text in (row.case, row.observable, row.theory, place(row)))
-    cells += "".join(f'<td class="n" data-value="{float(value)}">{escape(text)}</td>' for value, text in numbers)
-    return f'<tr>{cells}<td class="{status}">{escape(verdict)}</td></tr>'
+    values = (row.empirical, row.predicted, row.z, row.relative_error, row.from_seeds, row.declared_error)
+    texts = zip(TEXTS, (row.case, row.observable, row.theory, place(row)), strict=True)
+    cells = "".join(f'<td data-label="{name}">{escape(text)}</td>' for name, text in texts)
+    for name, value, text in zip(NUMBERS, values, numbers(row), strict=True):
+        cells += f'<td class="n" data-label="{name}" data-value="{float(value)}">{escape(text)}</td>'
+    return f'<tr>{cells}<td class="{status}" data-label="verdict">{escape(verdict)}</td></tr>'
+
+
+def _silent(rows: Sequence[Row]) -> str:
+    """What was not compared, folded to one line a theory."""
+    folded = []
+    for theory, count, why in not_judged(rows):
+        found = Counter((row.case, row.observable, row.verdict.reason) for row in rows if row.theory == theory)
+        items = (
+            f"<li>{escape(', '.join(filter(None, (case, name))))} ({number}): {escape(reason)}</li>"
+            for (case, name, reason), number in found.items()
+        )
+        head = f"{escape(theory or 'not run')}: {count} not applicable: {escape(why)}"
+        folded.append(f'<details class="not"><summary>{head}</summary><ul>{"".join(items)}</ul></details>')
+    return "".join(folded)
 
 
 def inline(picture: Path) -> str:

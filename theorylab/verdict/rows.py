@@ -17,6 +17,7 @@ class Status(enum.Enum):
     DISAGREES = "disagrees"
     NOT_APPLICABLE = "not applicable"
     DIVERGED = "diverged"
+    NOT_JUDGED = "not judged"
     PREDICTED = "predicted"
 
     @property
@@ -29,6 +30,11 @@ class Status(enum.Enum):
         """Whether theory and simulation were compared at all, or a run diverged."""
         return self in (Status.AGREES, Status.DISAGREES, Status.DIVERGED)
 
+    @property
+    def compared(self) -> bool:
+        """Whether there are numbers of both sides, be the tolerance too wide to judge them by."""
+        return self.judged or self is Status.NOT_JUDGED
+
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
@@ -39,6 +45,10 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.status.value}: {self.reason}" if self.reason else self.status.value
+
+
+#: Tolerance, relative to the largest prediction in a row, above which agreement says little; above 1 it says nothing.
+WEAK = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +63,7 @@ class Row:
 
     ``seeds`` finished, of which ``judged_seeds`` entered the numbers and ``diverged_seeds`` became non-finite;
     ``set_aside`` says of how many the theory does not speak, and why.
+    ``declared_error`` is the theory's part of the tolerance, absolute too; standard errors are the rest.
     ``slope`` is that of simulation on theory over seeds, for a theory of the instance whose predictions vary.
     """
 
@@ -75,6 +86,7 @@ class Row:
     slope: float = math.nan
     slope_error: float = math.nan
     set_aside: str = ""
+    declared_error: float = math.nan
 
     @property
     def status(self) -> Status:
@@ -85,6 +97,27 @@ class Row:
     def failed(self) -> bool:
         """Whether this row makes a check fail."""
         return self.status.failed
+
+    @property
+    def weak(self) -> bool:
+        """Whether it agrees within a tolerance above :data:`WEAK` of the prediction, which says little."""
+        return self.status is Status.AGREES and self.tolerance > WEAK * self.scale > 0
+
+    @property
+    def from_seeds(self) -> float:
+        """Part of the tolerance that comes from standard errors over seeds."""
+        return max(self.tolerance - self.declared_error, 0.0)
+
+
+def honest(row: Row) -> Row:
+    """Return a row that does not claim to agree within more than the prediction itself: it was not judged.
+
+    One that disagrees even so stays.
+    """
+    if row.status is not Status.AGREES or not math.inf > row.tolerance > row.scale > 0:
+        return row
+    why = f"the tolerance is {row.tolerance / row.scale:.2g} times the prediction"
+    return dataclasses.replace(row, verdict=Verdict(Status.NOT_JUDGED, why))
 
 
 def judged_nothing(rows: Iterable[Row]) -> str | None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from theorylab.contract import Setting
 from theorylab.lab import store as results
 from theorylab.verdict.judge import NEGLIGIBLE
-from theorylab.verdict.rows import Row, Status
+from theorylab.verdict.rows import WEAK, Row, Status
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 #: Colour of each verdict.
 COLOURS = {Status.AGREES: "green", Status.DISAGREES: "red", Status.DIVERGED: "red"}
@@ -39,13 +39,19 @@ def document(setting: Setting, config: Any, seeds: int, rows: Sequence[Row]) -> 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """All cells of one (case, theory, observable): how many agree, and the row nearest to failing."""
+    """All cells of one (case, theory, observable): how many agree, and the row nearest to failing.
+
+    ``weak`` of those that agree do so within a tolerance above :data:`~theorylab.verdict.rows.WEAK` of the prediction;
+    ``not_judged`` are those whose tolerance is above all of it.
+    """
 
     case: str
     observable: str
     theory: str
     agreeing: int
     judged: int
+    weak: int
+    not_judged: int
     not_applicable: int
     worst: Row
 
@@ -57,10 +63,13 @@ class Summary:
     @property
     def verdict(self) -> str:
         """Verdict over all cells, with the counts that a reader needs."""
-        if not self.judged:
-            return str(self.worst.verdict)
         text = str(self.worst.verdict)
+        if self.worst.status is Status.NOT_APPLICABLE:
+            return text
         text += f" ({self.agreeing}/{self.judged})" if self.judged > 1 else ""
+        text += f", {weakly(self.weak, self.judged)}" if self.weak else ""
+        left = self.not_judged if self.judged else 0
+        text += f", {left} not judged" if left else ""
         text += f", {self.not_applicable} not applicable" if self.not_applicable else ""
         return text + some_seeds(self.worst)
 
@@ -74,10 +83,30 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
     for (case, observable, theory), members in groups.items():
         judged = [row for row in members if row.status.judged]
         scale = max((row.scale for row in judged if not math.isnan(row.scale)), default=math.nan)
-        worst = max(judged or members, key=lambda row: _severity(row, scale))
-        agreeing = sum(row.status is Status.AGREES for row in judged)
-        summaries.append(Summary(case, observable, theory, agreeing, len(judged), len(members) - len(judged), worst))
+        compared = [row for row in members if row.status.compared]
+        worst = max(judged or compared or members, key=lambda row: _severity(row, scale))
+        agreeing, weak = sum(row.status is Status.AGREES for row in judged), sum(row.weak for row in judged)
+        counts = agreeing, len(judged), weak, len(compared) - len(judged), len(members) - len(compared)
+        summaries.append(Summary(case, observable, theory, *counts, worst))
     return summaries
+
+
+def weakly(weak: int, judged: int) -> str:
+    """Say of how many rows the tolerance is wide."""
+    return f"{weak} of them weakly" if judged > 1 else "weakly"
+
+
+def counted(rows: Sequence[Row]) -> str:
+    """Say in one sentence how many rows were judged, with what result, and how many were not."""
+    judged = [row for row in rows if row.status.judged]
+    good, weak = sum(row.status is Status.AGREES for row in judged), sum(row.weak for row in judged)
+    parts = [f"{good} of {len(judged)} judged comparisons agree"]
+    parts += [f"{weakly(weak, len(judged))} (tolerance above {WEAK:.0%} of the prediction)"] if weak else []
+    if wide := sum(row.status is Status.NOT_JUDGED for row in rows):
+        parts.append(f"{wide} not judged (tolerance above the prediction itself)")
+    if silent := sum(row.status is Status.NOT_APPLICABLE for row in rows):
+        parts.append(f"{silent} not applicable")
+    return ", ".join(parts) + "."
 
 
 def some_seeds(row: Row) -> str:
@@ -126,44 +155,62 @@ def number_with_error(value: float, error: float) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
-def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = False) -> Table:
+#: Columns of numbers; the last two are the parts of a tolerance.
+NUMBERS = ("empirical ± s.e.", "predicted", "z", "rel. error", "tol.: s.e.", "tol.: declared")
+
+
+def numbers(row: Row) -> tuple[str, ...]:
+    """Texts of the columns :data:`NUMBERS`; empty where there is no number."""
+
+    def text(value: float, form: str) -> str:
+        return "" if math.isnan(value) else form.format(value)
+
+    return (
+        "" if math.isnan(row.empirical) else number_with_error(row.empirical, row.standard_error),
+        text(row.predicted, "{:.5g}"),
+        text(row.z, "{:+.1f}"),
+        text(row.relative_error, "{:+.1%}"),
+        text(row.from_seeds, "{:.2g}") if row.standard_error > 0 else "",
+        text(row.declared_error, "{:.2g}"),
+    )
+
+
+def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = False) -> Group:
     """Draw a comparison for the terminal: one line per (case, observable, theory), or per row.
 
-    What was not judged at all has one line for each theory.
+    Columns without an entry are left out. What was not judged at all has one line for each theory, below the table.
     """
+    from rich.console import Group
     from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     # A summary shows the cell nearest to failing; the verdict counts all.
     shown: list[tuple[Row, str]]
-    left: list[Row] = []
     if every_row:
-        shown = [(row, str(row.verdict) + some_seeds(row)) for row in rows]
+        weak = (", weakly" if row.weak else "" for row in rows)
+        shown = [(row, f"{row.verdict}{text}{some_seeds(row)}") for row, text in zip(rows, weak, strict=True)]
     else:
-        summaries = summarise(rows)
-        shown = [(s.worst, s.verdict) for s in summaries if s.worst.status is not Status.NOT_APPLICABLE]
-        groups = {(s.case, s.observable, s.theory) for s in summaries if s.worst.status is Status.NOT_APPLICABLE}
-        left = [row for row in rows if (row.case, row.observable, row.theory) in groups]
-    table = Table(title=escape(setting.title), title_justify="left", header_style="bold", pad_edge=False)
-    for column in ("case", "observable", "theory", "at" if every_row else "nearest to failing at"):
-        table.add_column(column, overflow="fold")
-    for column in ("empirical ± s.e.", "predicted", "z", "rel. error", "tolerance"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
+        shown = [(summary.worst, summary.verdict) for summary in summarise(rows)]
+    silent = {(row.case, row.observable, row.theory) for row, _ in shown if row.status is Status.NOT_APPLICABLE}
+    shown = [(row, verdict) for row, verdict in shown if row.status is not Status.NOT_APPLICABLE]
+    lines: list[tuple[str, ...]] = []
     for row, verdict in shown:
         word = row.status.value
-        table.add_row(
-            *map(escape, (row.case, row.observable, row.theory, place(row))),
-            number_with_error(row.empirical, row.standard_error),
-            "" if math.isnan(row.predicted) else f"{row.predicted:.5g}",
-            "" if math.isnan(row.z) else f"{row.z:+.1f}",
-            "" if math.isnan(row.relative_error) else f"{row.relative_error:+.1%}",
-            "" if math.isnan(row.tolerance) else f"{row.tolerance:.2g}",
-            f"[{COLOURS.get(row.status, 'yellow')}]{word}[/]" + escape(verdict[len(word) :]),
-        )
-    for theory, count, why in not_judged(left):
-        verdict = f": {why}" if count == 1 else f", {count} comparisons: {why}"
-        cases = dict.fromkeys(row.case for row in left if row.theory == theory)
-        case = next(iter(cases)) if len(cases) == 1 else f"{len(cases)} cases"
-        table.add_row(*map(escape, (case, "", theory, "", *[""] * 5)), f"[yellow]not applicable[/]{escape(verdict)}")
-    return table
+        said = f"[{COLOURS.get(row.status, 'yellow')}]{word}[/]" + escape(verdict[len(word) :])
+        said = "" if row.status is Status.PREDICTED else said
+        lines.append((*map(escape, (row.case, row.observable, row.theory, place(row))), *numbers(row), said))
+    table = Table(title=escape(setting.title), title_justify="left", header_style="bold", pad_edge=False)
+    names = ("case", "observable", "theory", "at" if every_row else "nearest to failing at", *NUMBERS, "verdict")
+    filled = [any(column) for column in zip(*lines, strict=True)]
+    for name, there in zip(names, filled, strict=bool(lines)):
+        if there and name in NUMBERS:
+            table.add_column(name, justify="right", no_wrap=True)
+        elif there:
+            table.add_column(name, overflow="fold")
+    for line in lines:
+        table.add_row(*(text for text, there in zip(line, filled, strict=True) if there))
+    left = [row for row in rows if row.status is Status.NOT_APPLICABLE]
+    left = left if every_row else [row for row in left if (row.case, row.observable, row.theory) in silent]
+    below = [Text(f"{theory or 'not run'}: {count} not applicable: {why}") for theory, count, why in not_judged(left)]
+    return Group(table if lines else Text(setting.title, style="bold"), *below)

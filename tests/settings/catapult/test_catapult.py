@@ -45,6 +45,7 @@ def test_infinitely_wide_networks_survive_up_to_two_thirds():
     assert abs(weak["first_unstable"] - 1 / 3) < 0.01
 
 
+@pytest.mark.slow
 def test_mup_has_a_limit_of_its_own_at_every_width():
     config = dataclasses.replace(catapult.MUP, num_rates=200)
     values = {}

@@ -17,6 +17,7 @@ def prompts():
     return sample_prompts(jax.random.key(0), Law(power_law(2, 0.7), power_law(2, -0.4), 0.3), 5, 4)
 
 
+@pytest.mark.slow
 def test_flax_layers(prompts):
     """One linear layer of the flax module is the layer; softmax is another function; all are finite."""
     module = deep_layers.transformer(1)

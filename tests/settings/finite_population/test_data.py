@@ -77,6 +77,7 @@ def test_a_missing_package_names_the_remedy(monkeypatch):
 # --- instances -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_training_and_test_points_split_the_population():
     config = with_fields(num_features=math.inf)
     problem = sample(jax.random.key(0), config)
@@ -120,6 +121,7 @@ def test_nngp_is_normalised_at_every_depth():
         np.testing.assert_allclose(np.diag(kernel), 1, rtol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.oracle
 def test_kernels_are_the_documented_stax_nets():
     from theorylab.numerics import _neural_tangents

@@ -29,6 +29,7 @@ def sampled_excess(spectra, noise, steps):
     return excess.mean(), excess.std(ddof=1) / math.sqrt(len(excess))
 
 
+@pytest.mark.slow
 def test_optimal_steps_of_gradient_descent():
     exact = [float(gradient_steps.gradient_steps_excess(20, 5, 0.25, k)) for k in (1, 2, 3, 4, 6)]
     np.testing.assert_allclose(exact[0] + 0.25, isotropic.isotropic_minimum_loss(20, 5, 0.25), atol=1e-12)

@@ -105,6 +105,7 @@ def test_gradients_of_stablemax_are_those_of_its_formula():
     np.testing.assert_allclose(nc.stablemax(jnp.array([-1.0, 0.0, 2.0])), [0.5, 1, 3])
 
 
+@pytest.mark.slow
 def test_homogeneous_networks():
     """Two layers of ReLU, three classes: -g·θ = 2 mean (y - p)·f, and the norm along an orthogonal step."""
     rng = np.random.default_rng(0)

@@ -123,6 +123,7 @@ def test_limits_within_their_declared_errors_where_they_were_not_measured():
                         )
 
 
+@pytest.mark.slow
 def test_samplers_have_one_law():
     """Vectors, radii and the nearest of 20 000 points: means within four standard errors of the exact ones."""
     config = Config(dim=12, num_samples=20_000, bandwidth=0.55, num_draws=40)

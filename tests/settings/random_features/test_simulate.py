@@ -18,6 +18,7 @@ KEY = jax.random.key(5)
 TINY = Config(num_samples=16, num_features=24, num_modes=60)
 
 
+@pytest.mark.slow
 def test_gaussian_population_risk_equals_the_mean_over_fresh_samples():
     """The risk computed from the coefficients is what new inputs and noisy labels would give."""
     config = dataclasses.replace(TINY, ridge=0.3, noise_variance=0.2)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def options(setting: Setting) -> type:
     """Build what ``check`` understands."""
     every = ("every_row", flag("print every cell, not one line per theory and observable"), False)
-    return make_for(setting, [*which(setting, "default"), *theories(), every, *store("in memory"), *simulation()])
+    own = [*which(setting, "default"), *theories(), every, *store("in memory"), *simulation()]
+    return make_for(setting, own, preset="default")
 
 
 def run(setting: Setting, cases: list[Case], options: Any) -> int:

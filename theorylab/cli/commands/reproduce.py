@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
+import shlex
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from theorylab.catalogue import FEATURED, Preset, names
@@ -29,7 +33,7 @@ def run(options: Any) -> int:
     """Print the verdicts and write ``report.html``; 1 if a setting's check fails, or judged nothing."""
     from theorylab.lab.store import user_path
     from theorylab.verdict import plotting
-    from theorylab.verdict.compare import check
+    from theorylab.verdict.compare import checked
     from theorylab.verdict.overview import overview
     from theorylab.verdict.report import write_report
     from theorylab.verdict.table import terminal_table
@@ -42,11 +46,13 @@ def run(options: Any) -> int:
     shown = console()
     began = time.perf_counter()
     parts: list[Any] = []
-    finished, total = 0, sum(len(setting.presets[options.preset]) for setting in settings)
+    finished = 0
     code = 0
-    for setting in settings:
+    pairs = [(setting, case) for setting in settings for case in setting.presets[options.preset]]
+    results = checked(pairs, progress=is_terminal(sys.stderr))
+    for setting, group in itertools.groupby(results, key=operator.itemgetter(0)):
         rows, done = [], []
-        for case, data, part in check(setting, setting.presets[options.preset], progress=is_terminal(sys.stderr)):
+        for _, case, data, part in group:
             rows += part
             finished += 1
             if not data:  # the row says what is missing
@@ -54,8 +60,8 @@ def run(options: Any) -> int:
                 continue
             done.append((case, data))
             elapsed = time.perf_counter() - began
-            left = elapsed / finished * (total - finished)
-            text = f"{finished} of {total}, {elapsed:.0f} s" + (f", about {left:.0f} s left" if left else "")
+            left = elapsed / finished * (len(pairs) - finished)
+            text = f"{finished} of {len(pairs)}, {elapsed:.0f} s" + (f", about {left:.0f} s left" if left else "")
             print(f"{setting.name}: {case.name} done ({text})", file=sys.stderr)
         shown.print(terminal_table(setting, rows))
         code = max(code, judge(setting.name, rows))
@@ -66,6 +72,19 @@ def run(options: Any) -> int:
             picture = plotting.save(overview(setting, done), output / f"{setting.name}.png")
             parts.append((setting, rows, picture, done[0][1].attrs))
         print(f"figure: {output / f'{setting.name}.png'}")
-    print(f"report: {write_report(output / 'report.html', parts)}")
+    print(f"report: {write_report(output / 'report.html', parts, about=_about(options, parts))}")
     print(f"{time.perf_counter() - began:.0f} s")
     return code
+
+
+def _about(options: Any, parts: Sequence[Any]) -> dict[str, str]:
+    """What made a report: the command, its preset, when, with which versions on what."""
+    from theorylab.lab.store import now
+
+    words = ["theorylab", "reproduce", *options.settings, *["--all"] * options.all, "--preset", options.preset]
+    about = {"command": shlex.join(words), "preset": options.preset, "date": f"{now():.16} UTC".replace("T", " ", 1)}
+    made: dict[str, Any] = next((provenance for *_, provenance in parts if provenance), {})
+    names = {"theorylab": "theorylab_version", "JAX": "jax_version", "Python": "python_version"}
+    about["versions"] = ", ".join(f"{name} {made[key]}" for name, key in names.items() if made.get(key))
+    about["device"] = str(made.get("device", ""))
+    return {name: text for name, text in about.items() if text}

@@ -41,11 +41,11 @@ def _bartlett(rng: np.random.Generator, size: int, degrees: int) -> np.ndarray:
     return root
 
 
-def tail_lower_bound(dim: int, rank: int, num_measurements: int) -> float:
-    """Early value of C(t) = 2 rate (t + mean 1/(2 rate ζ²)) |E| / sqrt(k − r), symmetric, finite m; a lower bound.
+def early_tail_constant(dim: int, rank: int, num_measurements: int) -> float:
+    """Early value of C(t) = 2 rate (t + mean 1/(2 rate ζ²)) |E| / sqrt(k − r), symmetric, finite m.
 
     sqrt(1 + d/(m − d − 1)) / (1 − d/m), d = n r − r (r − 1)/2. C then creeps up, by an amount that depends on the
-    instance (±15% at m = 20 n): no closed form of its limit is known.
+    instance (±15% at m = 20 n): no closed form of its limit is known. Leading order: single instances start below.
     """
     d = dim * rank - rank * (rank - 1) // 2
     m = num_measurements

@@ -270,7 +270,7 @@ def _run_stored(
             locked = []
             for share in pending:
                 chosen, cell = cells[share.number]
-                if extend and not wait:  # seeds that were there before need no part in the blocks
+                if extend:  # seeds that were there before need no part in the blocks
                     share, count = _unfinished(job, store, chosen, share)
                     advance(count)
                     length = share.seeds.stop - share.seeds.start
@@ -322,6 +322,7 @@ def _fill(
         if finished.all():
             advance(finished.size)
             return True
+        identity.check_outputs(store, program.inner_shapes)
         results.remove_litter(store, chosen, range(share.seeds.start, share.seeds.stop))
         program.fit(job.memory_budget)
         for block in program.blocks():

@@ -168,9 +168,8 @@ def try_out(setting: Setting, config: Any, grid: Grid | None, theory: Theory) ->
         If it returns other observables, or other shapes, than it must.
     """
     plan = make_plan(setting, config, grid)
-    why = reasons(plan, theory) if theory.traceable and not theory.estimates else {}
-    for index, cell in plan.cells():
-        if why.get(index, "") is None:
+    for _, cell in plan.cells() if theory.traceable and not theory.estimates else ():
+        if _why_not(theory, cell) is None:
             traced = _only(theory.predict, frozenset(theory.predicts), theory.name, _names(setting))
             listed = setting.coords(cell)
             for name, value in jax.eval_shape(traced, jax.random.key(0), scalar_leaves(cell)).items():

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("exact", "instance", "ensemble")
 NO_FIGURES = "no figures yet"
-OUR_CHOICE = "our choice"
 
 
 def documents(root: Path = ROOT) -> dict[Path, str]:
@@ -127,7 +126,7 @@ def short_table(root: Path = ROOT) -> str:
 def tables_of(setting: Setting, root: Path = ROOT) -> dict[str, str]:
     """Return the tables of a setting's page, by the name of their lines."""
     theories = filter(None, (theories_table(setting), fidelity_table(setting, root)))
-    return {"theories": "\n\n".join(theories), "parameters": parameters_table(setting)}
+    return {"theories": "\n\n".join(theories), "parameters": numbers_of(setting)}
 
 
 def theories_table(setting: Setting) -> str:
@@ -176,6 +175,8 @@ def parameters_table(setting: Setting) -> str:
 
     A source that begins with a value, ``1000: Xu et al. 2024``, has another default.
     """
+    from theorylab.contract.describe import OUR_CHOICE
+
     rows = [["parameter", "symbol", "what", "default", "source (its value, where it is another)"]]
     for field in dataclasses.fields(setting.config):
         about = field.metadata
@@ -186,6 +187,19 @@ def parameters_table(setting: Setting) -> str:
             [kind, symbol.replace(r"\|", r"\Vert "), cell(about["help"]), default, cell(about["source"] or OUR_CHOICE)]
         )
     return table(rows)
+
+
+def numbers_of(setting: Setting) -> str:
+    """Tables of a setting's parameters and of its presets' values, each with its source."""
+    return "\n\n".join((parameters_table(setting), "### Values of the presets", presets_table(setting)))
+
+
+def presets_table(setting: Setting) -> str:
+    """Table of a setting's cases: every value that is no default, and where it comes from."""
+    from theorylab.contract.describe import presets
+
+    head, *rows = presets(setting)
+    return table([head, *([f"`{preset}`", *map(cell, others)] for preset, *others in rows)])
 
 
 def gallery_index(root: Path) -> str:

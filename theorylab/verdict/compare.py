@@ -212,7 +212,7 @@ def checked(
     base_seed: int = 0,
     store: str | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | Progress | None = None,
+    progress: bool | str | Progress | None = None,
     **store_options: Any,
 ) -> Iterator[tuple[Setting, Case, xarray.Dataset, list[Row]]]:
     """As :func:`check`, for cases of several settings. The next case is compiled while one runs and is judged."""
@@ -247,7 +247,7 @@ def checked(
         yield setting, case, data, compare(setting, data, theories=theories, case=case.name)
 
 
-def named(progress: bool | Progress, setting: Setting, case: Case) -> bool | str | Progress:
+def named(progress: bool | str | Progress, setting: Setting, case: Case) -> bool | str | Progress:
     """A bar that names what it is of, where one is wanted."""
     return f"{setting.name}: {case.name}" if progress is True else progress
 

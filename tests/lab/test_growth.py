@@ -203,6 +203,15 @@ def test_whichever_write_fails_the_store_is_whole(store, large, monkeypatch):
     assert_grown(data, small, large)
 
 
+def test_damage_met_while_it_grows_is_one_line(store):
+    path, _ = store
+    sweep(toy.SETTING, store=path, extend=True, **{**SMALL, "seeds": 4})
+    last = path / "seed" / "c" / "1"  # half of it is in use
+    last.write_bytes(last.read_bytes()[:-1] + b"?")
+    with pytest.raises(StoreError, match="is damaged: a chunk cannot be read"):
+        sweep(toy.SETTING, store=path, extend=True, **{**SMALL, "seeds": 5})
+
+
 @pytest.mark.parametrize("rounds", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_killed_while_it_grows(store, tmp_path, rounds):
     path, small = store
@@ -230,7 +239,7 @@ def test_killed_while_it_grows(store, tmp_path, rounds):
                 assert_grown(data, small, large)
                 path = tmp_path / f"{kills}.zarr"
                 sweep(toy.SETTING, store=path, **SMALL)
-        assert forks.run(path, [None, None], **whole)[0] == [0, 0]
+        assert forks.run(path, [None, None], processes=[(0, 1), (0, 1)], **whole)[0] == [0, 0]  # one waits
     finally:
         forks.close()
     assert_grown(open_results(path), small, large)

@@ -160,6 +160,14 @@ def _run_on_setting(command: str, rest: Sequence[str]) -> int:
     options = parse(module.options(setting), rest[1:], f"{command} {name}", COMMANDS[command])
     cases = cases_of(setting, options, command)
     interruption.raise_as_usual()
+    if getattr(options, "verbose", False):
+        from theorylab.cli.output import speak
+
+        speak()
+    if getattr(options, "dry_run", False):
+        from theorylab.cli.dry_run import report
+
+        return report(setting, cases, options)
     if getattr(options, "slurm", None) is not None:
         from theorylab.cli.slurm import submit
 

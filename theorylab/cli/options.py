@@ -139,6 +139,16 @@ def simulation() -> list[Option]:
     return [
         ("memory_budget", option(float, "GB that one compiled batch may take", "GB", 4), 4.0),
         ("progress", option(bool, "do not show a progress bar", default="shown in a terminal"), True),
+        (
+            "verbose",
+            flag("say what is compiled and run, how long it takes and how much memory, in place of the bar"),
+            False,
+        ),
+        (
+            "dry_run",
+            flag("compile alone: say how many cells, how much memory and about how much time it would take"),
+            False,
+        ),
     ]
 
 

@@ -27,9 +27,20 @@ def is_terminal(stream: Any) -> bool:
 
 def sweep_options(options: Any) -> dict[str, Any]:
     """Arguments of :func:`theorylab.sweep` among the options."""
-    show = options.progress and is_terminal(sys.stderr)
+    show = options.progress and not options.verbose and is_terminal(sys.stderr)
     found = {"base_seed": options.base_seed, "memory_budget": options.memory_budget * 2**30, "progress": show}
     return found | {name: True for name in ("accept_changes", "extend") if getattr(options, name, False)}
+
+
+def speak() -> None:
+    """Let the library say what it does, on the terminal's errors."""
+    import logging
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log = logging.getLogger("theorylab")
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
 
 
 def report_divergence(data: Any) -> int:

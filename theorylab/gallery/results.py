@@ -49,4 +49,5 @@ def results(
         if ignore:
             warnings.filterwarnings("ignore", message=ignore)
         show = sys.stderr is not None and sys.stderr.isatty()
-        return sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, progress=show).load()
+        bar = f"{setting.name}: {name}" if show else False
+        return sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, progress=bar).load()

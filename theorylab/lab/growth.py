@@ -23,7 +23,7 @@ from theorylab.lab.job import Job, make_job
 from theorylab.lab.layout import lay_out
 from theorylab.lab.locks import chunks_locked
 from theorylab.lab.metadata import FINISHED, StoreError
-from theorylab.numerics.files import finish, written_whole
+from theorylab.numerics.files import written_whole
 
 #: Seconds between two looks at a store that is in use.
 _PAUSE = 0.2
@@ -89,21 +89,19 @@ def _enlarge(path: Path, content: Mapping[str, Any], job: Job) -> None:
     """Write labels and flags of the new cells, then the metadata; the caller holds the lock on all of the store."""
     cells = [cell for _, cell in job.plan.static_cells()]
     programs = [job.program(cell, job.seeds) for cell in cells]
-    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
+    _, coords = lay_out(job, cells, [program.outputs for program in programs])
     for program in programs:
         program.refuse_if_too_large()
+        identity.check_outputs(path, program.inner_shapes)
     stored = metadata.arrays_of(content)
     lengths = {name: len(values) for name, values in coords.items()}
     larger = {}
     for name, array in stored.items():
         shape = [lengths[dim] for dim in array["dimension_names"]]
-        fixed = len(variables[name][0]) - len(job.plan.dims) - 1 if name in variables else 0
-        if fixed and shape[-fixed:] != array["shape"][-fixed:]:
-            raise StoreError(f"{path} cannot grow: {name} has other inner dimensions now; choose another folder")
         if shape != array["shape"]:
             larger[name] = {**array, "shape": shape}
 
-    def write() -> None:
+    def enlarge() -> None:
         opened = results.arrays(path, content, larger)
         for name, array in larger.items():
             # A chunk of results that is not there is one without finished cells.
@@ -118,7 +116,4 @@ def _enlarge(path: Path, content: Mapping[str, Any], job: Job) -> None:
         grid = results.to_json(job.plan.grid)
         metadata.update(path, larger, finished_at=None, grid=grid, seeds=job.seeds)
 
-    try:
-        finish(write)
-    except OSError as error:
-        raise results.cannot_write(path, error) from error
+    results.write(path, enlarge)

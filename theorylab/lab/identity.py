@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from theorylab.contract.fields import shown
 from theorylab.lab import metadata, store
-from theorylab.lab.metadata import FINISHED, PROGRAM_OF, StoreError
+from theorylab.lab.metadata import BASE_SEED, FINISHED, FIRST_BAD_STEP, PROGRAM_OF, StoreError
 from theorylab.lab.store import attributes_of
 from theorylab.numerics.files import finish
 
@@ -64,6 +64,30 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
         for name in dict.fromkeys([*now, *then])
         if then.get(name) != now.get(name)
     ]
+
+
+def check_outputs(path: Path, inner: Mapping[str, Sequence[int]]) -> None:
+    """Make sure that a program returns what a store has room for: ``inner`` are the shapes of one cell's observables.
+
+    Raises
+    ------
+    StoreError
+        Naming the first observable that does not fit, which only a changed program can have.
+    """
+    arrays = metadata.arrays_of(metadata.read(path))
+    lead = arrays[FINISHED]["dimension_names"]
+    own = {*lead, FINISHED, FIRST_BAD_STEP, PROGRAM_OF, BASE_SEED}
+    then = {
+        name: tuple(array["shape"][len(lead) :])
+        for name, array in arrays.items()
+        if array["dimension_names"][: len(lead)] == lead and name not in own
+    }
+    for name in [*then, *inner]:
+        if then.get(name) != inner.get(name):
+            kinds = [f"of shape {each[name]}" if name in each else "none" for each in (then, dict(inner))]
+            raise StoreError(
+                f"{path} does not fit this program: of {name} it has {kinds[0]}, not {kinds[1]}; choose another folder"
+            )
 
 
 def changes_since(path: Path, attributes: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from theorylab.lab.progress import Progress
 QUICK = 2.0
 
 
-def by_default(progress: bool | Progress | None) -> bool | Progress:
+def by_default(progress: bool | str | Progress | None) -> bool | str | Progress:
     """Return a ``progress`` argument as it is, and what to show where none was given.
 
     That is a bar in Python's own prompt and in a notebook, one line of text in a notebook without ipywidgets, and

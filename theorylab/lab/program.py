@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +19,8 @@ from theorylab.contract import ConfigError
 from theorylab.lab import memory
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
 from theorylab.numerics.xla import calls_host, largest_array, map_first
+
+log = logging.getLogger("theorylab")
 
 #: Bytes that one compiled batch may take, unless told otherwise.
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
@@ -115,6 +120,7 @@ class Program:
         self.block = self.lengths
         self.parts = (1,) * len(self.block)
         self.compiled: Any = None
+        self.need = 0  # bytes of what is compiled
         self._traced: Any = None
 
     def traced(self) -> Any:
@@ -168,6 +174,11 @@ class Program:
         """Shapes of the observables, with leading axes (seed, *scalars)."""
         return self.traced().out_info
 
+    @property
+    def inner_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the observables of one cell."""
+        return {name: output.shape[len(self.lengths) :] for name, output in self.outputs.items()}
+
     def refuse_if_too_large(self) -> None:
         """Refuse a program of which one cell needs far more memory than there is, before anything is compiled.
 
@@ -202,13 +213,22 @@ class Program:
             if max(self.block) > 1 and largest_array(self.traced().jaxpr) > 2**62:
                 self.block = (1,) * len(self.block)
                 self._traced = None
+            log.info("compiling %s cells at once", f"{math.prod(self.block):,}")
+            began = time.perf_counter()
             compiled = self.traced().lower().compile()
             # Devices of one processor have one memory.
             need = bytes_needed(compiled) * (len(self.devices) if self._on_processor else 1)
             if max(self.block) == 1:
                 memory.check_program(need, self.devices[0])
+            log.info("compiled in %.1f s: takes %s", time.perf_counter() - began, memory.in_words(need))
+            if need > budget and max(self.block) == 1:
+                warnings.warn(
+                    f"a single cell needs {memory.in_words(need)}, above the memory budget of "
+                    f"{memory.in_words(budget)}: cells run one by one",
+                    stacklevel=2,
+                )
             if need <= budget or max(self.block) == 1:
-                self.compiled = compiled
+                self.compiled, self.need = compiled, need
                 return
             block = list(self.block)
             axis = 0 if block[0] > 1 else int(np.argmax(block))
@@ -233,6 +253,7 @@ class Program:
         values = tuple(v[p] for v, p in zip(self.values, padded[1:], strict=True))
         dtype = jax.dtypes.canonicalize_dtype(float)
         seeds = (padded[0] if self.seeds is None else self.seeds[padded[0]]).astype(np.uint32)
+        log.info("running %s of %s cells", f"{math.prod(map(len, wanted)):,}", f"{math.prod(self.lengths):,}")
         outputs = self.compiled(np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config)
         keep = tuple(slice(0, len(w)) for w in wanted)
         return {name: np.asarray(value)[keep] for name, value in outputs.items()}

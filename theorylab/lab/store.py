@@ -255,7 +255,7 @@ def write_block(
         If the block cannot be written; its unfinished cells then stay unfinished.
     """
 
-    def write() -> None:
+    def fill() -> None:
         group = open_group(path, "r+")
         finished = _select(group, FINISHED, index)
         everything = dict(values)
@@ -268,8 +268,13 @@ def write_block(
             assign(group, name, index, value)
         assign(group, FINISHED, index, True)
 
+    write(path, fill)
+
+
+def write(path: str | os.PathLike[str], work: Callable[[], None]) -> None:
+    """Write to a store to the end, whatever interrupts; raises ``StoreError`` where it cannot be written, or read."""
     try:
-        finish(write)
+        finish(work)
     except OSError as error:
         raise cannot_write(path, error) from error
     except (ValueError, RuntimeError) as error:
@@ -291,7 +296,7 @@ def _select(group: zarr.Group, name: str, index: Mapping[str, slice]) -> np.ndar
     return np.asarray(array[_selection(array, index)])
 
 
-def assign(group: Mapping[str, Any], name: str, index: Mapping[str, slice], value: Any) -> None:
+def assign(group: Any, name: str, index: Mapping[str, slice], value: Any) -> None:
     """Write a part of an array, one chunk after the other: of several at once, one may fail while others go on."""
     import zarr
 

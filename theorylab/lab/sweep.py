@@ -43,7 +43,7 @@ def sweep(
     base_seed: int = 0,
     store: str | os.PathLike[str] | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | Progress | None = None,
+    progress: bool | str | Progress | None = None,
     processes: tuple[int, int] = (0, 1),
     store_timeout: float = 600.0,
     accept_changes: bool = False,
@@ -69,8 +69,9 @@ def sweep(
     memory_budget
         Bytes that one compiled batch may take; batches are sized to fit.
     progress
-        ``True`` for a progress bar with the time left, or a function ``(cells finished, cells in all)`` of this
-        process's share. Not given: a bar in a notebook or at Python's prompt, nothing in a script.
+        ``True`` for a progress bar with the time left, a text for a bar that begins with it, or a function ``(cells
+        finished, cells in all)`` of this process's share. Not given: a bar in a notebook or at Python's prompt, nothing
+        in a script.
     processes
         ``(index, count)`` of this process among those that share the sweep and its store, each on its own local
         devices (:func:`theorylab.runtime.find_processes` reads them from Slurm or MPI). The cells are dealt out in
@@ -188,7 +189,7 @@ def prepare(job: Job, seeds: int | None = None) -> Prepared:
     return Prepared(programs, variables, coords)
 
 
-def run_in_memory(job: Job, prepared: Prepared, progress: bool | Progress = False) -> xarray.Dataset:
+def run_in_memory(job: Job, prepared: Prepared, progress: bool | str | Progress = False) -> xarray.Dataset:
     """Run a sweep without a store. Programs are taken off the list: the memory of each is freed when it is done.
 
     The next one is compiled while one runs. Returns what :func:`sweep` does.
@@ -232,7 +233,7 @@ def _create(job: Job, store: Path, count: int, attributes: dict[str, Any]) -> di
 def _run_stored(
     job: Job,
     store: Path,
-    progress: bool | Progress,
+    progress: bool | str | Progress,
     processes: tuple[int, int],
     store_timeout: float,
     accept_changes: bool,
@@ -272,7 +273,7 @@ def _run_stored(
             locked = []
             for share in pending:
                 chosen, cell = cells[share.number]
-                if extend and not wait:  # seeds that were there before need no part in the blocks
+                if extend:  # seeds that were there before need no part in the blocks
                     share, count = _unfinished(job, store, chosen, share)
                     advance(count)
                     length = share.seeds.stop - share.seeds.start
@@ -324,6 +325,7 @@ def _fill(
         if finished.all():
             advance(finished.size)
             return True
+        identity.check_outputs(store, program.inner_shapes)
         results.remove_litter(store, chosen, range(share.seeds.start, share.seeds.stop))
         program.fit(job.memory_budget)
         for block in program.blocks():

@@ -212,7 +212,7 @@ def checked(
     base_seed: int = 0,
     store: str | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | Progress | None = None,
+    progress: bool | str | Progress | None = None,
     **store_options: Any,
 ) -> Iterator[tuple[Setting, Case, xarray.Dataset, list[Row]]]:
     """As :func:`check`, for cases of several settings. The next case is compiled while one runs and is judged."""
@@ -238,13 +238,18 @@ def checked(
             continue
         if ready is not None:
             job, programs = ready
-            data = run_in_memory(job, programs, progress)
+            data = run_in_memory(job, programs, named(progress, setting, case))
             del programs, ready
         else:
             path = store_of_case(store, case.name) if store and len(pairs) > 1 else store
-            options = {"memory_budget": memory_budget, "progress": progress, **store_options}
+            options = {"memory_budget": memory_budget, "progress": named(progress, setting, case), **store_options}
             data = sweep(setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **options)
         yield setting, case, data, compare(setting, data, theories=theories, case=case.name)
+
+
+def named(progress: bool | str | Progress, setting: Setting, case: Case) -> bool | str | Progress:
+    """A bar that names what it is of, where one is wanted."""
+    return f"{setting.name}: {case.name}" if progress is True else progress
 
 
 def not_run(case: Case, why: str) -> Row:

@@ -40,6 +40,7 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
     """Write each case into its store; runs that diverged are named."""
     from theorylab.lab.sweep import create_store, sweep
     from theorylab.runtime import start_processes
+    from theorylab.verdict.compare import named
 
     index, count = processes = _processes(options)
     try:
@@ -67,6 +68,7 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
     code = 0
     for case, store in todo:
         began = time.perf_counter()
+        shared["progress"] = named(shared["progress"], setting, case)
         data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **shared)
         cells = " x ".join(f"{name} {size}" for name, size in data["finished"].sizes.items())
         who = f"process {index} of {count}, " if count > 1 else ""

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from theorylab.contract import Case, Observable, Observables, Setting, at_config, config, scalar, size, theory
 from theorylab.numerics.wishart import mean_spectrum
-from theorylab.settings.in_context.gradient_steps import gradient_step_sizes, gradient_steps_excess
+from theorylab.settings.in_context.gradient_steps import best_steps, gradient_steps_excess
 from theorylab.settings.in_context.losses import query_averaged
 from theorylab.settings.in_context.papers import AHN, GARG
 from theorylab.settings.in_context.prompts import Law, sample_prompts
@@ -60,10 +60,8 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     regularised = jnp.where(values + noise > 0, 1 / (values + noise), 0.0)
     steps = []
     for count in GRADIENT_STEPS:
-        weights = jnp.zeros_like(b)
-        for rate in gradient_step_sizes(n, d, noise, count):
-            weights = weights + rate * (b - jnp.einsum("bde,be->bd", gram, weights))
-        steps.append(loss(weights))
+        polynomial = best_steps(n, d, noise, count)  # real where two step sizes are complex: few, noisy samples
+        steps.append(loss(spectral(jnp.polyval(polynomial[::-1], values))))
     return {
         "bayes_loss": loss(spectral(jnp.where(positive, regularised, 0.0))),
         "zero_loss": loss(jnp.zeros_like(b)),

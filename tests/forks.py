@@ -90,6 +90,7 @@ def _child(job, processes):
             memory_budget=job.get("memory_budget", 2**30),
             progress=stall if "stall" in job else False,
             store_timeout=30,
+            extend=job.get("extend", False),
         )
     except BaseException:
         traceback.print_exc()

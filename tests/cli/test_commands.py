@@ -1,8 +1,10 @@
 """The command line as a user meets it: exit codes, JSON, tables."""
 
+import argparse
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,9 @@ import pytest
 import xarray
 
 import theorylab
-from theorylab import runtime
+from theorylab import catalogue, runtime
 from theorylab.cli import COMMANDS, help_text
+from theorylab.cli.commands.sweep import stores_of
 
 ROW_KEYS = {
     "observable", "theory", "empirical", "standard_error", "predicted", "z", "relative_error", "tolerance", "verdict",
@@ -119,7 +122,7 @@ def test_run_names_what_diverged(run, toy):
 
 def test_a_run_that_diverged_is_in_no_mean(run, toy):
     """Here it is finite at the first step, and not from the second on; all of its observables are left out."""
-    from theorylab import catalogue, sweep
+    from theorylab import sweep
 
     setting = catalogue.get(toy)
     data = sweep(setting, setting.config(blow_up=1e-9), seeds=8)
@@ -239,7 +242,33 @@ def test_sweep_stores_and_continues(run, toy, tmp_path):
     assert run(*arguments)[0] == 0
     code, _, err = run(*arguments, "--mean", "0.2")
     assert code == 2
-    assert "holds another sweep: its config is" in err
+    assert "holds another sweep: its mean is 1.0, not 0.2; choose another folder" in err
+    code, _, err = run(*arguments[:-4], "--seeds", "10", *arguments[-2:])
+    assert (code, "its seeds is 8, not 10; add to it with --extend" in err) == (2, True)
+    assert run(*arguments[:-4], "--seeds", "10", *arguments[-2:], "--extend")[0] == 0
+    assert xarray.open_zarr(tmp_path / "r.zarr")["sample_mean"].sizes == {"scale": 2, "seed": 10}
+
+
+@pytest.mark.parametrize("name", catalogue.SETTINGS)
+def test_a_store_is_called_as_a_shell_likes_it(name):
+    """With the preset, without blanks, commas and brackets, and no two cases alike."""
+    setting = catalogue.get(name)
+    for preset, cases in setting.presets.items():
+        options = argparse.Namespace(preset=preset, store=None)
+        for options.store in (None, "mine.zarr"):
+            stores = stores_of(setting, list(cases), options)
+            assert len(set(stores)) == len(cases)
+            stem = "mine" if options.store else f"results/{name}"
+            for store in stores:
+                assert re.fullmatch(rf"{stem}-{preset}-[A-Za-z0-9.=_-]+\.zarr", store) or stores == ["mine.zarr"]
+
+
+def test_a_check_keeps_each_case_under_its_name(run, toy, tmp_path):
+    two = 'presets=dict.fromkeys(PRESETS, (CASE, dataclasses.replace(CASE, name="toy, (again)")))'
+    text, toys = Path(toy).read_text(encoding="utf-8"), tmp_path / "toys.py"
+    toys.write_text(text.replace("presets=dict.fromkeys(PRESETS, (CASE,))", two), encoding="utf-8")
+    run("check", toys, "--preset", "tiny", "--theory", "exact", "--store", tmp_path / "r.zarr")
+    assert sorted(path.name for path in tmp_path.glob("*.zarr")) == ["r-tiny-toy-again.zarr", "r-tiny-toy.zarr"]
 
 
 def test_two_processes_share_a_sweep(run, toy, tmp_path, monkeypatch):
@@ -308,3 +337,13 @@ def test_reproduce_shows_the_featured_settings(run, tmp_path, monkeypatch):
     assert set(asked[1]) == set(theorylab.catalogue.names())
     assert asked[2] == ["xor"]
     assert set(theorylab.catalogue.FEATURED) <= set(theorylab.SETTINGS)
+
+
+def test_help_of_check_shows_what_its_preset_uses(run):
+    def words(command):
+        return " ".join(run(command, "random_features", "--help")[1].replace("│", " ").split())
+
+    first = theorylab.get("random_features").presets["default"][0]
+    ridges = " ".join(f"{ridge:g}" for ridge in first.grid["ridge"])
+    assert f"(default: the preset's; in 'default' {ridges})" in words("check")
+    assert "absolute ridge [a finite number >= 0] (default: 0.1)" in words("run")

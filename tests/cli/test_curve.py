@@ -59,6 +59,7 @@ def test_arrays(run, file):
         (("data.npz", "--sizes", "10", "--kernel", "gauss"), "choose one of linear, rbf"),
         (("data.npz", "--sizes", "10", "--output", "curve.gif"), "choose one of .png, .pdf, .svg"),
         (("data.npz", "--sizes", "10", "-o", "$NOWHERE/curve.png"), "the environment has no variable 'NOWHERE'"),
+        (("data.npz", "--sizes", "10", "-o", " "), "output = ' ' is not allowed: must be a path, not an empty text"),
         (("cache", "--sizes", "10"), "neither .npz nor .csv"),
         (("broken.npz", "--sizes", "10"), "broken.npz cannot be read"),
         (("other.npz", "--sizes", "10"), "other.npz has z: it needs X and y"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import theorylab as tl
+from theorylab.cli import main
 
 TESTS = Path(__file__).parents[1]
 
@@ -58,3 +59,17 @@ def test_the_first_moments_are_short():
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, env=environment)
     assert "theorylab.__main__" in done.stdout.split(), done.stderr
     assert not {"typing", "re", "theorylab.cli"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "stored"),
+    [("sweep toy", True), ("check toy --store=a.zarr", True), ("check toy", False), ("reproduce", False)],
+)
+def test_only_what_stores_says_so(monkeypatch, capsys, command, stored):
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    # The module's name in the package is that of its function.
+    monkeypatch.setattr(sys.modules["theorylab.cli.main"], "_dispatch", interrupt)
+    assert main(command.split()) == 130
+    assert ("stored" in capsys.readouterr().err) == stored

@@ -78,3 +78,38 @@ def test_nothing_is_overwritten(run, tmp_path, file):
     assert "is there already" in err
     assert [path.name for path in tmp_path.iterdir()] == [file]
     assert (tmp_path / file).read_text() == "mine"
+
+
+RETURNS = 'return {"loss": config.curvature / 2 * (decay + stationary * (1 - decay))}\n\n\nRATES'
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        (
+            "    dim: int",
+            "    extra: int = 3\n    dim: int",
+            "the field extra is declared with neither size(...) nor",
+        ),
+        ('kind="ensemble"', 'kind="ensembel"', "kind = 'ensembel', choose one of exact, instance, ensemble"),
+        ("error=0.0", 'error="small"', "error = 'small', declare a number, {observable: number}, or (config, obs"),
+        ("error=0.0", "error=None", "error = None, declare a number"),
+        ("holds=lambda config: None", "holds=0.3", "holds = 0.3, declare config -> None or a sentence"),
+        ("RATES", RETURNS.replace("decay))}", "decay))[1:]}"), "returns loss of shape (29,), simulate of (30,)"),
+        ("RATES", RETURNS.replace("loss", "los"), "returns 'los', which is no observable: loss"),
+        ("RATES", "return decay\n\n\nRATES", "returns an array, not {observable: array}"),
+        ('predicts=("loss",)', 'predicts=("los",)', "names 'los', which is no observable: loss"),
+        ('return {"loss": jax.lax', 'return {"los": jax.lax', "returns 'los', no observable: loss"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_is_simulated(run, tmp_path, monkeypatch, right, wrong, message):
+    text = (TEMPLATES / "setting.py").read_text(encoding="utf-8")
+    right = RETURNS if right == "RATES" else right
+    assert text.count(right) == 1
+    (tmp_path / "mistaken.py").write_text(text.replace(right, wrong), encoding="utf-8")
+    monkeypatch.setattr("theorylab.lab.program.Program.run", lambda *arguments: pytest.fail("simulated"))
+    code, _, err = run("check", tmp_path / "mistaken.py", "--preset", "tiny")
+    assert code == 2
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1

@@ -48,7 +48,7 @@ def test_a_setting_of_another_package_is_everywhere(run, descent, tmp_path, monk
     assert run("predict", "descent", "--num-steps", "3")[0] == 0
     assert run("run", "descent", "--num-steps", "3", "--seeds", "5")[0] == 0
     assert run("sweep", "descent", "--learning-rate", "0.1", "0.2", "--seeds", "2")[0] == 0
-    assert (tmp_path / "results" / "descent-descent.zarr").is_dir()
+    assert (tmp_path / "results" / "descent.zarr").is_dir()
     assert "descent" in run("check")[2]
     assert "(did you mean descent?)" in run("check", "descnt")[2]
     # several: this one stands for all, whose tiny presets are tried elsewhere

@@ -169,7 +169,7 @@ def test_what_is_wrong_with_a_grid_is_said_before_anything_runs(grid, message):
           for v in (0, -1, np.nan, "4 GB", None, True)],
         *[({"processes": v}, "processes = .* is not allowed")
           for v in (None, 3, (0,), (0, 1, 2), "01", (0, None), (np.nan, 2), (1, 1), (0, "2"), (True, 2), (0.5, 2))],
-        *[({"store": v}, "store = .* is not allowed: must be the path of a folder") for v in (3, b"x", 1.5)],
+        *[({"store": v}, "store = .* is not allowed: must be a path") for v in (3, b"x", 1.5)],
         *[({"store": "x", "store_timeout": v}, "store_timeout = .* is not allowed") for v in (-1, np.nan, "1", None)],
     ],
 )  # fmt: skip

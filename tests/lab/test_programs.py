@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import toy
 
-from theorylab import catalogue
+from theorylab import Observable, catalogue
 from theorylab.lab import fingerprint as fingerprints
 from theorylab.lab import sweep as engine
 from theorylab.lab.fingerprint import fingerprint
@@ -91,6 +91,29 @@ def test_a_change_that_is_asked_for_is_kept_cell_by_cell(tmp_path):
     old, new = sweep(toy.SETTING, grid=GRID, seeds=2), sweep(OTHER, grid=GRID, seeds=2)
     np.testing.assert_array_equal(data["path"][0], old["path"][0])
     np.testing.assert_array_equal(data["path"][1], new["path"][1])
+
+
+@pytest.mark.parametrize(
+    ("returns", "said"),
+    [
+        (lambda r: {k: v for k, v in r.items() if k != "path"}, r"of path it has of shape \(4,\), not none"),
+        (lambda r: {**r, "more": r["sample_mean"]}, "of more it has none, not of shape"),
+        (lambda r: {**r, "path": r["path"][:2]}, r"of path it has of shape \(4,\), not of shape \(2,\)"),
+    ],
+)
+def test_a_change_that_does_not_fit_is_refused(tmp_path, returns, said):
+    """Of an observable that is gone, or is new, no cell could be finished."""
+    path = tmp_path / "a.zarr"
+    half_done(path)
+    setting = dataclasses.replace(
+        toy.SETTING,
+        simulate=lambda key, config: returns(toy.simulate(key, config)),
+        observables=(*toy.SETTING.observables, Observable("more", "more")),
+        coords=lambda c: {"step": [0, 1]} if "(2" in said else toy.SETTING.coords(c),
+    )
+    with pytest.raises(StoreError, match=said):
+        sweep(setting, grid=GRID, seeds=2, store=path, accept_changes=True)
+    assert open_results(path)["finished"].values.sum() == 4
 
 
 def test_two_processes_of_one_change_are_one_program(tmp_path):

@@ -1,6 +1,7 @@
 """What checksums cost, and stores of many cells, in seconds of this process's processor: neighbours do not count."""
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -61,12 +62,12 @@ def test_checksums_take_about_a_twentieth_of_the_time_of_writing(tmp_path, spent
 
     write(tmp_path / "first.zarr", 1)  # imports
     shares = []
-    for number in range(3):
+    for number in range(5):
         spent["all"], began = 0.0, time.process_time()
         write(tmp_path / f"{number}.zarr", blocks)
         shares.append(spent["all"] / (time.process_time() - began))
     print("share of checksums", np.round(shares, 4))
-    assert 0 < min(shares) < 0.06  # seen: 0.03 to 0.05
+    assert 0 < min(shares) < 0.05  # seen: 0.033 to 0.046
 
 
 def test_a_hundred_thousand_cells_are_opened_and_compared_in_seconds(tmp_path):
@@ -77,8 +78,14 @@ def test_a_hundred_thousand_cells_are_opened_and_compared_in_seconds(tmp_path):
         began = time.process_time()
         data = open_results(path, ["sample_mean", "second_moment"])
         times.append(time.process_time() - began)
-    print("open", np.round(times, 3))
+    tracemalloc.start()
+    open_results(path, ["sample_mean", "second_moment"])
+    peak = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    whole = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 2**20
+    print("open", np.round(times, 3), f"s, peak {peak:.1f} MiB of {whole:.0f} MiB")
     assert min(times) < 0.2
+    assert peak < 20 < whole  # it does not load the others
     for theory in ("exact", "ensemble", "on_host"):
         small = data[["second_moment" if theory == "on_host" else "sample_mean", "finished", "first_bad_step"]]
         began = time.process_time()

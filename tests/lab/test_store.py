@@ -59,6 +59,18 @@ def test_a_failed_run_is_continued(tmp_path):
     np.testing.assert_array_equal(resumed["path"], sweep(toy.SETTING, grid=GRID, seeds=4)["path"])
 
 
+@pytest.mark.parametrize("grid", [GRID, {"mean": (0.0, 1.0), "scale": (0.1, 2.0)}])
+def test_a_store_is_continued_whatever_the_order_of_the_fields(tmp_path, grid):
+    """Each number goes to its own label, and the axes stay those of the store."""
+    path, turned = tmp_path / "a.zarr", dict(reversed(grid.items()))
+    create_store(toy.SETTING, grid=grid, seeds=3, store=path)
+    data = sweep(toy.SETTING, grid=turned, seeds=3, store=path)
+    reference = sweep(toy.SETTING, grid=grid, seeds=3)
+    for name in ("sample_mean", "path", "finished"):
+        assert data[name].dims == reference[name].dims
+        np.testing.assert_allclose(data[name], reference[name], rtol=1e-12)
+
+
 def snapshot(folder):
     return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -66,16 +78,25 @@ def snapshot(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"config": toy.Config(scale=0.7)}, "its config is"),
-        ({"grid": {"mean": (0.0, 3.0)}}, "its grid is"),
-        ({"seeds": 5}, "its seeds is 4, not 5"),
-        ({"base_seed": 1}, "its base_seed is"),
+        ({"config": toy.Config(scale=0.7)}, "its scale is 0.5, not 0.7; choose"),
+        ({"config": toy.Config(mean=0.7)}, None),  # swept
+        (
+            {"config": toy.Config(scale=0.7, num_steps=3)},
+            "its num_steps is 4, not 3, its scale is 0.5, not 0.7; choose",
+        ),
+        ({"grid": {**GRID, "mean": (0.0, 3.0)}}, "its mean is [0.0, 1.0], not [0.0, 3.0]; add to it with"),
+        ({"grid": {"mean": (0.0, 1.0)}}, "its num_samples is [10, 20, 40], not 50; choose"),
+        ({"seeds": 5}, "its seeds is 4, not 5; add to it with --extend (extend=True), choose another folder or remove"),
+        ({"base_seed": 1, "seeds": 5}, "its seeds is 4, not 5, its base_seed is 0, not 1; choose"),
     ],
 )
 def test_another_sweep_is_refused_and_nothing_touched(tmp_path, change, message):
     path = tmp_path / "a.zarr"
     sweep(toy.SETTING, grid=GRID, seeds=4, store=path)
     before = snapshot(path)
+    if message is None:
+        sweep(toy.SETTING, **{"grid": GRID, "seeds": 4, "store": path, **change})
+        return
     with pytest.raises(StoreError, match="holds another sweep") as error:
         sweep(toy.SETTING, **{"grid": GRID, "seeds": 4, "store": path, **change})
     assert message in str(error.value)

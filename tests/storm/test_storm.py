@@ -227,7 +227,7 @@ def test_command_lines(tmp_path, monkeypatch, capsys):
     options = (
         "--seeds", "--base-seed", "--num-samples", "--scale", "--mean", "--blow-up", "--memory-budget", "--store",
         "--theory", "--preset", "--json", "--every-row", "--process-id", "--num-processes", "--store-timeout", "--help",
-        "--accept-changes", "--nothing", "--no-progress", "--output", "--folder", "--check",
+        "--accept-changes", "--extend", "--nothing", "--no-progress", "--output", "--folder", "--check",
     )  # fmt: skip
     values = (
         "1", "2", "0", "-1", "nan", "inf", "-inf", "1e400", "1e200", "0.1 0.2", "", "a b", "[/red]", "~nobody/a", "$X",

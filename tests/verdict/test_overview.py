@@ -73,3 +73,17 @@ def test_seeds_over_decades_are_medians_with_quantiles():
     np.testing.assert_allclose(means.get_ydata(), data["second_moment"].mean("seed"))
     labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
     assert labels[:2] == ["simulation: median, 16 to 84% of seeds", "mean"]
+
+
+def test_the_style_leaves_the_backend_as_it_was(monkeypatch):
+    import matplotlib
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    before = matplotlib.get_backend()
+    try:
+        matplotlib.use("svg")
+        with style():
+            pass
+        assert matplotlib.get_backend() == "svg"
+    finally:
+        matplotlib.use(before)

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from theorylab.catalogue import SETTINGS, names, unknown
 from theorylab.cli import interruption
@@ -68,24 +69,25 @@ def help_text() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
     never_fail()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        code = _dispatch(given)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where its errors are caught
         return code
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(given)
     except BrokenPipeError:
-        _discard_output()
+        _discard(sys.stdout)
         return 0
     except Exception as error:
         if _was_interrupted(error):  # some imports turn Ctrl-C into an error of their own
-            return _interrupted()
+            return _interrupted(given)
         message = message_of(error)
         if message is None:
             raise
         if isinstance(error, OSError):
-            _discard_output()
+            _discard(sys.stdout)
         _say(f"error: {message}")
         return 2
 
@@ -105,12 +107,15 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _say(line: str) -> None:
     """Write a line to the terminal's errors, if there are any to write to."""
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr)
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _discard(sys.stderr)
 
 
-def _interrupted() -> int:
-    _say("interrupted; what was finished is stored and the same command continues it")
+def _interrupted(arguments: Sequence[str]) -> int:
+    stores = arguments[:1] == ["sweep"] or any(word.partition("=")[0] == "--store" for word in arguments)
+    _say("interrupted; what was finished is stored and the same command continues it" if stores else "interrupted")
     return 130
 
 
@@ -123,10 +128,10 @@ def _was_interrupted(error: BaseException) -> bool:
     return False
 
 
-def _discard_output() -> None:
-    """Let Python's own last words go nowhere, where the output cannot be written to any more."""
+def _discard(stream: Any) -> None:
+    """Let the last words to a stream that cannot be written to go nowhere: an exit code depends on them."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(command: str, rest: Sequence[str]) -> int:

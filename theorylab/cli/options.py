@@ -130,6 +130,7 @@ def store(default: str) -> list[Option]:
     return [
         ("store", option(str | None, text, "FOLDER", default), None),
         ("accept_changes", flag(accept), False),
+        ("extend", flag("add seeds and values of swept fields to a finished store"), False),
     ]
 
 
@@ -151,10 +152,11 @@ def simulation() -> list[Option]:
     ]
 
 
-def fields(setting: Setting, *, several: bool = True) -> list[Option]:
-    """One option per field of the configuration."""
-    from theorylab.contract import field_help
+def fields(setting: Setting, *, several: bool = True, preset: str = "") -> list[Option]:
+    """One option per field of the configuration; its default is the field's, or that of a preset's first case."""
+    from theorylab.contract import Case, field_help
 
+    first = setting.presets[preset][0] if preset else Case("", setting.config())
     hints = typing.get_type_hints(setting.config)
     found: list[Option] = []
     for field in dataclasses.fields(setting.config):
@@ -165,19 +167,24 @@ def fields(setting: Setting, *, several: bool = True) -> list[Option]:
         if typing.get_origin(kind) is Literal:
             help += f": {', '.join(map(str, typing.get_args(kind)))}"
         values: Any = tuple
-        found.append((field.name, option(values[float if kind is int else kind, ...], help, shown, field.default), ()))
+        values_there = first.grid.get(field.name, [getattr(first.config, field.name)])
+        default = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values_there)
+        default = f"the preset's; in {preset!r} {default}" if preset else default
+        found.append((field.name, option(values[float if kind is int else kind, ...], help, shown, default), ()))
     return found
 
 
-def make_for(setting: Setting, command: Sequence[Option], *, several: bool = True) -> type:
+def make_for(setting: Setting, command: Sequence[Option], *, several: bool = True, preset: str = "") -> type:
     """Make the class of a command's own options, followed by one per field of the setting's configuration.
+
+    ``preset`` is the one that the command takes where none is given.
 
     Raises
     ------
     UsageError
         If a field has the name of another option.
     """
-    own = fields(setting, several=several)
+    own = fields(setting, several=several, preset=preset)
     if clash := {name for name, _, _ in command} & {name for name, _, _ in own}:
         raise UsageError(f"{setting.name}: the field {min(clash)!r} has the name of an option of the command line")
     return make(*command, *own)

@@ -29,7 +29,7 @@ def sweep_options(options: Any) -> dict[str, Any]:
     """Arguments of :func:`theorylab.sweep` among the options."""
     show = options.progress and not options.verbose and is_terminal(sys.stderr)
     found = {"base_seed": options.base_seed, "memory_budget": options.memory_budget * 2**30, "progress": show}
-    return found | ({"accept_changes": True} if getattr(options, "accept_changes", False) else {})
+    return found | {name: True for name in ("accept_changes", "extend") if getattr(options, name, False)}
 
 
 def speak() -> None:

@@ -16,6 +16,7 @@ def start() -> None:
     """
     # Batches of small matrices: LAPACK's own threads would get into the way of XLA's. SciPy is loaded later than this.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("MPLBACKEND", "Agg")  # pictures go into files
     gc.set_threshold(10_000)  # objects; Python's 700 take 5% of a short run
     import jax  # noqa: F401 - its modules are among those that stay
 

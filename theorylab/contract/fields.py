@@ -14,11 +14,17 @@ from typing import Any, Literal, TypeVar, dataclass_transform
 import jax
 import numpy as np
 
+from theorylab.contract.notebook import config_html
+
 T = TypeVar("T")
 
 
 class ConfigError(ValueError):
     """A configuration field, or a combination of fields, is outside its allowed range."""
+
+
+class ContractError(ValueError):
+    """A setting, theory or observable is not declared as the laboratory needs it; the message says what to change."""
 
 
 def size(
@@ -76,6 +82,11 @@ def config(cls: type[T]) -> type[T]:
     Static fields are part of the tree's structure, scalars are its leaves. Nothing is refused on construction, since
     JAX itself builds configurations of tracers; call :func:`validate` once instead. Python's and NumPy's numbers take
     their field's type at once: ``Config(num_samples=4.0, ridge=1)`` has an ``int`` and a ``float``.
+
+    Raises
+    ------
+    ContractError
+        For a field that is declared with neither.
     """
     kinds: dict[str, tuple[type, bool]] = {}
 
@@ -91,7 +102,11 @@ def config(cls: type[T]) -> type[T]:
                 object.__setattr__(self, name, to_type(value, kind))
 
     cls.__post_init__ = to_field_types  # type: ignore[attr-defined]
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, kw_only=True)(cls))
+    cls._repr_html_ = config_html  # type: ignore[attr-defined]
+    made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    if plain := [field.name for field in dataclasses.fields(made) if "static" not in field.metadata]:
+        raise ContractError(f"{cls.__name__}: the field {plain[0]} is declared with neither size(...) nor scalar(...)")
+    return jax.tree_util.register_dataclass(made)
 
 
 def to_type(value: Any, kind: type) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args
 
 import jax
 
+from theorylab.contract.fields import ContractError
 from theorylab.contract.papers import Source
 
 Found = TypeVar("Found")
@@ -49,10 +51,6 @@ def precise(function: Callable[[Any, Any], Found]) -> Callable[[Any, Any], Found
             return function(start, config)
 
     return run
-
-
-class ContractError(ValueError):
-    """A setting, theory or observable is not declared as the laboratory needs it; the message says what to change."""
 
 
 def always(config: Any) -> None:
@@ -161,6 +159,12 @@ class Theory:
             raise ContractError(f"theory {self.name}: kind = {self.kind!r}, choose one of {', '.join(get_args(Kind))}")
         if isinstance(self.predicts, str) or not self.predicts:
             raise ContractError(f"theory {self.name}: predicts = {self.predicts!r}, name its observables in a tuple")
+        if not _declares(self.error) or not (self.residual is None or _declares(self.residual)):
+            what, value = ("residual", self.residual) if _declares(self.error) else ("error", self.error)
+            why = "declare a number, {observable: number}, or (config, observable) -> number"
+            raise ContractError(f"theory {self.name}: {what} = {value!r}, {why}")
+        if not callable(self.holds):
+            raise ContractError(f"theory {self.name}: holds = {self.holds!r}, declare config -> None or a sentence")
         if self.residual is not None and self.kind != "instance":
             raise ContractError(f"theory {self.name}: residual is for kind = 'instance', not {self.kind!r}")
         named = self.residual if isinstance(self.residual, Mapping) else {}
@@ -221,6 +225,13 @@ class Theory:
             return dataclasses.replace(self, estimates=wrong, **changed)
         predict = wrong.wrap(self.predict) if isinstance(wrong, Control) else wrong
         return dataclasses.replace(self, predict=predict, estimates={}, **changed)
+
+
+def _declares(error: object) -> bool:
+    """Whether this can be a declared error."""
+    if isinstance(error, Mapping):
+        return all(map(_declares, error.values()))
+    return callable(error) or isinstance(error, numbers.Real)
 
 
 def theory(

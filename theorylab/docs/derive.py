@@ -1,9 +1,9 @@
 """What the documents say twice is written from the catalogue: ``python -m theorylab.docs.derive``.
 
-Writes, between their markers, the table of settings (README.md and the first page), the tables of theories and of
-parameters of each setting's page, and the index of the gallery (paper_figures/README.md). A setting without a page gets
-a first one, from the docstring of its module. ``--check`` writes nothing, and ends with exit code 1 where a document is
-not up to date.
+Writes, between their markers, the tables of settings (README.md and the first page), the tables of theories and of
+parameters of each setting's page, and the index of the gallery (paper_figures/README.md); and the notebooks, from the
+scripts beside them. A setting without a page gets a first one, from the docstring of its module. ``--check`` writes
+nothing, and ends with exit code 1 where a document is not up to date.
 
 The navigation and the first page of a setting come from the catalogue and from the source alone: MkDocs builds the site
 without JAX (see hooks.py).
@@ -37,7 +37,8 @@ NO_FIGURES = "no figures yet"
 def documents(root: Path = ROOT) -> dict[Path, str]:
     """Return what every derived document of a checkout should read."""
     pages = root / "theorylab" / "docs" / "pages"
-    parts = {path: {"settings": settings_table(path, pages)} for path in (root / "README.md", pages / "index.md")}
+    readme, index = root / "README.md", pages / "index.md"
+    parts = {readme: {"settings": short_table(root)}, index: {"settings": settings_table(index, pages)}}
     parts[root / "paper_figures" / "README.md"] = {"figures": gallery_index(root)}
     for name in own_settings():
         parts[pages / "settings" / f"{name}.md"] = tables_of(get(name), root)
@@ -47,7 +48,25 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         for part, content in tables.items():
             text = insert(text, part, content, path=path)
         found[path] = text
+    for script in sorted((pages / "notebooks").glob("*.py")):
+        found[script.with_suffix(".ipynb")] = notebook(script.read_text(encoding="utf-8"))
     return found
+
+
+def notebook(script: str) -> str:
+    """Notebook of a script whose cells begin with ``# %%``, those of text with ``# %% [markdown]``."""
+    cells: list[dict[str, Any]] = []
+    for number, part in enumerate(re.split(r"^# %%", script, flags=re.MULTILINE)[1:]):
+        kind, _, body = part.partition("\n")
+        body = body.strip("\n")
+        text = "markdown" in kind
+        lines = (re.sub("^# ?", "", body, flags=re.MULTILINE) if text else body).splitlines(keepends=True)
+        kind = "markdown" if text else "code"
+        one: dict[str, Any] = {"cell_type": kind, "id": f"cell-{number}", "metadata": {}, "source": lines}
+        cells.append(one if text else one | {"execution_count": None, "outputs": []})
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    content = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def insert(text: str, name: str, content: str, *, path: Path) -> str:
@@ -85,6 +104,22 @@ def settings_table(document: Path, pages: Path) -> str:
             theories = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in kinds.items() if found)
             cited = ", ".join(link(paper) for paper in setting.papers)
             rows.append([f"[`{name}`]({page})", f"{cell(setting.title)} ({cited})", theories])
+    return table(rows)
+
+
+def short_table(root: Path = ROOT) -> str:
+    """Short table of the settings for README.md: name, title, number of theories, its first figure small."""
+    from theorylab.gallery.figures import figures_of
+
+    rows = [["setting", "what", "theories", ""]]
+    for family, members in itertools.groupby(own_settings(), SETTINGS.__getitem__):
+        rows.append([f"**{sentence(FAMILIES[family])}**", "", "", ""])
+        for name in members:
+            figure = next(iter(figures_of(root, name)), None)
+            image = f'<img src="paper_figures/{figure}.png" width="140" alt="">'
+            picture = f"[{image}](paper_figures/{name}/README.md)" if figure else NO_FIGURES
+            page = f"[`{name}`](theorylab/docs/pages/settings/{name}.md)"
+            rows.append([page, cell(title_of(name)), str(len(get(name).theories)), picture])
     return table(rows)
 
 

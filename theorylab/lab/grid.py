@@ -45,6 +45,11 @@ class Plan:
         """Lengths of the swept fields, in the grid's order."""
         return tuple(len(values) for values in self.grid.values())
 
+    def in_order(self, names: Sequence[str]) -> Plan:
+        """Return the same sweep with its fields in another order, which is that of the axes of its results."""
+        static, scalar = (tuple(name for name in names if name in kind) for kind in (self.static, self.scalar))
+        return dataclasses.replace(self, grid={name: self.grid[name] for name in names}, static=static, scalar=scalar)
+
     def static_cells(self) -> Iterator[tuple[dict[str, int], Any]]:
         """Yield ``({static field: index}, config)`` for each combination of the static fields."""
         for index in itertools.product(*(range(len(self.grid[name])) for name in self.static)):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from theorylab.contract.fields import shown
 from theorylab.lab import metadata, store
-from theorylab.lab.metadata import FINISHED, PROGRAM_OF, StoreError
+from theorylab.lab.metadata import BASE_SEED, FINISHED, FIRST_BAD_STEP, PROGRAM_OF, StoreError
 from theorylab.lab.store import attributes_of
 from theorylab.numerics.files import finish
 
@@ -25,26 +26,68 @@ def check_same_sweep(path: str | os.PathLike[str], attributes: Mapping[str, Any]
     Raises
     ------
     StoreError
-        Naming the first attribute that differs, with both values; the store is left as it was.
+        In one line, with the fields that differ and both values of each; the store is left as it was.
     """
     stored = attributes_of(path)
-    for name in ("setting", "grid", "config", "seeds", "base_seed", "precision", "theorylab_version"):
-        then, now = (_comparable(kind, name) for kind in (stored, attributes))
-        if then != now:
+    if words := differences(stored, attributes):
+        larger = (
+            "" if differences(stored, but_for_size(stored, attributes)) else "add to it with --extend (extend=True), "
+        )
+        said = ", its ".join(words[:5]) + (f", and {len(words) - 5} more" if len(words) > 5 else "")
+        raise StoreError(f"{path} holds another sweep: its {said}; {larger}choose another folder or remove that one")
+
+
+def but_for_size(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked for with the seeds that are stored and, of the same fields, the values."""
+    then, now = (json.loads(attributes.get("grid", "{}")) for attributes in (stored, asked))
+    names = ("seeds", "grid") if set(then) == set(now) else ("seeds",)
+    return {**asked, **{name: stored[name] for name in names if name in stored}}
+
+
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Say in which respects a store is of another sweep, one entry a field; numbers are compared by value."""
+
+    def compared(attributes: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        return {name: attributes.get(name) for name in names}
+
+    def fields(attributes: Mapping[str, Any]) -> dict[str, Any]:
+        return json.loads(attributes.get("config", "{}")) | json.loads(attributes.get("grid", "{}"))
+
+    then, now = (compared(kind, "setting", "theorylab_version") for kind in (stored, asked))
+    if then["setting"] == now["setting"]:
+        then, now = (
+            part | fields(kind) | compared(kind, "seeds", "base_seed", "precision")
+            for part, kind in ((then, stored), (now, asked))
+        )
+    return [
+        f"{name} is {shown(then.get(name))}, not {shown(now.get(name))}"
+        for name in dict.fromkeys([*now, *then])
+        if then.get(name) != now.get(name)
+    ]
+
+
+def check_outputs(path: Path, inner: Mapping[str, Sequence[int]]) -> None:
+    """Make sure that a program returns what a store has room for: ``inner`` are the shapes of one cell's observables.
+
+    Raises
+    ------
+    StoreError
+        Naming the first observable that does not fit, which only a changed program can have.
+    """
+    arrays = metadata.arrays_of(metadata.read(path))
+    lead = arrays[FINISHED]["dimension_names"]
+    own = {*lead, FINISHED, FIRST_BAD_STEP, PROGRAM_OF, BASE_SEED}
+    then = {
+        name: tuple(array["shape"][len(lead) :])
+        for name, array in arrays.items()
+        if array["dimension_names"][: len(lead)] == lead and name not in own
+    }
+    for name in [*then, *inner]:
+        if then.get(name) != inner.get(name):
+            kinds = [f"of shape {each[name]}" if name in each else "none" for each in (then, dict(inner))]
             raise StoreError(
-                f"{path} holds another sweep: its {name} is {stored.get(name)!r}, not {attributes[name]!r}; "
-                "choose another folder or remove that one"
+                f"{path} does not fit this program: of {name} it has {kinds[0]}, not {kinds[1]}; choose another folder"
             )
-
-
-def _comparable(attributes: Mapping[str, Any], name: str) -> Any:
-    """Return an attribute so that equal sweeps are equal: numbers by value, and without what a grid replaces."""
-    value = attributes.get(name)
-    if name not in ("config", "grid") or value is None:
-        return value
-    swept = json.loads(attributes["grid"])
-    content = json.loads(value)
-    return content if name == "grid" else {field: v for field, v in content.items() if field not in swept}
 
 
 def changes_since(path: Path, attributes: Mapping[str, Any]) -> str:
@@ -66,6 +109,14 @@ def changes_since(path: Path, attributes: Mapping[str, Any]) -> str:
     return "; ".join(words)
 
 
+def begun_by_another(path: Path, changed: str) -> StoreError:
+    """Return the error of a store that another program began, where nobody has accepted what has changed."""
+    return StoreError(
+        f"{path} was begun by another program: {changed}; choose another folder, or continue it with "
+        "--accept-changes (in Python: accept_changes=True), and each cell says which program computed it"
+    )
+
+
 def add_program(path: Path, attributes: Mapping[str, Any]) -> int:
     """Note another program that goes on filling a store, and return its number; each cell then says which it is of.
 
@@ -83,7 +134,7 @@ def add_program(path: Path, attributes: Mapping[str, Any]) -> int:
         for number, program in enumerate(known, start=1):
             if identity(program) == identity(ours):
                 return number
-        arrays = metadata.arrays_of(content)
+        arrays, new = metadata.arrays_of(content), {}
         if PROGRAM_OF not in arrays:
             flags = arrays[FINISHED]
             metadata.open_group(path, "r+").create_array(
@@ -96,8 +147,8 @@ def add_program(path: Path, attributes: Mapping[str, Any]) -> int:
                 attributes={"long_name": "program that computed the cell: 0 the first, n the n-th of `changes`"},
                 **store.codecs(),
             )
-            store.consolidate(path)
-        metadata.update(path, **{CHANGES: [*known, ours]})
+            new = {PROGRAM_OF: json.loads((Path(path) / PROGRAM_OF / metadata.FILE).read_bytes())}
+        metadata.update(path, new, **{CHANGES: [*known, ours]})
         return len(known) + 1
 
     try:

@@ -40,6 +40,9 @@ def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]
     variables: dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]] = {}
     for cell, output in zip(cells, outputs, strict=True):
         inner = {name: np.asarray(values) for name, values in setting.coords(cell).items()}
+        known = [observable.name for observable in setting.observables]
+        if unknown := [name for name in output if name not in known]:
+            raise ContractError(f"{setting.name}.simulate returns {unknown[0]!r}, no observable: {', '.join(known)}")
         for name, array in output.items():
             observable = setting.observable(name)
             shape = array.shape[1 + len(plan.scalar) :]

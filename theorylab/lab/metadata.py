@@ -129,8 +129,8 @@ def open_group(path: str | os.PathLike[str], mode: Any = "r") -> zarr.Group:
     return zarr.open_group(store, mode=mode, zarr_format=3)
 
 
-def update(path: str | os.PathLike[str], **attributes: Any) -> None:
-    """Add attributes to a store, and renew its checksum; the file is replaced at once.
+def update(path: str | os.PathLike[str], arrays: Mapping[str, Any] | None = None, **attributes: Any) -> None:
+    """Add attributes to a store (``None`` removes one) and metadata of arrays, and renew its checksum, at once.
 
     Raises
     ------
@@ -140,6 +140,9 @@ def update(path: str | os.PathLike[str], **attributes: Any) -> None:
     target = Path(path) / FILE
     content = json.loads(target.read_bytes())
     content["attributes"].update(attributes)
+    content["attributes"] = {name: value for name, value in content["attributes"].items() if value is not None}
+    if arrays:
+        content["consolidated_metadata"]["metadata"].update(arrays)
     content["attributes"][CHECKSUM] = _checksum(content)
     with written_whole(target) as scratch:
         scratch.write_text(json.dumps(content, indent=2), encoding="utf-8")

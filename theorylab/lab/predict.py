@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
-from theorylab.contract import Setting, Theory
+from theorylab.contract import ContractError, Setting, Theory
+from theorylab.contract.fields import shown
 from theorylab.contract.theory import Predictor, always
 from theorylab.lab import memory
-from theorylab.lab.grid import Grid, Plan, make_plan, seed_keys
+from theorylab.lab.grid import Grid, Plan, make_plan, scalar_leaves, seed_keys
 from theorylab.lab.job import check_base_seed, check_seeds
 from theorylab.lab.layout import block_index, join_coords, ordered
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET, Program
@@ -99,7 +101,7 @@ def predictions(
     coords["seed"] = seeds
     lead = (*plan.dims, "seed")
     arrays: dict[str, np.ndarray] = {}
-    restricted = _only(theory.predict, frozenset(observables))
+    restricted = _only(theory.predict, frozenset(observables), theory.name, _names(setting))
     evaluate = _compiled if theory.traceable else _on_host
     why = reasons(plan, theory) if why is None else why
     applies = np.array([reason is None for reason in why.values()]).reshape(plan.shape)
@@ -121,7 +123,10 @@ def predictions(
                     join_coords(plan, coords, {dim: inner[dim] for dim in dims}, name)
                 if name not in arrays:
                     arrays[name] = np.full((*plan.shape, len(seeds), *(len(inner[dim]) for dim in dims)), np.nan)
-                arrays[name][tuple(index[dim] for dim in lead)] = value
+                try:
+                    arrays[name][tuple(index[dim] for dim in lead)] = value
+                except ValueError:
+                    raise _other_shape(theory, name, value.shape[value.ndim - len(dims) :], shapes[name]) from None
     for array in arrays.values():
         array[~applies] = np.nan
     dataset = xarray.Dataset(
@@ -133,11 +138,45 @@ def predictions(
 
 
 @functools.lru_cache(maxsize=128)  # one object per predictor: what JAX has compiled of it serves the next case
-def _only(function: Predictor, names: frozenset[str]) -> Predictor:
+def _only(function: Predictor, names: frozenset[str], theory: str, known: tuple[str, ...]) -> Predictor:
     def chosen(key: Any, config: Any) -> dict[str, Any]:
-        return {name: value for name, value in function(key, config).items() if name in names}
+        found = function(key, config)
+        if not isinstance(found, Mapping):
+            what = "an array" if hasattr(found, "shape") else shown(found)
+            raise ContractError(f"theory {theory} returns {what}, not {{observable: array}}")
+        if unknown := [name for name in found if name not in known]:
+            raise ContractError(f"theory {theory} returns {unknown[0]!r}, which is no observable: {', '.join(known)}")
+        return {name: value for name, value in found.items() if name in names}
 
     return chosen
+
+
+def _names(setting: Setting) -> tuple[str, ...]:
+    return tuple(observable.name for observable in setting.observables)
+
+
+def _other_shape(theory: Theory, name: str, shape: Sequence[int], wanted: Sequence[int]) -> ContractError:
+    return ContractError(f"theory {theory.name} returns {name} of shape {tuple(shape)}, simulate of {tuple(wanted)}")
+
+
+def try_out(setting: Setting, config: Any, grid: Grid | None, theory: Theory) -> None:
+    """Trace a theory at the first cell where it holds, before anything is simulated; nothing for one on the host.
+
+    Raises
+    ------
+    ContractError
+        If it returns other observables, or other shapes, than it must.
+    """
+    plan = make_plan(setting, config, grid)
+    for _, cell in plan.cells() if theory.traceable and not theory.estimates else ():
+        if _why_not(theory, cell) is None:
+            traced = _only(theory.predict, frozenset(theory.predicts), theory.name, _names(setting))
+            listed = setting.coords(cell)
+            for name, value in jax.eval_shape(traced, jax.random.key(0), scalar_leaves(cell)).items():
+                wanted = tuple(len(listed[dim]) for dim in setting.observable(name).dims)
+                if value.shape != wanted:
+                    raise _other_shape(theory, name, value.shape, wanted)
+            return
 
 
 def _compiled(

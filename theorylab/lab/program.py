@@ -174,6 +174,11 @@ class Program:
         """Shapes of the observables, with leading axes (seed, *scalars)."""
         return self.traced().out_info
 
+    @property
+    def inner_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the observables of one cell."""
+        return {name: output.shape[len(self.lengths) :] for name, output in self.outputs.items()}
+
     def refuse_if_too_large(self) -> None:
         """Refuse a program of which one cell needs far more memory than there is, before anything is compiled.
 

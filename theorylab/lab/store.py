@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 import warnings
@@ -61,10 +62,16 @@ def user_path(name: str, path: Any) -> Path:
     return _named(name, path, expanded)
 
 
+def store_of_case(store: str, case: str) -> str:
+    """Return the folder of one of several cases: ``store-CASE.zarr``, with hyphens for blanks, commas and brackets."""
+    name = re.sub(r"[^\w.+=-]+", "-", case).strip("-")
+    return f"{store.removesuffix('.zarr')}-{name}.zarr"
+
+
 def _named(name: str, path: Any, read: Callable[[Any], Path]) -> Path:
     # A whole number would be a file that is open already.
     if not isinstance(path, (str, os.PathLike)):
-        raise ConfigError(f"{name} = {shown(path)} is not allowed: must be the path of a folder")
+        raise ConfigError(f"{name} = {shown(path)} is not allowed: must be a path")
     try:
         return read(path)
     except ValueError as error:
@@ -114,6 +121,12 @@ def to_json(value: Any) -> str:
         return item
 
     return json.dumps(plain(value), sort_keys=True)
+
+
+def from_json(value: Any, kind: type) -> Any:
+    """Return a field's value as :func:`to_json` wrote it, infinities as text."""
+    numbers = {"inf": float("inf"), "-inf": -float("inf"), "nan": float("nan")}
+    return numbers.get(value, value) if isinstance(value, str) and kind in (int, float) else value
 
 
 def _fill(name: str, dtype: Any) -> Any:
@@ -201,7 +214,7 @@ def _allocate(
             **coding,
         )
         if name == FINISHED:  # a flag that is not there is damage, rather than a cell to compute
-            _assign(group, name, {}, False)
+            assign(group, name, {}, False)
     consolidate(path)
 
 
@@ -242,7 +255,7 @@ def write_block(
         If the block cannot be written; its unfinished cells then stay unfinished.
     """
 
-    def write() -> None:
+    def fill() -> None:
         group = open_group(path, "r+")
         finished = _select(group, FINISHED, index)
         everything = dict(values)
@@ -252,11 +265,16 @@ def write_block(
             if finished.any():
                 done = finished.reshape(finished.shape + (1,) * (value.ndim - finished.ndim))
                 value = np.where(done, _select(group, name, index), value)
-            _assign(group, name, index, value)
-        _assign(group, FINISHED, index, True)
+            assign(group, name, index, value)
+        assign(group, FINISHED, index, True)
 
+    write(path, fill)
+
+
+def write(path: str | os.PathLike[str], work: Callable[[], None]) -> None:
+    """Write to a store to the end, whatever interrupts; raises ``StoreError`` where it cannot be written, or read."""
     try:
-        finish(write)
+        finish(work)
     except OSError as error:
         raise cannot_write(path, error) from error
     except (ValueError, RuntimeError) as error:
@@ -278,7 +296,7 @@ def _select(group: zarr.Group, name: str, index: Mapping[str, slice]) -> np.ndar
     return np.asarray(array[_selection(array, index)])
 
 
-def _assign(group: zarr.Group, name: str, index: Mapping[str, slice], value: Any) -> None:
+def assign(group: Any, name: str, index: Mapping[str, slice], value: Any) -> None:
     """Write a part of an array, one chunk after the other: of several at once, one may fail while others go on."""
     import zarr
 
@@ -293,6 +311,20 @@ def _assign(group: zarr.Group, name: str, index: Mapping[str, slice], value: Any
     for part in itertools.product(*cuts):
         within = tuple(slice(a - first, b - first) for (a, b), (first, _) in zip(part, bounds, strict=True))
         array[tuple(slice(a, b) for a, b in part)] = value[within]
+
+
+def arrays(path: Path, content: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any]:
+    """Open arrays of a store as they are described, which need not be what its metadata say of them."""
+    import zarr
+
+    from theorylab.lab import places
+
+    folder = places.folder(path, content["attributes"].get(metadata.IDENTITY))
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return {
+            name: zarr.Array.from_dict(zarr.storage.StorePath(folder, name), dict(array))
+            for name, array in described.items()
+        }
 
 
 def set_attributes(path: str | os.PathLike[str], **attributes: Any) -> None:
@@ -373,11 +405,11 @@ def finished_cells(path: str | os.PathLike[str], index: Mapping[str, slice] | No
         raise damaged(path, damage.which_chunk(Path(path), content, [FINISHED]) or _one_line(error)) from error
 
 
-def seeds_per_chunk(path: str | os.PathLike[str]) -> int:
-    """Number of seeds in one chunk of a store."""
+def shape_of(path: str | os.PathLike[str]) -> tuple[list[str], int]:
+    """Return the swept fields of a store in the order of its axes, and the number of seeds in one chunk."""
     try:
         array = metadata.arrays_of(metadata.read(path))[FINISHED]
-        return int(array["chunk_grid"]["configuration"]["chunk_shape"][-1])
+        return array["dimension_names"][:-1], int(array["chunk_grid"]["configuration"]["chunk_shape"][-1])
     except (KeyError, IndexError, TypeError) as error:
         raise metadata.not_readable(path, f"it has no {FINISHED!r}") from error
 
@@ -389,14 +421,14 @@ def remove_litter(path: Path, chosen: Mapping[str, int], seeds: range) -> None:
         if "seed" not in dims or name in COORD_DIMS or name in dims:
             continue
         axis = dims.index("seed")
-        lead = (str(chosen.get(dim, 0)) for dim in dims[:axis])
-        folder = path.joinpath(name, "c", *lead)
+        lead = [str(chosen[dim]) if dim in chosen else "*" for dim in dims[:axis]]
         own = {str(seed // lengths[axis]) for seed in (seeds.start, *seeds)}
-        places = [folder] if axis == len(dims) - 1 else [folder / number for number in own]
-        for place in places:
-            for file in place.rglob("*.partial"):
-                if file.relative_to(folder).parts[0].partition(".")[0] in own:
-                    file.unlink(missing_ok=True)
+        for folder in (path / name).glob("/".join(["c", *lead])):
+            places = [folder] if axis == len(dims) - 1 else [folder / number for number in own]
+            for place in places:
+                for file in place.rglob("*.partial"):
+                    if file.relative_to(folder).parts[0].partition(".")[0] in own:
+                        file.unlink(missing_ok=True)
 
 
 def wait_until_created(path: str | os.PathLike[str], timeout: float) -> None:

@@ -7,6 +7,7 @@ They never exchange a message, so that one that dies takes nothing with it but i
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import warnings
@@ -18,10 +19,11 @@ import numpy as np
 
 from theorylab.contract import ConfigError, Setting
 from theorylab.contract.fields import shown, to_type
-from theorylab.lab import identity, metadata
+from theorylab.lab import growth, identity, metadata
 from theorylab.lab import store as results
 from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid
+from theorylab.lab.interactive import by_default
 from theorylab.lab.job import Job, Share, check_processes, make_job, pieces_of, shares_of
 from theorylab.lab.layout import block_index, first_bad_step, lay_out, ordered
 from theorylab.lab.locks import chunks_locked
@@ -41,10 +43,11 @@ def sweep(
     base_seed: int = 0,
     store: str | os.PathLike[str] | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | str | Progress = False,
+    progress: bool | str | Progress | None = None,
     processes: tuple[int, int] = (0, 1),
     store_timeout: float = 600.0,
     accept_changes: bool = False,
+    extend: bool = False,
 ) -> xarray.Dataset:
     """Simulate every cell of a grid for every seed.
 
@@ -67,7 +70,8 @@ def sweep(
         Bytes that one compiled batch may take; batches are sized to fit.
     progress
         ``True`` for a progress bar with the time left, a text for a bar that begins with it, or a function ``(cells
-        finished, cells in all)`` of this process's share.
+        finished, cells in all)`` of this process's share. Not given: a bar in a notebook or at Python's prompt, nothing
+        in a script.
     processes
         ``(index, count)`` of this process among those that share the sweep and its store, each on its own local
         devices (:func:`theorylab.runtime.find_processes` reads them from Slurm or MPI). The cells are dealt out in
@@ -81,6 +85,9 @@ def sweep(
     accept_changes
         Continue a store that another program began: a changed simulator, another JAX, another kind of device. Such
         cells are then marked in the variable ``program_of``, and the attribute ``changes`` says what was changed.
+    extend
+        Add to a finished store what it lacks: seeds, and values of its swept fields. It then holds the product of all
+        values, its own first, for the larger number of seeds. What is finished keeps its values.
 
     Returns
     -------
@@ -119,12 +126,13 @@ def sweep(
     """
     job = make_job(setting, config, grid, seeds, base_seed, memory_budget)
     processes = check_processes(processes)
+    progress = by_default(progress)
     if store is None:
         if processes[1] > 1:
             raise ConfigError("several processes share their results through a store: name one")
         return run_in_memory(job, prepare(job), progress)
     _check_timeout(store_timeout)
-    return _run_stored(job, results.store_path(store), progress, processes, store_timeout, accept_changes)
+    return _run_stored(job, results.store_path(store), progress, processes, store_timeout, accept_changes, extend)
 
 
 def create_store(
@@ -229,11 +237,15 @@ def _run_stored(
     processes: tuple[int, int],
     store_timeout: float,
     accept_changes: bool,
+    extend: bool,
 ) -> xarray.Dataset:
     attributes = job.identity()
     programs: dict[int, Program] = {}
     number = 0
-    if not store.exists():
+    if extend and store.exists():
+        job = growth.grow(store, job, attributes, accept_changes)
+        attributes |= {"grid": results.to_json(job.plan.grid), "seeds": job.seeds}
+    elif not store.exists():
         if processes[0] == 0:
             programs = _create(job, store, processes[1], attributes)
         else:
@@ -241,8 +253,11 @@ def _run_stored(
     identity.check_same_sweep(store, attributes)
     if changed := identity.changes_since(store, attributes):
         number = _continue_changed(store, attributes, changed, accept_changes)
+    fields, chunk = results.shape_of(store)
+    if tuple(fields) != job.plan.dims:  # the same sweep, its fields named in another order
+        job, programs = dataclasses.replace(job, plan=job.plan.in_order(fields)), {}
     cells = list(job.plan.static_cells())
-    pending, length = shares_of(len(cells), job.seeds, results.seeds_per_chunk(store), processes)
+    pending, length = shares_of(len(cells), job.seeds, chunk, processes)
     total = sum(job.cells(share.seeds.stop - share.seeds.start) for share in pending) // len(cells)
     done = 0
     with reporter(progress, total) as report:
@@ -258,6 +273,10 @@ def _run_stored(
             locked = []
             for share in pending:
                 chosen, cell = cells[share.number]
+                if extend:  # seeds that were there before need no part in the blocks
+                    share, count = _unfinished(job, store, chosen, share)
+                    advance(count)
+                    length = share.seeds.stop - share.seeds.start
                 program = programs.pop(share.number, None)  # popped, so that its memory is freed when it is done
                 if program is None or program.lengths[0] != length:
                     program = job.program(cell, length)
@@ -266,6 +285,20 @@ def _run_stored(
             pending = locked
     _stamp(store)
     return results.open_results(store)
+
+
+def _unfinished(job: Job, store: Path, chosen: dict[str, int], share: Share) -> tuple[Share, int]:
+    """Return a share without the seeds at its beginning that are finished, and how many cells these are."""
+    flags = results.finished_cells(store, _whole(job, chosen, share))
+    finished = flags.all(axis=tuple(range(flags.ndim - 1)))
+    first = 0 if finished.all() else int(finished.argmin())
+    seeds = slice(share.seeds.start + first, share.seeds.stop)
+    return dataclasses.replace(share, seeds=seeds), flags[..., :first].size
+
+
+def _whole(job: Job, chosen: dict[str, int], share: Share) -> dict[str, slice]:
+    """Where a share lies."""
+    return block_index(job.plan, chosen, (share.seeds, *(slice(None) for _ in job.plan.scalar)))
 
 
 def _fill(
@@ -280,7 +313,7 @@ def _fill(
     number: int,
 ) -> bool:
     """Compute and store the unfinished cells of a share; returns whether it is done, rather than locked."""
-    whole = block_index(job.plan, chosen, (share.seeds, *(slice(None) for _ in job.plan.scalar)))
+    whole = _whole(job, chosen, share)
     finished = results.finished_cells(store, whole)
     if finished.all():  # asked before anything is locked: a finished store may be read-only
         advance(finished.size)
@@ -292,6 +325,7 @@ def _fill(
         if finished.all():
             advance(finished.size)
             return True
+        identity.check_outputs(store, program.inner_shapes)
         results.remove_litter(store, chosen, range(share.seeds.start, share.seeds.stop))
         program.fit(job.memory_budget)
         for block in program.blocks():
@@ -321,10 +355,7 @@ def _continue_changed(store: Path, attributes: dict[str, Any], changed: str, acc
             warnings.warn(f"the results in {store} are those of another program: {changed}", stacklevel=4)
         return 0
     if not accepted:
-        raise results.StoreError(
-            f"{store} was begun by another program: {changed}; choose another folder, or continue it with "
-            "--accept-changes (in Python: accept_changes=True), and each cell says which program computed it"
-        )
+        raise identity.begun_by_another(store, changed)
     with chunks_locked(store, _beyond(store), wait=True):
         return identity.add_program(store, attributes)
 
@@ -337,10 +368,13 @@ def _beyond(store: Path) -> range:
 
 def _stamp(store: Path) -> None:
     """Note the end time, once every cell is finished."""
-    finished = results.finished_cells(store)
-    if finished.all() and "finished_at" not in results.attributes_of(store):
+
+    def lacking() -> bool:
+        return "finished_at" not in results.attributes_of(store) and bool(results.finished_cells(store).all())
+
+    if lacking():
         with chunks_locked(store, _beyond(store), wait=True):
-            if "finished_at" not in results.attributes_of(store):
+            if lacking():  # another may have noted it meanwhile, or let the store grow
                 results.set_attributes(store, finished_at=results.now())
 
 

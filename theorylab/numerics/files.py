@@ -45,7 +45,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     if not isinstance(text, str):
         raise ValueError("must be text, not bytes")
     if not text.strip():
-        raise ValueError("must be the path of a folder, not an empty text")
+        raise ValueError("must be a path, not an empty text")
     if "\0" in text:
         raise ValueError("a path has no NUL character")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:(//|:)", text) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]", text):

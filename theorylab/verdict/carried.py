@@ -173,15 +173,12 @@ def read(setting: Setting, data: xarray.Dataset) -> Carried:
 
 
 def _config(setting: Setting, fields: dict[str, Any]) -> Any:
-    """Read a configuration as :func:`theorylab.lab.store.to_json` writes it, infinities as text."""
+    """Read a configuration as :func:`theorylab.lab.store.to_json` writes it."""
     hints = typing.get_type_hints(setting.config)
     for name in fields:
         if name not in hints:
             raise ConfigError(f"config: {name} of the data is no field of {setting.name}: another version wrote them")
-    numbers = {"inf": float("inf"), "-inf": -float("inf"), "nan": float("nan")}
-    return setting.config(
-        **{n: numbers.get(v, v) if isinstance(v, str) and hints[n] in (int, float) else v for n, v in fields.items()}
-    )
+    return setting.config(**{name: results.from_json(value, hints[name]) for name, value in fields.items()})
 
 
 def _each_run_once(setting: Setting, data: xarray.Dataset, plan: Plan) -> Carried:

@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theorylab.catalogue import SETTINGS
 from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid, make_plan
+from theorylab.lab.interactive import by_default
 from theorylab.lab.job import check_base_seed, check_seeds, make_job
-from theorylab.lab.predict import Reasons, predictions, reasons
+from theorylab.lab.predict import Reasons, predictions, reasons, try_out
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
 from theorylab.lab.progress import Progress
+from theorylab.lab.store import store_of_case
 from theorylab.lab.sweep import prepare, run_in_memory, sweep
 from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
 from theorylab.verdict.judge import NUMBERS, Runs, judge, not_compared
-from theorylab.verdict.rows import Row, Status, Verdict, honest
+from theorylab.verdict.rows import Row, Rows, Status, Verdict, honest
 
 if TYPE_CHECKING:
     import xarray
@@ -83,7 +86,7 @@ def compare(
     """
     carried = read(setting, data)
     match(carried, config, grid)
-    return [row for theory in _chosen(setting, theories) for row in _compare_one(carried, theory, z_max, case)]
+    return Rows(row for theory in _chosen(setting, theories) for row in _compare_one(carried, theory, z_max, case))
 
 
 def _chosen(setting: Setting, theories: Sequence[str | Theory] | None) -> list[Theory]:
@@ -193,7 +196,8 @@ def check(
 ) -> Iterator[tuple[Case, xarray.Dataset, list[Row]]]:
     """Sweep each case and compare it; yields ``(case, results, rows)`` as each one is done.
 
-    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several. A case that needs
+    With ``store``, results are kept: the folder itself for one case, ``store-CASE.zarr`` for several, with hyphens
+    for the blanks, commas and brackets of their names. A case that needs
     a package which is not installed is not run: its results are an empty dataset, and one row says what to install.
     """
     pairs = [(setting, case) for case in cases]
@@ -208,13 +212,18 @@ def checked(
     base_seed: int = 0,
     store: str | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | Progress = False,
+    progress: bool | str | Progress | None = None,
     **store_options: Any,
 ) -> Iterator[tuple[Setting, Case, xarray.Dataset, list[Row]]]:
     """As :func:`check`, for cases of several settings. The next case is compiled while one runs and is judged."""
     import xarray
 
+    progress = by_default(progress)
     lacking = [(setting, case, setting.lacks(case)) for setting, case in pairs]
+    for setting, case, lack in lacking:
+        if setting.name not in SETTINGS and lack is None:  # those of the catalogue are tested
+            for theory in _chosen(setting, theories):
+                try_out(setting, case.config, case.grid, theory)
 
     def prepared(one: tuple[Setting, Case, str | None]) -> tuple[Setting, Case, Any]:
         setting, case, lack = one
@@ -232,13 +241,13 @@ def checked(
             data = run_in_memory(job, programs, named(progress, setting, case))
             del programs, ready
         else:
-            path = f"{store.removesuffix('.zarr')}-{case.name}.zarr" if store and len(pairs) > 1 else store
+            path = store_of_case(store, case.name) if store and len(pairs) > 1 else store
             options = {"memory_budget": memory_budget, "progress": named(progress, setting, case), **store_options}
             data = sweep(setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed, store=path, **options)
         yield setting, case, data, compare(setting, data, theories=theories, case=case.name)
 
 
-def named(progress: bool | Progress, setting: Setting, case: Case) -> bool | str | Progress:
+def named(progress: bool | str | Progress, setting: Setting, case: Case) -> bool | str | Progress:
     """A bar that names what it is of, where one is wanted."""
     return f"{setting.name}: {case.name}" if progress is True else progress
 

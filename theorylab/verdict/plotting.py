@@ -32,13 +32,24 @@ STYLE = Path(__file__).parents[1] / "paper.mplstyle"
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draw in the library's style, on a canvas that needs no display."""
+    """Draw in the library's style, on a canvas that needs no display where none is there.
+
+    A backend that somebody chose stays; where nobody has, matplotlib chooses afterwards as it would have before.
+    """
     import matplotlib
 
-    if not os.environ.get("MPLBACKEND") and not os.environ.get("DISPLAY"):
+    before: Any = dict.get(matplotlib.rcParams, "backend")  # asked so, matplotlib does not choose one now
+    undecided = not isinstance(before, str) and not os.environ.get("DISPLAY")
+    if undecided:
         matplotlib.use("Agg")
-    with matplotlib.rc_context(fname=STYLE):
-        yield
+    try:
+        with matplotlib.rc_context(fname=STYLE):
+            yield
+    finally:
+        if undecided:
+            import matplotlib.pyplot as plt
+
+            plt.switch_backend(before)
 
 
 def gradient(count: int, name: str = "viridis") -> list[Any]:
@@ -131,6 +142,16 @@ def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) 
             plt.close(figure)
             return target
     raise ValueError(f"{target} would take {packed.tell()} bytes, above the limit of {limit}")
+
+
+def shown_once(figure: Figure) -> Figure:
+    """Return a figure that a notebook shows where it is the last value of a cell, and not once more below."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    if "inline" in matplotlib.get_backend():
+        plt.close(figure)
+    return figure
 
 
 def close(figure: Figure) -> None:

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.fidelity.few_tasks import fitted_errors
 from theorylab.contract import ConfigError
-from theorylab.lab.sweep import sweep
-from theorylab.settings.in_context import leverages, task_diversity
+from theorylab.settings.in_context import dimension_correction, leverages, task_diversity
 from theorylab.settings.in_context.losses import Regression
 
 
@@ -49,25 +49,19 @@ def test_finitely_many_prompts_have_the_published_values():
             errors(*arguments)
 
 
-@pytest.mark.slow
-def test_finitely_many_prompts_approach_the_limit_of_large_dimension():
-    """Both errors approach Lu et al.'s like 1/d (kappa = 2, tau = 3, alpha = 2: the quiet choice)."""
-    deviations, errors = [], []
-    for d, seeds in ((10, 24), (20, 8)):
-        config = task_diversity.Config(
-            dim=d, context_length=2 * d, num_tasks=2 * d, noise_variance=0.1,
-            prompt_ratio=3.0, num_test=1000,
-        )  # fmt: skip
-        data = sweep(task_diversity.SETTING, config, {}, seeds=seeds)
-        theory = task_diversity.pool_regression(jax.random.key(0), config)
-        means = [float(data[name].mean()) for name in ("fresh_task_error", "pool_error")]
-        limits = [float(theory[name]) for name in ("fresh_task_error", "pool_error")]
-        deviations.append(np.array(means) / limits - 1)
-        spread = [float(data[name].std(ddof=1)) for name in ("fresh_task_error", "pool_error")]
-        errors.append(np.array(spread) / limits / np.sqrt(seeds))
-    assert np.all(deviations[1] > 0)
-    assert np.all(deviations[1] < 0.75 * deviations[0])
-    assert np.all(deviations[1] < task_diversity.limit_error(config, "pool_error") + 4 * errors[1])
+@pytest.mark.parametrize(("ratios", "d"), [((1, 0.5, 1.5, 0.01), 16), ((2, 1, 0.5, 0.1), 14)])
+def test_the_first_correction_is_that_of_least_squares_in_numpy(ratios, d):
+    """Layers fitted in NumPy, their errors exact: the limit's deviation is slope/d, and not minus it."""
+    alpha, kappa, r, noise = ratios
+    limit, slope = jax.jit(dimension_correction.first_correction, static_argnums=2)(alpha, kappa, r, noise)
+    np.testing.assert_allclose(limit, task_diversity.pretraining_errors(alpha, kappa, r, noise), rtol=1e-10)
+    rng, prompts = np.random.default_rng(5), round(r * d * (d + 1))
+    runs = [fitted_errors(rng, d, round(alpha * d), round(kappa * d), prompts, noise) for _ in range(50)]
+    mean, error = np.mean(runs, axis=0), np.std(runs, axis=0, ddof=1) / math.sqrt(50)
+    tolerance = 4 * error + 0.04 * mean
+    assert np.all(np.abs(np.exp(slope / limit / d) * limit - mean) < tolerance)
+    for wrong in (limit, np.exp(-slope / limit / d) * limit):
+        assert np.all(np.abs(wrong - mean) > tolerance)
 
 
 def test_less_than_one_prompt_is_refused():
@@ -89,11 +83,13 @@ def test_the_threshold_is_refused_or_not_judged():
 def test_published_simulations_at_a_hundred_dimensions():
     """Lu et al. measured 1.3050 on fresh tasks at half a prompt per weight; their limit is 3.9% lower."""
     config = task_diversity.Config(dim=100, context_length=100, num_tasks=50, prompt_ratio=0.5, noise_variance=0.01)
-    limit = float(task_diversity.pool_regression(jax.random.key(0), config)["fresh_task_error"])
+    limit = float(task_diversity.pretraining_errors(1, 0.5, 50 / 101, 0.01).fresh)
     np.testing.assert_allclose(limit, 1.2541, atol=1e-4)
     found = float(task_diversity.finite_dimension(jax.random.key(0), config)["fresh_task_error"])
     assert abs(found / 1.3050 - 1) < task_diversity.finite_error(config, "fresh_task_error") < 0.013
     assert 1.3050 / limit - 1 > 0.039
+    corrected = float(task_diversity.pool_regression(jax.random.key(0), config)["fresh_task_error"])
+    assert abs(corrected / 1.3050 - 1) < 0.01
 
 
 def test_leverages_of_gaussian_summaries_give_the_textbooks_variance():
@@ -108,6 +104,6 @@ def test_leverages_of_gaussian_summaries_give_the_textbooks_variance():
 
 def test_the_limit_is_not_judged_where_it_is_far():
     limit, finite = task_diversity.pool_regression, task_diversity.finite_dimension
-    assert "the limit of large dimension may be" in limit.holds(task_diversity.Config(dim=10, prompt_ratio=1.5))
+    assert "large dimension may be" in limit.holds(task_diversity.Config(dim=10, prompt_ratio=1.5, num_tasks=2))
     assert finite.holds(task_diversity.Config(dim=10, prompt_ratio=1.5)) is None
     assert "too near the interpolation threshold" in finite.holds(task_diversity.Config(dim=10, prompt_ratio=1.1))

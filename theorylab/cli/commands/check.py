@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def options(setting: Setting) -> type:
     """Build what ``check`` understands."""
     every = ("every_row", flag("print every cell, not one line per theory and observable"), False)
-    return make_for(setting, [*which(setting, "default"), *theories(), every, *store("in memory"), *simulation()])
+    own = [*which(setting, "default"), *theories(), every, *store("in memory"), *simulation()]
+    return make_for(setting, own, preset="default")
 
 
 def run(setting: Setting, cases: list[Case], options: Any) -> int:
@@ -25,9 +26,10 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
 
     start()
     rows, diverged = [], 0
-    for _, data, part in check(
-        setting, cases, theories=options.theory or None, store=options.store, **sweep_options(options)
-    ):
+    store = options.store
+    if store and len(cases) > 1:  # each has a store of its own, in the name of which the preset stands too
+        store = f"{store.removesuffix('.zarr')}-{options.preset or 'default'}.zarr"
+    for _, data, part in check(setting, cases, theories=options.theory or None, store=store, **sweep_options(options)):
         rows += part
         diverged |= report_divergence(data)
     if options.json:

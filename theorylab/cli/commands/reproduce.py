@@ -83,7 +83,7 @@ def _about(options: Any, parts: Sequence[Any]) -> dict[str, str]:
 
     words = ["theorylab", "reproduce", *options.settings, *["--all"] * options.all, "--preset", options.preset]
     about = {"command": shlex.join(words), "preset": options.preset, "date": f"{now():.16} UTC".replace("T", " ", 1)}
-    made = next((provenance for *_, provenance in parts if provenance), {})
+    made: dict[str, Any] = next((provenance for *_, provenance in parts if provenance), {})
     names = {"theorylab": "theorylab_version", "JAX": "jax_version", "Python": "python_version"}
     about["versions"] = ", ".join(f"{name} {made[key]}" for name, key in names.items() if made.get(key))
     about["device"] = str(made.get("device", ""))

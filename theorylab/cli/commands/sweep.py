@@ -33,7 +33,7 @@ def options(setting: Setting) -> type:
         ("store_timeout", option(float, wait, "SECONDS", 600), 600.0),
     ]
     first = which(setting, "none, the field values below")
-    return make_for(setting, [*first, *store(f"results/{setting.name}-CASE.zarr"), *processes, *simulation()])
+    return make_for(setting, [*first, *store(f"results/{setting.name}-PRESET-CASE.zarr"), *processes, *simulation()])
 
 
 def run(setting: Setting, cases: list[Case], options: Any) -> int:
@@ -80,12 +80,15 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
 
 
 def stores_of(setting: Setting, cases: list[Case], options: Any) -> list[str]:
-    """Return the store of each case."""
-    if not options.store:
-        return [f"results/{setting.name}-{case.name}.zarr" for case in cases]
-    if len(cases) == 1:
+    """Return the store of each case: the folder that was named where there is one case, else with its name."""
+    from theorylab.lab.store import store_of_case
+
+    if options.store and len(cases) == 1:
         return [options.store]
-    return [f"{options.store.removesuffix('.zarr')}-{case.name}.zarr" for case in cases]
+    if options.preset is None:
+        return [f"results/{setting.name}.zarr"]
+    stem = (options.store or f"results/{setting.name}").removesuffix(".zarr")
+    return [store_of_case(f"{stem}-{options.preset}", case.name) for case in cases]
 
 
 def _processes(options: Any) -> tuple[int, int]:

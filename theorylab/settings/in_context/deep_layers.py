@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -218,6 +219,9 @@ def steps_are_reached(config: Config) -> str | None:
         return "the closed form is for standard normal covariates"
     if config.num_layers > 2 and config.num_steps < 1000 * config.num_layers:
         return f"num_steps = {config.num_steps}: {config.num_layers} layers need {1000 * config.num_layers}"
+    sizes = (config.context_length, config.dim, config.noise_variance)
+    if config.num_layers == 2 and np.isnan(gradient_step_sizes(*sizes, 2)).any():
+        return "the best two step sizes are complex, for samples as few and as noisy"
     return None
 
 

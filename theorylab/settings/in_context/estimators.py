@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,8 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     n, d, noise = config.context_length, config.dim, config.noise_variance
     law = Law(jnp.ones(d), jnp.ones(d), noise)
     prompts = sample_prompts(key, law, config.num_test, n)
-    x, tasks = prompts.covariates, prompts.tasks
+    x: Array = prompts.covariates
+    tasks: Any = prompts.tasks
     gram = jnp.einsum("bnd,bne->bde", x, x)
     b = jnp.einsum("bn,bnd->bd", prompts.labels, x)
     values, vectors = jnp.linalg.eigh(gram)
@@ -63,7 +64,7 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     inverse = jnp.where(positive, 1 / jnp.where(positive, values, 1.0), 0.0)
 
     def loss(weights: Array) -> Array:
-        return query_averaged(weights, tasks, law)  # type: ignore[arg-type]
+        return query_averaged(weights, tasks, law)
 
     spectral = lambda factor: jnp.einsum("bde,be->bd", vectors, factor * rotated)  # noqa: E731
     regularised = jnp.where(values + noise > 0, 1 / (values + noise), 0.0)
@@ -76,7 +77,7 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     pool = random.normal(random.fold_in(key, 3), config.num_tasks, d)
     squares = jnp.einsum("bde,md,me->bm", gram, pool, pool)
 
-    def pool_loss(others: Array) -> Array:
+    def pool_loss(others: Any) -> Array:
         moments = b + jnp.einsum("bde,be->bd", gram, others - tasks)
         # Without noise the task that fits is certain.
         posterior = jax.nn.softmax((moments @ pool.T - squares / 2) / jnp.maximum(noise, 1e-12), axis=1)
@@ -84,7 +85,7 @@ def simulate(key: jax.Array, config: Config) -> Observables:
 
     return {
         "pool_bayes_loss": pool_loss(pool[jnp.arange(config.num_test) % config.num_tasks]),
-        "pool_bayes_fresh_loss": pool_loss(tasks),  # type: ignore[arg-type]
+        "pool_bayes_fresh_loss": pool_loss(tasks),
         "bayes_loss": loss(spectral(jnp.where(positive, regularised, 0.0))),
         "zero_loss": loss(jnp.zeros_like(b)),
         "least_squares_loss": loss(spectral(inverse)),
@@ -334,7 +335,7 @@ def enough_tasks(config: Config) -> str | None:
     return None if tasks > max(2, needed) else f"num_tasks = {tasks}: the annealed average needs at least {needed:.3g}"
 
 
-def _annealed(config: Config, *, mean_information: bool = False) -> dict[str, np.float64]:
+def _annealed(config: Config, *, mean_information: bool = False) -> dict[str, Any]:
     noise = float(config.noise_variance)
     information, error = evidence(config.context_length, config.dim, noise)
     if mean_information:
@@ -364,7 +365,7 @@ def annealed_error(config: Config, observable: str) -> float:
     },
     traceable=False,
 )
-def annealed_pool(key: jax.Array, config: Config) -> dict[str, np.float64]:
+def annealed_pool(key: jax.Array, config: Config) -> dict[str, Any]:
     """Predict the loss of Bayes on a pool of M tasks: E |w - ŵ|² (1 - s)² with ŵ ridge, s = e^ι/(e^ι + M - 1).
 
     The pool's estimator turns into ridge where log M is the information I = E ι.

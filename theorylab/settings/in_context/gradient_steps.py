@@ -123,6 +123,27 @@ def gradient_step_sizes(
     return jnp.stack([coefficients[0] - root, coefficients[0] + root]) / 2
 
 
+def other_length_excess(
+    num_samples: int, other_samples: int, dim: int, noise_variance: ArrayLike, num_steps: int
+) -> Float[Array, ""]:
+    """Excess at m samples of the k steps that are best at n, each of the mean gradient over its own samples.
+
+    ŵ = r(S) b with r(s) = sum_i c_i s^i, c the solution at n, becomes c_i (n/m)^{i+1}:
+    d - 2 sum_i c_i M_{i+1} + sum_ij c_i c_j (M_{i+j+2} + σ² M_{i+j+1}), moments at m. In monomials, for few steps.
+    """
+    rows = np.add.outer(np.arange(num_steps), np.arange(num_steps))
+
+    def equations(samples: int) -> tuple[Array, Array]:
+        # In units of the samples, where moments are of one size.
+        moments = wishart_moments(samples, dim, 2 * num_steps)
+        scaled = jnp.asarray([m / samples**j for j, m in enumerate(moments, 1)], float)
+        return scaled[rows + 1] + noise_variance / samples * scaled[rows], scaled[:num_steps]
+
+    coefficients = jnp.linalg.solve(*equations(num_samples))
+    matrix, gains = equations(other_samples)
+    return dim - 2 * gains @ coefficients + coefficients @ matrix @ coefficients
+
+
 def wishart_spectra(generator: np.random.Generator, count: int, num_samples: int, dim: int) -> np.ndarray:
     """Eigenvalues of ``count`` Wishart matrices S (n samples in d dimensions), [count, dim], on the host."""
     x = generator.standard_normal((count, num_samples, dim))

@@ -428,13 +428,13 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "more dimensions",
             Config(dim=64, num_samples=2000),
             _ratios(Config(dim=64, num_samples=2000), RATIOS),
-            seeds=64,
+            seeds=100,
         ),
         Case(
             "more points",
             Config(dim=20, num_samples=20_000, num_draws=25),
             _ratios(Config(dim=20, num_samples=20_000), RATIOS),
-            seeds=360,
+            seeds=560,
         ),
         Case(
             "whole vectors",

@@ -92,6 +92,7 @@ def test_where_theories_do_not_speak():
     assert "no jump" in memorisation.jump.holds(Config(snr=critical))
     for snr in (1e-4, 100.0):  # a weight of 0.41 for 1/2, and minutes
         assert "grid is for" in memorisation.exact.holds(Config(num_samples=2, dim=8, snr=snr))
+    assert "too rare" in memorisation.exact.holds(Config(dim=64, num_samples=2000, snr=1.2, num_draws=50))
     rare = Config(dim=200, num_samples=150, snr=0.07)  # recall is rare there, and still more than the Gaussian law
     assert set(memorisation.jump.predict(jax.random.key(0), rare)) == {"information"}
     assert "100 points" in memorisation.jump.holds(Config(num_samples=50, snr=5 * critical))

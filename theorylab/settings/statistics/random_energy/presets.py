@@ -35,9 +35,9 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("very many points", nearest_of(100, 50), _bandwidths(nearest_of(100, 1), (0.5, 0.75, 1.0)), seeds=56),
     ),
     "default": (
-        Case("condensation", FEW, _bandwidths(FEW, (0.3, *RATIOS)), seeds=64),
-        Case("more points", MORE, _bandwidths(MORE, RATIOS), seeds=40),
-        Case("many points", dataclasses.replace(MANY, num_draws=25), _bandwidths(MANY, RATIOS), seeds=24),
+        Case("condensation", FEW, _bandwidths(FEW, (0.3, *RATIOS)), seeds=130),
+        Case("more points", MORE, _bandwidths(MORE, RATIOS), seeds=150),
+        Case("many points", dataclasses.replace(MANY, num_draws=25), _bandwidths(MANY, RATIOS), seeds=200),
         Case(
             "Gaussian queries",
             dataclasses.replace(FEW, query="gaussian"),

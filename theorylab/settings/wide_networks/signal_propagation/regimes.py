@@ -97,6 +97,14 @@ def small_fluctuations(config: Config) -> str | None:
     return None if size <= 1 else f"Var k/K² = {size:.2g} is above 1: the expansion in 1/width has no small parameter"
 
 
+def leading_order(config: Config) -> str | None:
+    """Say where the leading order alone is more than a quarter off: the second order is there."""
+    if why := small_fluctuations(config):
+        return why
+    size = fluctuation(config)
+    return None if size <= 0.4 else f"Var k/K² = {size:.2g} is above 0.4: the next order in 1/width is not small"
+
+
 def wide(config: Config) -> str | None:
     """Say where depth over width is not small."""
     if config.depth > NARROW * config.width:

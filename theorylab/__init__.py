@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from theorylab.verdict.compare import check, compare
     from theorylab.verdict.fit import fit
     from theorylab.verdict.search import FitError
+    from theorylab.verdict.summary import latex, summary, table
 
 # The public face: name -> module that defines it. The imports above say the same to type checkers; a test compares.
 _PUBLIC = {
@@ -53,6 +54,9 @@ _PUBLIC = {
     "compare": "theorylab.verdict.compare",
     "FitError": "theorylab.verdict.search",
     "fit": "theorylab.verdict.fit",
+    "latex": "theorylab.verdict.summary",
+    "summary": "theorylab.verdict.summary",
+    "table": "theorylab.verdict.summary",
 }
 _ROOMS = ("catalogue", "contract", "gallery", "lab", "numerics", "own", "runtime", "settings", "training", "verdict")
 
@@ -76,12 +80,15 @@ __all__ = [
     "fit",
     "get",
     "gradient_descent",
+    "latex",
     "learning_curve",
     "open_results",
     "predict",
     "predict_instance",
     "run",
+    "summary",
     "sweep",
+    "table",
 ]
 
 

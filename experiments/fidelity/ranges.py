@@ -102,7 +102,7 @@ def gradient_flow(draw: Draw) -> Flow:
 
 def estimators(draw: Draw) -> Estimators:
     dim, length = draw.one_of("sizes", [(3, 4), (5, 7), (5, 12), (5, 30), (8, 16), (12, 20)])
-    return Estimators(dim=dim, context_length=length, noise_variance=draw.log("noise_variance", 0.03, 3), num_test=2000)
+    return Estimators(dim=dim, context_length=length, noise_variance=draw.log("noise_variance", 0.03, 3), num_test=8000)
 
 
 def task_diversity(draw: Draw) -> Diversity:

@@ -14,7 +14,7 @@ from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.factorisation import linear_map
 from theorylab.settings.factorisation.catapult import mean_field_limit
-from theorylab.verdict.plotting import COLOURS, gradient, points, run_script
+from theorylab.verdict.plotting import COLOURS, gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +57,8 @@ def draw(data: xarray.Dataset) -> Figure:
     left.set(
         xscale="log", yscale="log", xlabel=r"$4/\lambda_{\max}(K_0)$ of the same network", ylabel="largest stable step"
     )
-    left.set_title("(a) each network: NTK (circles), standard (squares)")
+    left.set_title("(a) each network, NTK and standard scaling")
+    left.plot([], [], "s", color="grey", markersize=4, label="squares: standard scaling")
     left.legend()
     for (scaling, name), color in zip(NAMES.items(), COLOURS, strict=False):
         here = data.sel(scaling=scaling)
@@ -65,7 +66,8 @@ def draw(data: xarray.Dataset) -> Figure:
         measured = here.first_unstable if scaling == "mup" else here.last_stable
         points(right, data.width.values, measured, color=color)
     right.set(xscale="log", yscale="log", xlabel="width $m$", ylabel="last stable step (muP: first unstable)")
-    right.set_title(f"(b) mean over {data.sizes['seed']} networks, and infinite width")
+    right.set_title("(b) against the width")
+    key(right, seeds=data.sizes["seed"], of="networks", line="infinite width")
     right.legend()
     return figure
 

@@ -75,8 +75,9 @@ def draw(data: xarray.Dataset) -> Figure:
     whole.axhline(data.attrs["edge"], color="black", linestyle="--", linewidth=1, label=r"$4/\lambda_{\max}(K_0)$")
     (left, right), (low, high) = VIEWS["part"]
     whole.plot([left, right, right, left, left], [low, low, high, high, low], color="black", linewidth=0.8)
-    whole.set_title(f"(a) muP, $m = 10^{{{round(np.log10(data.attrs['width']))}}}$; grey: unstable at infinite width")
+    whole.set_title(f"(a) muP, $m = 10^{{{round(np.log10(data.attrs['width']))}}}$")
     part.set_title("(b) the same, enlarged")
+    whole.fill([], [], color="darkgrey", label="unstable at infinite width")
     whole.legend(loc="lower left", frameon=True)
     return figure
 

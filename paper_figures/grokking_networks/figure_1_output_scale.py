@@ -9,7 +9,7 @@ import xarray
 
 from theorylab.catalogue import Preset
 from theorylab.gallery.results import results
-from theorylab.verdict.plotting import gradient, run_script
+from theorylab.verdict.plotting import gradient, letter, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ def draw(data: xarray.Dataset) -> Figure:
 
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.0), sharey=True)
     kinds = [
-        Line2D([], [], color="grey", label="test"),
+        Line2D([], [], color="grey", label="test, single runs"),
         Line2D([], [], color="grey", linestyle="--", label="train"),
     ]
     for axes, (name, title), place in zip(panels, PANELS.items(), PLACES, strict=True):
@@ -59,6 +59,7 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.set(xscale="log", xlabel="step", ylabel="accuracy", ylim=(-0.02, 1.05))
         axes.set_title(title)
         axes.legend(handles=[*axes.get_legend_handles_labels()[0], *kinds], loc=place, fontsize=7.5)
+    letter(*panels)
     return figure
 
 

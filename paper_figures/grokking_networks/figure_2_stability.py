@@ -10,7 +10,7 @@ import xarray
 
 from theorylab.catalogue import Preset
 from theorylab.gallery.results import results
-from theorylab.verdict.plotting import COLOURS, run_script
+from theorylab.verdict.plotting import COLOURS, letter, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ def draw(data: xarray.Dataset) -> Figure:
                 row[0].plot(one.step, one.train_accuracy.sel(seed=seed), "--", color=color, linewidth=0.9)
                 row[1].plot(one.step, one.collapsed_fraction.sel(seed=seed), color=color)
                 row[2].plot(one.step, one.weight_norm.sel(seed=seed), color=color)
-        titles = ("test (solid), train (dashed)", "softmax collapsed", "weight norm")
+        titles = ("accuracy", "softmax collapsed", "weight norm")
         labels = ("accuracy", "share of training samples", "$|w|$")
         for axes, title, label in zip(row, titles, labels, strict=True):
             axes.set(xscale="log", xlabel="step", ylabel=label)
@@ -59,6 +59,9 @@ def draw(data: xarray.Dataset) -> Figure:
         row[0].set_ylim(-0.02, 1.05)
         row[1].set_ylim(-0.02, 1.05)
         row[2].set_yscale("log")
+    rows[0][0].plot([], [], color="grey", label=f"test, {data.sizes['seed']} runs each")
+    rows[0][0].plot([], [], "--", color="grey", linewidth=0.9, label="train")
+    letter(*rows.flat)
     rows[0][0].legend(loc="center left", fontsize=8)
     return figure
 

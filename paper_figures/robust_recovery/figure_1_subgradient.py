@@ -16,6 +16,7 @@ from theorylab.gallery.results import results
 from theorylab.settings.factorisation.factors import spectrum
 from theorylab.settings.factorisation.robust_recovery.data import drawn
 from theorylab.settings.factorisation.robust_recovery.theory import subgradient
+from theorylab.verdict.plotting import letter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,21 +85,19 @@ def draw(data: xarray.Dataset) -> Figure:
     probabilities = data.outlier_prob.values
     for index, p in enumerate(probabilities):
         one, color = data.sel(outlier_prob=p), f"C{index}"
-        curves.plot(data.step[1:], one.error[1:], "-", color=color, label=f"$p = {p:g}$")
-        curves.plot(data.square_step[1:], one.square_error[1:], "--", color=color)
+        curves.plot(data.step[1:], one.error[1:], "o", color=color, markersize=3.5, label=f"l1, $p = {p:g}$")
+        curves.plot(data.square_step[1:], one.square_error[1:], "o", color=color, markersize=3.5, fillstyle="none")
         pairs.plot(1 - p + 0 * data.seed, one.pair_sum, "o", color=color)
         own = one.pair_sum_theory
-        label = "instance" if index == 0 else None
+        label = "theory, of the instance" if index == 0 else None
         pairs.plot(np.full(len(own), 1 - p), own, "+", color="black", markersize=9, label=label)
-    curves.set(
-        xscale="log", yscale="log", xlabel="step", ylabel="relative error", title="l1 (solid), square loss (dashed)"
-    )
+    curves.plot([], [], "o", color="grey", markersize=3.5, fillstyle="none", label="square loss")
+    curves.set(xscale="log", yscale="log", xlabel="step", ylabel="relative error", title="one instance with outliers")
     curves.legend()
     ends = np.array([1 - max(probabilities), 1.0])
     pairs.plot(ends, subgradient.SIGN * ends, color="black", linewidth=1, label=r"$\sqrt{2/\pi}\,(1-p)$")
-    pairs.set(
-        xlabel="$1 - p$", ylabel=r"median $(|E_t| + |E_{t+1}|)/(2 s_1 \eta_t)$", title="pair sums (colours: simulation)"
-    )
+    pairs.plot([], [], "o", color="grey", label=f"simulation, {data.sizes['seed']} instances")
+    pairs.set(xlabel="$1 - p$", ylabel=r"median $(|E_t| + |E_{t+1}|)/(2 s_1 \eta_t)$", title="pair sums")
     pairs.legend()
 
     scales = data.scale.values
@@ -107,7 +106,7 @@ def draw(data: xarray.Dataset) -> Figure:
         exponent = float(data.plateau_exponent_theory.isel(seed=seed))
         plateau.plot(scales, final, "o", color=f"C{seed}", label=f"instance {seed + 1}")
         plateau.plot(scales, final[-1] * (scales / scales[-1]) ** exponent, color=f"C{seed}", linewidth=1,
-                     label=rf"$\alpha^{{{exponent:.2f}}}$ (from its measurements)")  # fmt: skip
+                     label=rf"theory: $\alpha^{{{exponent:.2f}}}$, from its measurements")  # fmt: skip
     plateau.plot(scales, final[-1] * (scales / scales[-1]) ** 2, ":", color="grey", label=r"$\alpha^2$ (population)")
     plateau.set(
         xscale="log", yscale="log", xlabel=r"initial scale $\alpha$", ylabel="final relative error", title="l1 steps"
@@ -117,9 +116,12 @@ def draw(data: xarray.Dataset) -> Figure:
     x, y = np.meshgrid(data.step_sum, data.log_scale, indexing="ij")
     shown = budget.scatter(x, y, c=np.log10(data.final_error.values), cmap="viridis_r", s=60)
     figure.colorbar(shown, ax=budget, label="log10 of the final relative error")
-    budget.plot(float(data.budget_slope_theory) * np.array([0, 15]), [0, 15], color="black")
-    budget.set(xlim=(0, 1.05 * x.max()), ylim=(y.min() - 1, y.max() + 1), xlabel=r"$\eta_0/(1-\rho)$",
-               ylabel=r"$\ln(1/\alpha)$", title="recovery below and right of the line")  # fmt: skip
+    line = float(data.budget_slope_theory) * np.array([0, 15])
+    budget.plot(line, [0, 15], color="black", label="theory: enough steps, to the right")
+    budget.set(xlim=(0, 1.05 * x.max()), ylim=(y.min() - 1, y.max() + 3), xlabel=r"$\eta_0/(1-\rho)$",
+               ylabel=r"$\ln(1/\alpha)$", title="recovery by the sum of all steps")  # fmt: skip
+    budget.legend(loc="upper left", frameon=True)
+    letter(curves, plateau, budget, pairs)
     return figure
 
 

@@ -62,8 +62,9 @@ def draw(data: xarray.Dataset) -> Figure:
             axes.axhline(data.attrs[f"{kind}_{name}"], color=color, linestyle=":", linewidth=1.2)
     left.set(xscale="log", xlabel="compute $C$", ylabel=r"$-\mathrm{d}\log L/\mathrm{d}\log C$", ylim=(0.2, 0.8))
     middle.set(xscale="log", xlabel="compute $C$", ylabel=r"$\mathrm{d}\log M/\mathrm{d}\log C$", ylim=(0.35, 0.7))
-    left.set_title("(a) the loss on the frontier (dotted: asymptotes)")
+    left.set_title("(a) the loss on the frontier")
     middle.set_title("(b) the best width")
+    middle.plot([], [], ":", color="grey", linewidth=1.2, label=r"$C \to \infty$")
     middle.legend(loc="upper right")
 
     a = np.linspace(1, 3, 101)

@@ -10,6 +10,7 @@ import xarray
 
 import theorylab as tl
 from theorylab.catalogue import Preset
+from theorylab.verdict.plotting import letter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,6 +108,9 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
         axes.legend(fontsize=7.5, loc="upper center", ncols=2)
     panels[1, 0].set_ylabel("density")
+    letter(*panels.flat)
+    panels[0, 0].set_title(f"{panels[0, 0].get_title()}, one run")
+    panels[1, 0].set_title(f"{panels[1, 0].get_title()}, {data.sizes['seed']} runs")
     return figure
 
 

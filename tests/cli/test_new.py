@@ -96,10 +96,10 @@ RETURNS = 'return {"loss": config.curvature / 2 * (decay + stationary * (1 - dec
         ("error=0.0", "error=None", "error = None, declare a number"),
         ("holds=lambda config: None", "holds=0.3", "holds = 0.3, declare config -> None or a sentence"),
         ("RATES", RETURNS.replace("decay))}", "decay))[1:]}"), "returns loss of shape (29,), simulate of (30,)"),
-        ("RATES", RETURNS.replace("loss", "los"), "returns 'los', its predicts are loss"),
+        ("RATES", RETURNS.replace("loss", "los"), "returns 'los', which is no observable: loss"),
         ("RATES", "return decay\n\n\nRATES", "returns an array, not {observable: array}"),
         ('predicts=("loss",)', 'predicts=("los",)', "names 'los', which is no observable: loss"),
-        ('return {"loss": jax.lax', 'return {"los": jax.lax', "returns what is no observable: los; declared are loss"),
+        ('return {"loss": jax.lax', 'return {"los": jax.lax', "returns 'los', no observable: loss"),
     ],
 )
 def test_a_mistake_is_one_sentence_before_anything_is_simulated(run, tmp_path, monkeypatch, right, wrong, message):

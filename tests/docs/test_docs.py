@@ -1,6 +1,8 @@
 """The documentation: what a reader can run is run, files of the tutorial make a setting, links lead somewhere."""
 
+import ast
 import importlib
+import json
 import re
 import shlex
 import sys
@@ -11,6 +13,7 @@ import pytest
 import theorylab
 from theorylab.catalogue import SETTINGS
 from theorylab.cli import COMMANDS, main
+from theorylab.docs import derive
 
 ROOT = Path(theorylab.__file__).parents[1]
 PAGES = ROOT / "theorylab" / "docs" / "pages"
@@ -77,6 +80,36 @@ def test_blocks_run(page, here, capsys):
                 if words:
                     assert words[0] == "theorylab", f"{page}: {line} is not run by this test: make it a text block"
                     assert main(words[1:]) == 0, line
+
+
+SCRIPTS = sorted((PAGES / "notebooks").glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(s, id=s.stem, marks=[pytest.mark.slow, pytest.mark.tiny] * (s.stem == "first_sweep"))
+        for s in SCRIPTS
+    ],
+)
+def test_notebooks_run_and_are_derived(script, here):
+    """A cell's last expression is evaluated, and shown as HTML where it can be."""
+    content = json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    assert content == json.loads(derive.notebook(script.read_text(encoding="utf-8"))), (
+        "run: python -m theorylab.docs.derive"
+    )
+    namespace, shown = {}, []
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            *body, last = ast.parse("".join(cell["source"])).body
+            body, value = ([*body], ast.Expression(last.value)) if isinstance(last, ast.Expr) else ([*body, last], None)
+            exec(compile(ast.Module(body, []), script.name, "exec"), namespace)
+            shown += [eval(compile(value, script.name, "eval"), namespace)] if value else []
+    assert sum(hasattr(value, "_repr_html_") for value in shown) >= 3
+    verdicts = {row.theory: row.failed for row in namespace["rows"] if row.status.judged}
+    assert verdicts.pop("textbook", True)  # the wrong one, where there is one, is rejected
+    assert verdicts
+    assert not any(verdicts.values())
 
 
 def test_tutorial_tests(here):

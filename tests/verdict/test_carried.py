@@ -10,7 +10,7 @@ import xarray
 
 from theorylab.contract import Case, ConfigError, Observable, Paper, Setting, config, scalar, size, theory
 from theorylab.lab.sweep import create_store, sweep
-from theorylab.verdict.compare import check, compare
+from theorylab.verdict.compare import compare
 from theorylab.verdict.rows import Row, Status, Verdict, judged_nothing
 
 CONFIG = toy.Config(scale=0.3)
@@ -270,8 +270,7 @@ def test_each_theory_is_asked_once_per_cell():
         return None if config.num_samples >= 20 else "too few"
 
     once = dataclasses.replace(toy.ensemble, holds=holds)
-    case = Case("toy", toy.Config(), GRID, 3)
-    ((_, _, rows),) = check(toy.SETTING, [case], theories=[once])
+    rows = compare(toy.SETTING, sweep(toy.SETTING, toy.Config(), GRID, seeds=3), theories=[once])
     assert len(asked) == len(set(asked)) == 6
     assert {row.status for row in rows if row.cell["num_samples"] == 10} == {Status.NOT_APPLICABLE}
 

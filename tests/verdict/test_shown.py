@@ -59,7 +59,8 @@ def test_what_was_not_compared_is_one_line_for_each_theory():
     assert not_judged(nothing + other) == [("right", 501, "for the other trainer (500), 1 other reason")]
     for every_row in (False, True):
         text = printed(nothing + other, every_row=every_row)
-        assert text.splitlines()[1:] == ["right: 501 not applicable: for the other trainer (500), 1 other reason"]
+        silent = "right: 501 not applicable: for the other trainer (500), 1 other reason"
+        assert text.splitlines()[1:] == [silent, "0 of 0 judged comparisons agree, 501 not applicable."]
     # Beside what was compared it is counted, in the same line.
     (summary,) = summarise([row(2.0, 0.3, 5.0), *nothing])
     assert summary.verdict == "agrees, 500 not applicable"

@@ -22,6 +22,7 @@ from theorylab.version import __version__
 #: Commands in the order of the help; each is a module of ``theorylab.cli.commands``.
 COMMANDS = {
     "list": "show the settings by family; of those named: papers, observables, theories, presets",
+    "describe": "symbols, normalisations, defaults and presets of a setting, and the source of every value",
     "run": "simulate one configuration and print what was measured",
     "sweep": "simulate a grid of configurations and store the results",
     "predict": "evaluate the theories, without simulating",

@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar, dataclass_transform
 import jax
 import numpy as np
 
+from theorylab.contract.notebook import config_html
+
 T = TypeVar("T")
 
 
@@ -100,6 +102,7 @@ def config(cls: type[T]) -> type[T]:
                 object.__setattr__(self, name, to_type(value, kind))
 
     cls.__post_init__ = to_field_types  # type: ignore[attr-defined]
+    cls._repr_html_ = config_html  # type: ignore[attr-defined]
     made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
     if plain := [field.name for field in dataclasses.fields(made) if "static" not in field.metadata]:
         raise ContractError(f"{cls.__name__}: the field {plain[0]} is declared with neither size(...) nor scalar(...)")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from theorylab.contract.fields import ConfigError, check_values, static_fields, validate
+from theorylab.contract.notebook import setting_html
 from theorylab.contract.papers import Paper, Source
 from theorylab.contract.theory import ContractError, OfInstance, Sampler, Simulator, Theory, always, precise
 
@@ -140,6 +141,10 @@ class Setting:
             doc = getattr(sys.modules.get(home), "__doc__", None) or self.name
             object.__setattr__(self, "title", doc.strip().splitlines()[0].rstrip("."))
         refuse(self)
+
+    def _repr_html_(self) -> str:
+        """As notebooks show it."""
+        return setting_html(self)
 
     @property
     def references(self) -> tuple[Paper, ...]:

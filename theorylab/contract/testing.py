@@ -213,7 +213,7 @@ def mapping(setting: Setting) -> Complaints:
 def agreement(setting: Setting, *, base_seed: int = 0) -> Complaints:
     """Every theory holds somewhere in ``tiny`` and agrees there, and nothing in it diverges."""
     seen: dict[str, int] = {theory.name: 0 for theory in setting.theories}
-    for case, data, rows in _compared(setting, base_seed):
+    for case, data, rows in _compared(setting, base_seed, "tiny"):
         if bool((data["first_bad_step"] >= 0).any()):
             yield f"tiny, {case.name}: a run diverged"
         for row in rows:
@@ -227,14 +227,14 @@ def agreement(setting: Setting, *, base_seed: int = 0) -> Complaints:
             yield f"{name} is compared with nothing in tiny: give it a case"
 
 
-def statistics(setting: Setting, *, base_seed: int = 0) -> Complaints:
-    """Every case of ``tiny`` has enough seeds: the theory, and not their number, decides how far a row may be off.
+def statistics(setting: Setting, *, base_seed: int = 0, preset: str = "tiny") -> Complaints:
+    """Every case has enough seeds: the theory, and not their number, decides how far a row may be off.
 
     What the standard errors add to a tolerance is at most what is declared, or :data:`LOOSE` of the largest prediction
-    in the row.
+    in the row. The contract asks it of ``tiny``; another ``preset`` may be given, and takes its time.
     """
-    for _, _, rows in _compared(setting, base_seed):
-        yield from (f"tiny, {text}" for text in map(too_few_seeds, rows) if text)
+    for _, _, rows in _compared(setting, base_seed, preset):
+        yield from (f"{preset}, {text}" for text in map(too_few_seeds, rows) if text)
 
 
 def too_few_seeds(row: Any) -> str:
@@ -249,7 +249,7 @@ def too_few_seeds(row: Any) -> str:
 def controls(setting: Setting, *, base_seed: int = 0) -> Complaints:
     """Every theory declares wrong versions of itself, and the comparison that it passes rejects each of them."""
     # Where little is predicted first: most controls are rejected there.
-    data = sorted((data for _, data in _tiny(setting, base_seed)), key=lambda data: data.nbytes)
+    data = sorted((data for _, data in _run(setting, base_seed, "tiny")), key=lambda data: data.nbytes)
     for theory in setting.theories:
         if not theory.controls:
             yield f"{theory.name} declares no control: name a wrong version of it that a check must reject"
@@ -374,11 +374,11 @@ def _rounded(row: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=2)
-def _tiny(setting: Setting, base_seed: int) -> list[tuple[Case, Any]]:
-    """Results of ``tiny``, run once for all clauses; cases whose data are not installed are left out."""
+def _run(setting: Setting, base_seed: int, preset: str) -> list[tuple[Case, Any]]:
+    """Results of a preset, run once for all clauses; cases whose data are not installed are left out."""
     found = []
     with _quiet():
-        for case in setting.presets["tiny"]:
+        for case in setting.presets[preset]:
             try:
                 data = tl.sweep(setting, case.config, case.grid, seeds=case.seeds, base_seed=base_seed)
             except ImportError as error:
@@ -390,9 +390,9 @@ def _tiny(setting: Setting, base_seed: int) -> list[tuple[Case, Any]]:
 
 
 @functools.lru_cache(maxsize=2)
-def _compared(setting: Setting, base_seed: int) -> list[tuple[Case, Any, list[Any]]]:
-    """Results of ``tiny`` with the rows of every theory, predicted once for all clauses."""
-    cases = _tiny(setting, base_seed)
+def _compared(setting: Setting, base_seed: int, preset: str) -> list[tuple[Case, Any, list[Any]]]:
+    """Results of a preset with the rows of every theory, predicted once for all clauses."""
+    cases = _run(setting, base_seed, preset)
     return [(case, data, tl.compare(setting, data, case=case.name, z_max=STANDARD_ERRORS)) for case, data in cases]
 
 

@@ -1,9 +1,9 @@
 """What the documents say twice is written from the catalogue: ``python -m theorylab.docs.derive``.
 
 Writes, between their markers, the tables of settings (README.md and the first page), the tables of theories and of
-parameters of each setting's page, and the index of the gallery (paper_figures/README.md). A setting without a page gets
-a first one, from the docstring of its module. ``--check`` writes nothing, and ends with exit code 1 where a document is
-not up to date.
+parameters of each setting's page, and the index of the gallery (paper_figures/README.md); and the notebooks, from the
+scripts beside them. A setting without a page gets a first one, from the docstring of its module. ``--check`` writes
+nothing, and ends with exit code 1 where a document is not up to date.
 
 The navigation and the first page of a setting come from the catalogue and from the source alone: MkDocs builds the site
 without JAX (see hooks.py).
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("exact", "instance", "ensemble")
 NO_FIGURES = "no figures yet"
-OUR_CHOICE = "our choice"
 
 
 def documents(root: Path = ROOT) -> dict[Path, str]:
@@ -49,7 +48,25 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         for part, content in tables.items():
             text = insert(text, part, content, path=path)
         found[path] = text
+    for script in sorted((pages / "notebooks").glob("*.py")):
+        found[script.with_suffix(".ipynb")] = notebook(script.read_text(encoding="utf-8"))
     return found
+
+
+def notebook(script: str) -> str:
+    """Notebook of a script whose cells begin with ``# %%``, those of text with ``# %% [markdown]``."""
+    cells: list[dict[str, Any]] = []
+    for number, part in enumerate(re.split(r"^# %%", script, flags=re.MULTILINE)[1:]):
+        kind, _, body = part.partition("\n")
+        body = body.strip("\n")
+        text = "markdown" in kind
+        lines = (re.sub("^# ?", "", body, flags=re.MULTILINE) if text else body).splitlines(keepends=True)
+        kind = "markdown" if text else "code"
+        one: dict[str, Any] = {"cell_type": kind, "id": f"cell-{number}", "metadata": {}, "source": lines}
+        cells.append(one if text else one | {"execution_count": None, "outputs": []})
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    content = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def insert(text: str, name: str, content: str, *, path: Path) -> str:
@@ -109,7 +126,7 @@ def short_table(root: Path = ROOT) -> str:
 def tables_of(setting: Setting, root: Path = ROOT) -> dict[str, str]:
     """Return the tables of a setting's page, by the name of their lines."""
     theories = filter(None, (theories_table(setting), fidelity_table(setting, root)))
-    return {"theories": "\n\n".join(theories), "parameters": parameters_table(setting)}
+    return {"theories": "\n\n".join(theories), "parameters": numbers_of(setting)}
 
 
 def theories_table(setting: Setting) -> str:
@@ -158,6 +175,8 @@ def parameters_table(setting: Setting) -> str:
 
     A source that begins with a value, ``1000: Xu et al. 2024``, has another default.
     """
+    from theorylab.contract.describe import OUR_CHOICE
+
     rows = [["parameter", "symbol", "what", "default", "source (its value, where it is another)"]]
     for field in dataclasses.fields(setting.config):
         about = field.metadata
@@ -168,6 +187,19 @@ def parameters_table(setting: Setting) -> str:
             [kind, symbol.replace(r"\|", r"\Vert "), cell(about["help"]), default, cell(about["source"] or OUR_CHOICE)]
         )
     return table(rows)
+
+
+def numbers_of(setting: Setting) -> str:
+    """Tables of a setting's parameters and of its presets' values, each with its source."""
+    return "\n\n".join((parameters_table(setting), "### Values of the presets", presets_table(setting)))
+
+
+def presets_table(setting: Setting) -> str:
+    """Table of a setting's cases: every value that is no default, and where it comes from."""
+    from theorylab.contract.describe import presets
+
+    head, *rows = presets(setting)
+    return table([head, *([f"`{preset}`", *map(cell, others)] for preset, *others in rows)])
 
 
 def gallery_index(root: Path) -> str:

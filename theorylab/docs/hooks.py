@@ -1,4 +1,6 @@
-"""What MkDocs does not do by itself: navigation from the catalogue, the gallery with its pictures, roles in docstrings.
+"""What MkDocs does not do by itself: navigation, the gallery with its pictures, roles in docstrings, formulas.
+
+Formulas become MathML, which browsers draw by themselves: the site loads nothing and works without a network.
 
 Pages link to the files in the repository, so that they work on a code host too; the site gets copies. Nothing here
 imports JAX: the site is built where the package is not installed.
@@ -6,11 +8,13 @@ imports JAX: the site is built where the package is not installed.
 
 from __future__ import annotations
 
+import html as entities
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,6 +23,10 @@ sys.path.insert(0, str(ROOT))
 from theorylab.docs.derive import first_page, gallery_navigation, navigation, own_settings  # noqa: E402
 
 FIGURES = ROOT / "paper_figures"
+FORMULA = re.compile(
+    r'<span class="arithmatex">\\\((.*?)\\\)</span>|<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL
+)
+TAG = re.compile(r"\\tag\{([^}]*)\}")
 ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>~?([^<]*)</code>")
 
 
@@ -71,5 +79,27 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
-    """Show the roles of docstrings (``:func:`~package.name```) as the name alone."""
-    return ROLE.sub(lambda match: f"<code>{match[1].rsplit('.', 1)[-1]}</code>", html)
+    """Show the roles of docstrings (``:func:`~package.name```) as the name alone, and formulas as MathML."""
+    html = ROLE.sub(lambda match: f"<code>{match[1].rsplit('.', 1)[-1]}</code>", html)
+    return FORMULA.sub(lambda match: mathml(entities.unescape(match[1] or match[2]), block=match[1] is None), html)
+
+
+def mathml(formula: str, *, block: bool) -> str:
+    """Return a formula of LaTeX as MathML; the number of an equation stands to its right."""
+    number = TAG.search(formula)
+    drawn = convert(TAG.sub("", formula).strip(), display="block" if block else "inline")
+    if not block:
+        return drawn
+    label = f'<span class="equation-number">({number[1]})</span>' if number else ""
+    return f'<div class="equation">{drawn}{label}</div>'
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Take the search's helper for pages on a disk from the site itself, where the theme names another server's."""
+    up = "../" * page.file.dest_uri.count("/")
+    return output.replace("https://unpkg.com/iframe-worker/shim", f"{up}javascripts/search.js")
+
+
+def on_post_template(output: str, template_name: str, config: Any) -> str:
+    """Do the same in the page that stands where there is none."""
+    return output.replace("https://unpkg.com/iframe-worker/shim", "javascripts/search.js")

@@ -93,7 +93,7 @@ def _of_equation(equation: Any, steps: int) -> float:
         return inner * (1 if _loops(parameters["body_jaxpr"]) else steps)
     if inner:
         return inner
-    shapes = [getattr(v.aval, "shape", ()) for v in (*equation.invars, *equation.outvars)]
+    shapes: list[tuple[int, ...]] = [getattr(v.aval, "shape", ()) for v in (*equation.invars, *equation.outvars)]
     entries = max((math.prod(map(float, shape)) for shape in shapes[len(equation.invars) :]), default=0.0)
     if name == "dot_general":
         (contracted, _), _ = parameters["dimension_numbers"]

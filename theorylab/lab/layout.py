@@ -41,10 +41,8 @@ def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]
     for cell, output in zip(cells, outputs, strict=True):
         inner = {name: np.asarray(values) for name, values in setting.coords(cell).items()}
         known = [observable.name for observable in setting.observables]
-        for name in [*output, *known]:
-            if name not in output or name not in known:
-                what = "does not return the observable" if name in known else "returns what is no observable:"
-                raise ContractError(f"{setting.name}.simulate {what} {name}; declared are {', '.join(known)}")
+        if unknown := [name for name in output if name not in known]:
+            raise ContractError(f"{setting.name}.simulate returns {unknown[0]!r}, no observable: {', '.join(known)}")
         for name, array in output.items():
             observable = setting.observable(name)
             shape = array.shape[1 + len(plan.scalar) :]

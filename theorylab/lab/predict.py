@@ -101,7 +101,7 @@ def predictions(
     coords["seed"] = seeds
     lead = (*plan.dims, "seed")
     arrays: dict[str, np.ndarray] = {}
-    restricted = _only(theory.predict, frozenset(observables), theory.name, theory.predicts)
+    restricted = _only(theory.predict, frozenset(observables), theory.name, _names(setting))
     evaluate = _compiled if theory.traceable else _on_host
     why = reasons(plan, theory) if why is None else why
     applies = np.array([reason is None for reason in why.values()]).reshape(plan.shape)
@@ -138,17 +138,21 @@ def predictions(
 
 
 @functools.lru_cache(maxsize=128)  # one object per predictor: what JAX has compiled of it serves the next case
-def _only(function: Predictor, names: frozenset[str], theory: str, declared: tuple[str, ...]) -> Predictor:
+def _only(function: Predictor, names: frozenset[str], theory: str, known: tuple[str, ...]) -> Predictor:
     def chosen(key: Any, config: Any) -> dict[str, Any]:
         found = function(key, config)
         if not isinstance(found, Mapping):
             what = "an array" if hasattr(found, "shape") else shown(found)
             raise ContractError(f"theory {theory} returns {what}, not {{observable: array}}")
-        if unknown := [name for name in found if name not in declared]:
-            raise ContractError(f"theory {theory} returns {unknown[0]!r}, its predicts are {', '.join(declared)}")
+        if unknown := [name for name in found if name not in known]:
+            raise ContractError(f"theory {theory} returns {unknown[0]!r}, which is no observable: {', '.join(known)}")
         return {name: value for name, value in found.items() if name in names}
 
     return chosen
+
+
+def _names(setting: Setting) -> tuple[str, ...]:
+    return tuple(observable.name for observable in setting.observables)
 
 
 def _other_shape(theory: Theory, name: str, shape: Sequence[int], wanted: Sequence[int]) -> ContractError:
@@ -164,10 +168,9 @@ def try_out(setting: Setting, config: Any, grid: Grid | None, theory: Theory) ->
         If it returns other observables, or other shapes, than it must.
     """
     plan = make_plan(setting, config, grid)
-    why = reasons(plan, theory) if theory.traceable and not theory.estimates else {}
-    for index, cell in plan.cells():
-        if why.get(index, "") is None:
-            traced = _only(theory.predict, frozenset(theory.predicts), theory.name, theory.predicts)
+    for _, cell in plan.cells() if theory.traceable and not theory.estimates else ():
+        if _why_not(theory, cell) is None:
+            traced = _only(theory.predict, frozenset(theory.predicts), theory.name, _names(setting))
             listed = setting.coords(cell)
             for name, value in jax.eval_shape(traced, jax.random.key(0), scalar_leaves(cell)).items():
                 wanted = tuple(len(listed[dim]) for dim in setting.observable(name).dims)

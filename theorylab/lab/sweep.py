@@ -23,6 +23,7 @@ from theorylab.lab import growth, identity, metadata
 from theorylab.lab import store as results
 from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid
+from theorylab.lab.interactive import by_default
 from theorylab.lab.job import Job, Share, check_processes, make_job, pieces_of, shares_of
 from theorylab.lab.layout import block_index, first_bad_step, lay_out, ordered
 from theorylab.lab.locks import chunks_locked
@@ -42,7 +43,7 @@ def sweep(
     base_seed: int = 0,
     store: str | os.PathLike[str] | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | str | Progress = False,
+    progress: bool | str | Progress | None = None,
     processes: tuple[int, int] = (0, 1),
     store_timeout: float = 600.0,
     accept_changes: bool = False,
@@ -69,7 +70,8 @@ def sweep(
         Bytes that one compiled batch may take; batches are sized to fit.
     progress
         ``True`` for a progress bar with the time left, a text for a bar that begins with it, or a function ``(cells
-        finished, cells in all)`` of this process's share.
+        finished, cells in all)`` of this process's share. Not given: a bar in a notebook or at Python's prompt, nothing
+        in a script.
     processes
         ``(index, count)`` of this process among those that share the sweep and its store, each on its own local
         devices (:func:`theorylab.runtime.find_processes` reads them from Slurm or MPI). The cells are dealt out in
@@ -124,6 +126,7 @@ def sweep(
     """
     job = make_job(setting, config, grid, seeds, base_seed, memory_budget)
     processes = check_processes(processes)
+    progress = by_default(progress)
     if store is None:
         if processes[1] > 1:
             raise ConfigError("several processes share their results through a store: name one")

@@ -9,7 +9,7 @@ import xarray
 
 from theorylab.numerics.spectra import Spectrum
 from theorylab.own.curve import predicted
-from theorylab.verdict.plotting import gradient, points
+from theorylab.verdict.plotting import gradient, points, shown_once
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +66,7 @@ def draw(data: xarray.Dataset) -> Figure:
         if name in data.coords
     )
     figure.suptitle(about, fontsize=10)
-    return figure
+    return shown_once(figure)
 
 
 def _line(part: xarray.Dataset, axis: str, fine: np.ndarray) -> dict[str, np.ndarray]:

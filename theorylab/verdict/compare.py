@@ -18,6 +18,7 @@ from theorylab.catalogue import SETTINGS
 from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid, make_plan
+from theorylab.lab.interactive import by_default
 from theorylab.lab.job import check_base_seed, check_seeds, make_job
 from theorylab.lab.predict import Reasons, predictions, reasons, try_out
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
@@ -27,7 +28,7 @@ from theorylab.lab.sweep import prepare, run_in_memory, sweep
 from theorylab.verdict.batch import judge_many, plain
 from theorylab.verdict.carried import Carried, match, read
 from theorylab.verdict.judge import NUMBERS, Runs, judge, not_compared
-from theorylab.verdict.rows import Row, Status, Verdict, honest
+from theorylab.verdict.rows import Row, Rows, Status, Verdict, honest
 
 if TYPE_CHECKING:
     import xarray
@@ -85,7 +86,7 @@ def compare(
     """
     carried = read(setting, data)
     match(carried, config, grid)
-    return [row for theory in _chosen(setting, theories) for row in _compare_one(carried, theory, z_max, case)]
+    return Rows(row for theory in _chosen(setting, theories) for row in _compare_one(carried, theory, z_max, case))
 
 
 def _chosen(setting: Setting, theories: Sequence[str | Theory] | None) -> list[Theory]:
@@ -211,12 +212,13 @@ def checked(
     base_seed: int = 0,
     store: str | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    progress: bool | Progress = False,
+    progress: bool | str | Progress | None = None,
     **store_options: Any,
 ) -> Iterator[tuple[Setting, Case, xarray.Dataset, list[Row]]]:
     """As :func:`check`, for cases of several settings. The next case is compiled while one runs and is judged."""
     import xarray
 
+    progress = by_default(progress)
     lacking = [(setting, case, setting.lacks(case)) for setting, case in pairs]
     for setting, case, lack in lacking:
         if setting.name not in SETTINGS and lack is None:  # those of the catalogue are tested
@@ -245,7 +247,7 @@ def checked(
         yield setting, case, data, compare(setting, data, theories=theories, case=case.name)
 
 
-def named(progress: bool | Progress, setting: Setting, case: Case) -> bool | str | Progress:
+def named(progress: bool | str | Progress, setting: Setting, case: Case) -> bool | str | Progress:
     """A bar that names what it is of, where one is wanted."""
     return f"{setting.name}: {case.name}" if progress is True else progress
 

@@ -14,7 +14,7 @@ import numpy as np
 from theorylab.catalogue import unknown
 from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields
 from theorylab.verdict.carried import read
-from theorylab.verdict.plotting import gradient, points
+from theorylab.verdict.plotting import gradient, points, shown_once
 
 if TYPE_CHECKING:
     import xarray
@@ -68,7 +68,7 @@ def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, 
         axes.set_title(f"{case.name} ({data.sizes['seed']} seeds)")
     _legend(figure, done, 2 * columns)
     figure.suptitle(setting.title, wrap=True)
-    return figure
+    return shown_once(figure)
 
 
 def plot(
@@ -127,7 +127,7 @@ def plot(
     done = _draw(_Panel(axes, setting, case, data, observable, x, chosen, {}, bases.pop()))
     axes.set_title(f"{setting.name} ({data.sizes['seed']} seeds)")
     _legend(figure, [done], 2)
-    return figure
+    return shown_once(figure)
 
 
 def _draw(panel: _Panel) -> _Panel:
@@ -334,7 +334,7 @@ def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any])
 
     name = panel.observable.name
     prediction = predict(
-        panel.setting, config, grid, seeds=panel.data["seed"].values, base_seed=panel.base_seed, theory=theory,
+        panel.setting, config, grid, seeds=panel.data["seed"].values.tolist(), base_seed=panel.base_seed, theory=theory,
         observables=(name,),
     )  # fmt: skip
     if name not in prediction:

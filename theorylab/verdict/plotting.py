@@ -144,6 +144,16 @@ def save(figure: Figure, path: str | os.PathLike[str], *, limit: int = 150_000) 
     raise ValueError(f"{target} would take {packed.tell()} bytes, above the limit of {limit}")
 
 
+def shown_once(figure: Figure) -> Figure:
+    """Return a figure that a notebook shows where it is the last value of a cell, and not once more below."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    if "inline" in matplotlib.get_backend():
+        plt.close(figure)
+    return figure
+
+
 def close(figure: Figure) -> None:
     """Forget a figure, which matplotlib keeps otherwise."""
     import matplotlib.pyplot as plt

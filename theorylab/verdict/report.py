@@ -76,13 +76,7 @@ def _said(rows: Sequence[Row]) -> str:
 
 
 def _section(setting: Setting, rows: Sequence[Row], figure: Path | None, provenance: Mapping[str, Any]) -> str:
-    columns = [(name, "n" if name in NUMBERS else "") for name in (*TEXTS, *NUMBERS, "verdict")]
-    head = "".join(f'<th class="{kind}"><button type="button">{escape(name)}</button></th>' for name, kind in columns)
-    shown = [one for one in summarise(rows) if one.status is not Status.NOT_APPLICABLE]
-    lines = "\n".join(_line(summary.worst, summary.verdict) for summary in shown)
-    picture = table = ""
-    if lines:
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>"
+    picture = ""
     if figure is not None:
         alt = escape(f"{setting.title}: {CAPTION}")
         picture = f'<figure><img alt="{alt}" src="{inline(figure)}"><figcaption>{escape(CAPTION)}</figcaption></figure>'
@@ -91,7 +85,7 @@ def _section(setting: Setting, rows: Sequence[Row], figure: Path | None, provena
         title=escape(setting.title),
         paper=_reference(setting.papers[0]) if setting.papers else "",
         said=_said(rows),
-        table=table,
+        table=_table(rows),
         silent=_silent([row for row in rows if row.status is Status.NOT_APPLICABLE]),
         picture=picture,
         sources="".join(
@@ -108,6 +102,21 @@ def _reference(paper: Paper) -> str:
     if paper.arxiv:
         text += f', <a href="https://arxiv.org/abs/{escape(paper.arxiv)}">arXiv {escape(paper.arxiv)}</a>'
     return f"{text}."
+
+
+def rows_html(rows: Sequence[Row]) -> str:
+    """Rows as a notebook shows them: one line each (case, observable, theory), the rest folded."""
+    silent = [row for row in rows if row.status is Status.NOT_APPLICABLE]
+    table = _table(rows, button="{}")
+    return f"<p>{_said(rows)}</p>{table}{_silent(silent)}"
+
+
+def _table(rows: Sequence[Row], button: str = '<button type="button">{}</button>') -> str:
+    columns = [(name, "n" if name in NUMBERS else "") for name in (*TEXTS, *NUMBERS, "verdict")]
+    head = "".join(f'<th class="{kind}">{button.format(escape(name))}</th>' for name, kind in columns)
+    shown = [one for one in summarise(rows) if one.status is not Status.NOT_APPLICABLE]
+    lines = "\n".join(_line(summary.worst, summary.verdict) for summary in shown)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>" if lines else ""
 
 
 def _line(row: Row, verdict: str) -> str:

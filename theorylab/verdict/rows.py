@@ -109,6 +109,15 @@ class Row:
         return max(self.tolerance - self.declared_error, 0.0)
 
 
+class Rows(list[Row]):
+    """Rows of a comparison: a list, which notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        from theorylab.verdict.report import rows_html
+
+        return rows_html(self)
+
+
 def honest(row: Row) -> Row:
     """Return a row that does not claim to agree within more than the prediction itself: it was not judged.
 

@@ -178,7 +178,8 @@ def numbers(row: Row) -> tuple[str, ...]:
 def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = False) -> Group:
     """Draw a comparison for the terminal: one line per (case, observable, theory), or per row.
 
-    Columns without an entry are left out. What was not judged at all has one line for each theory, below the table.
+    Columns without an entry are left out. Below the table, what was not judged at all has one line for each theory, and
+    the last line counts.
     """
     from rich.console import Group
     from rich.markup import escape
@@ -213,4 +214,5 @@ def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = F
     left = [row for row in rows if row.status is Status.NOT_APPLICABLE]
     left = left if every_row else [row for row in left if (row.case, row.observable, row.theory) in silent]
     below = [Text(f"{theory or 'not run'}: {count} not applicable: {why}") for theory, count, why in not_judged(left)]
-    return Group(table if lines else Text(setting.title, style="bold"), *below)
+    total = [] if any(row.status is Status.PREDICTED for row in rows) else [Text(counted(rows), style="bold")]
+    return Group(table if lines else Text(setting.title, style="bold"), *below, *total)

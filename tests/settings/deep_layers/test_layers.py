@@ -54,7 +54,33 @@ def test_one_linear_layer_learns_the_step_of_gradient_descent():
     assert "attention" in deep_layers.gradient_steps.holds(config)
 
 
+@pytest.mark.parametrize(("n", "m", "steps"), [(20, 10, 1), (8, 30, 2)])
+def test_steps_of_one_length_at_another(n, m, steps):
+    """Gradient steps in NumPy at m tokens, of the sizes that are best at n."""
+    d, noise, prompts, rng = 3, 0.4, 40_000, np.random.default_rng(1)
+    x, w = rng.standard_normal((prompts, m, d)), rng.standard_normal((prompts, d))
+    y = np.einsum("pmd,pd->pm", x, w) + np.sqrt(noise) * rng.standard_normal((prompts, m))
+    found = np.zeros_like(w)
+    for size in np.asarray(deep_layers.gradient_step_sizes(n, d, noise, steps)) * n:
+        found = found + size / m * np.einsum("pmd,pm->pd", x, y - np.einsum("pmd,pd->pm", x, found))
+    errors = np.sum((found - w) ** 2, axis=1)
+    expected = float(deep_layers.other_length_excess(n, m, d, noise, steps))
+    assert abs(errors.mean() - expected) < 4 * errors.std() / np.sqrt(prompts)
+    again = deep_layers.other_length_excess(n, n, d, noise, steps)
+    np.testing.assert_allclose(again, deep_layers.gradient_steps_excess(n, d, noise, steps), rtol=1e-9)
+
+
+def test_softmax_layers_at_another_length():
+    """Queries, keys and values read contexts of any length, another than that of training among them."""
+    config = deep_layers.Config(attention="softmax", num_layers=1, num_steps=2, num_test=50, test_length=1)
+    found = jax.jit(deep_layers.simulate)(jax.random.key(0), config)
+    assert np.isfinite(found["test_length_loss"])
+    assert found["test_length_loss"] != found["sampled_loss"]
+
+
 def test_short_contexts_are_refused():
     with pytest.raises(ConfigError, match=r"context_length = 5 .*6 tokens"):
         deep_layers.SETTING.validate(deep_layers.Config(context_length=5))
+    with pytest.raises(ConfigError, match=r"test_length = 3 .*6 tokens"):
+        deep_layers.SETTING.validate(deep_layers.Config(test_length=3))
     deep_layers.SETTING.validate(deep_layers.Config(context_length=5, attention="softmax"))

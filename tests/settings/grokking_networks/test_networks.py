@@ -178,7 +178,7 @@ def test_seeds_are_those_of_a_split_key():
         assert jax.random.key_data(drawn.weights).tolist() == jax.random.key_data(weights).tolist()
 
 
-@pytest.mark.parametrize(("activation", "num_hidden"), [("relu", 2), ("square", 1), ("square", 2)])
+@pytest.mark.parametrize(("activation", "num_hidden"), [("relu", 2), ("square", 1), ("square", 2), ("abs", 2)])
 def test_degree_of_homogeneity(activation, num_hidden):
     config = Config(modulus=4, width=5, activation=activation, num_hidden=num_hidden)
     module, degree = module_of(config), homogeneity(config)
@@ -192,6 +192,7 @@ def test_degree_of_homogeneity(activation, num_hidden):
     output, scaled = outputs(jax.random.key(0))
     np.testing.assert_allclose(scaled, 1.5**degree * output, rtol=1e-5)
     assert homogeneity(dataclasses.replace(config, use_bias=True)) is None
+    assert homogeneity(dataclasses.replace(config, activation="gelu")) is None
 
 
 def test_bad_input_is_refused():

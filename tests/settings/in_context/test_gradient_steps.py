@@ -38,6 +38,14 @@ def test_optimal_steps_of_gradient_descent():
     for function, steps in ((gradient_steps.gradient_step_sizes, 3), (gradient_steps.gradient_steps_excess, 0)):
         with pytest.raises(ValueError, match=f"num_steps = {steps}"):
             function(20, 5, 0.25, steps)
+    # Few noisy samples: the best polynomial of degree one in S has two complex steps.
+    assert np.isnan(gradient_steps.gradient_step_sizes(4, 3, 2.21, 2)).any()
+    c = np.asarray(gradient_steps.best_steps(4, 3, 2.21, 2))
+    few = gradient_steps.wishart_spectra(np.random.default_rng(7), 200_000, 4, 3)
+    r = c[0] + c[1] * few
+    sampled = np.sum((1 - few * r) ** 2 + 2.21 * few * r**2, axis=1)
+    error = 4 * sampled.std() / math.sqrt(len(sampled))
+    assert abs(sampled.mean() - float(gradient_steps.gradient_steps_excess(4, 3, 2.21, 2))) < error
     # The polynomial that is best for one sample of spectra, on another: above the optimum by its own sampling error.
     spectra = gradient_steps.wishart_spectra(np.random.default_rng(8), 80_000, 20, 5)
     for k, right in ((1, exact[0]), (2, exact[1]), (3, exact[2])):

@@ -11,7 +11,12 @@ from theorylab.numerics import random
 from theorylab.numerics.outliers import additive_outlier, outlier
 from theorylab.settings.step_size.sgd_stability import SETTING, Config
 from theorylab.settings.step_size.sgd_stability.data import chi_squares, gaussian_gradients, subsets, wishart_factor
-from theorylab.settings.step_size.sgd_stability.predictions import fresh_batches, given_batches, given_norm
+from theorylab.settings.step_size.sgd_stability.predictions import (
+    fresh_batches,
+    given_batches,
+    given_norm,
+    spiked_wigner,
+)
 
 LAMBDA = np.array([2.0, 1.0, 0.5])
 WEIGHTS = np.array([0.5, -1.0, 2.0])
@@ -89,6 +94,27 @@ def test_spikes_in_wigner_noise():
         assert abs(np.mean(tops) - float(additive_outlier(spike, 1.0))) < 4 * error + bias
     assert float(additive_outlier(0.7, 1.0)) == 2
     assert float(additive_outlier(3.0, 1.0)) == pytest.approx(10 / 3)
+
+
+def test_edge_of_small_wigner_matrices():
+    """Whole matrices: the edge is a fifth below 2 σ, and the mean of the Tracy-Widom law says so."""
+    rng = np.random.default_rng(1)
+    for dim, count in ((5, 20_000), (20, 4000)):
+        normals = rng.standard_normal((count, dim, dim))
+        for spike in (0.0, 0.3, 0.7):
+            matrices = (normals + normals.transpose(0, 2, 1)) / np.sqrt(2 * dim)
+            matrices[:, 0, 0] += spike
+            tops = 3.0 * np.linalg.eigvalsh(matrices)[:, -1]
+            config = Config(dim=dim, spike=3.0 * spike + 1e-9, noise_scale=3.0)
+            predicted = float(spiked_wigner.predict(jax.random.key(0), config)["noisy_sharpness"])
+            error = 3 * np.std(tops) / np.sqrt(count)
+            assert (
+                abs(np.mean(tops) - predicted)
+                < error + spiked_wigner.relative_error(config, "noisy_sharpness") * predicted
+            )
+            assert abs(np.mean(tops) - 6) > 0.06 * 6
+            if spike == 0:
+                assert abs(np.mean(tops) - predicted) < error + 0.1 / dim * predicted
 
 
 def test_outliers_leave_the_bulk_continuously():

@@ -17,13 +17,14 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.contract import Case, ConfigError, Observable, Observables, Setting, config, scalar, size, theory
 from theorylab.numerics import random
 from theorylab.settings.in_context.descent import descend, recorded_steps
-from theorylab.settings.in_context.gradient_steps import gradient_step_sizes, gradient_steps_excess
+from theorylab.settings.in_context.gradient_steps import gradient_step_sizes, gradient_steps_excess, other_length_excess
 from theorylab.settings.in_context.layer import Layer, effective_layer, preconditioner
 from theorylab.settings.in_context.losses import query_averaged
 from theorylab.settings.in_context.papers import AHN, VON_OSWALD
@@ -43,6 +44,9 @@ class Config:
 
     dim: int = size(default=5, help="covariate dimension", symbol="d", at_least=1, source="our choice")
     context_length: int = size(default=20, help="context tokens", symbol="n", at_least=1)
+    test_length: int = size(
+        default=0, help="context tokens of test_length_loss; 0: as many as in training", symbol="m", at_least=0
+    )
     noise_variance: float = scalar(default=0.25, help="variance of the label noise", symbol=r"\sigma^2", at_least=0)
     covariate_exponent: float = scalar(
         default=0.0, help="decay of the covariates' eigenvalues, i^-a, of mean 1", symbol="a"
@@ -70,11 +74,17 @@ def check_config(config: Config) -> None:
     ConfigError
         Naming the field.
     """
-    if config.attention == "preconditioned" and config.context_length <= config.dim:
-        raise ConfigError(
-            f"context_length = {config.context_length} is not allowed: preconditioned layers are trained on sufficient "
-            f"statistics, which need at least dim + 1 = {config.dim + 1} tokens"
-        )
+    for name, length in (("context_length", config.context_length), ("test_length", test_length(config))):
+        if config.attention == "preconditioned" and length <= config.dim:
+            raise ConfigError(
+                f"{name} = {length} is not allowed: preconditioned layers are trained and tried on sufficient "
+                f"statistics, which need at least dim + 1 = {config.dim + 1} tokens"
+            )
+
+
+def test_length(config: Config) -> int:
+    """Context tokens of ``test_length_loss``."""
+    return config.test_length or config.context_length
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
@@ -141,20 +151,20 @@ def init_transformer(module: Any, key: jax.Array, dim: int, scale: ArrayLike) ->
 
 
 class Stack(NamedTuple):
-    """Layers to be trained: initial parameters, loss on a batch, sampler of batches, step size of each layer."""
+    """Layers to be trained: initial parameters, loss on a batch of a length, sampler of batches, step sizes."""
 
     params: Any
-    loss: Callable[[Any, Any], Array]
+    loss: Callable[[Any, Any, int], Array]
     draw: Callable[[jax.Array, Law, int, int], Any]
     step_sizes: Callable[[Any], Float[Array, " layers"]]
 
 
 def preconditioned_stack(key: jax.Array, config: Config, law: Law) -> Stack:
     """Layers that are one d x d matrix each; the loss is averaged over the query."""
-    d, n = config.dim, float(config.context_length)
+    d = config.dim
 
-    def loss(params: Array, batch: Statistics) -> Array:
-        return query_averaged(preconditioned_weights(params, batch, n), batch.tasks, law)
+    def loss(params: Array, batch: Statistics, length: int) -> Array:
+        return query_averaged(preconditioned_weights(params, batch, float(length)), batch.tasks, law)
 
     params = config.initial_scale * random.normal(key, config.num_layers, d, d) / jnp.sqrt(1.0 * d)
     return Stack(params, loss, sample_statistics, lambda params: jnp.trace(params, axis1=1, axis2=2) / d)
@@ -165,7 +175,7 @@ def transformer_stack(key: jax.Array, config: Config) -> Stack:
     d, n = config.dim, config.context_length
     module = transformer(config.num_layers, softmax=config.attention == "softmax")
 
-    def loss(params: Any, batch: Prompts) -> Array:
+    def loss(params: Any, batch: Prompts, length: int) -> Array:  # whose length the batch knows
         predictions = module.apply(params, batch.covariates, batch.labels, batch.queries)
         return jnp.mean((predictions - batch.targets) ** 2)
 
@@ -187,20 +197,25 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     """
     # Four keys, as of ``linear_attention``: initial weights, a pool of tasks (none here), training and test prompts.
     init_key, _, data_key, test_key = random.split(key, 4)
-    n = config.context_length
+    n, m = config.context_length, test_length(config)
     law = Law(power_law(config.dim, config.covariate_exponent), jnp.ones(config.dim), config.noise_variance)
     preconditioned = config.attention == "preconditioned"
     stack = preconditioned_stack(init_key, config, law) if preconditioned else transformer_stack(init_key, config)
     test = stack.draw(test_key, law, config.num_test, n)
     params, losses = descend(
-        stack.loss,
+        lambda params, batch: stack.loss(params, batch, n),
         stack.params,
         config,
-        lambda params: stack.loss(params, test),
+        lambda params: stack.loss(params, test, n),
         key=data_key,
         sample_batch=lambda key: stack.draw(key, law, config.batch_size, n),
     )
-    return {"loss": losses, "sampled_loss": losses[-1], "step_sizes": jnp.sort(stack.step_sizes(params))}
+    # As many tokens as in training need no prompts of their own.
+    others = losses[-1]
+    if m != n:
+        others = stack.loss(params, stack.draw(random.fold_in(test_key, 1), law, config.num_test, m), m)
+    steps = jnp.sort(stack.step_sizes(params))
+    return {"loss": losses, "sampled_loss": losses[-1], "test_length_loss": others, "step_sizes": steps}
 
 
 # --- theory -----------------------------------------------------------------------------------------------------------
@@ -218,6 +233,9 @@ def steps_are_reached(config: Config) -> str | None:
         return "the closed form is for standard normal covariates"
     if config.num_layers > 2 and config.num_steps < 1000 * config.num_layers:
         return f"num_steps = {config.num_steps}: {config.num_layers} layers need {1000 * config.num_layers}"
+    sizes = (config.context_length, config.dim, config.noise_variance)
+    if config.num_layers == 2 and np.isnan(gradient_step_sizes(*sizes, 2)).any():
+        return "the best two step sizes are complex, for samples as few and as noisy"
     return None
 
 
@@ -226,8 +244,20 @@ def _loss_of(config: Config, num_steps: int) -> Array:
     return excess + config.noise_variance
 
 
+def _at_test_length(config: Config, trained_at: int) -> Array:
+    """Loss at the test length of the steps that are best at ``trained_at`` tokens, each averaged over its context."""
+    n, m, noise = trained_at, test_length(config), config.noise_variance
+    excess = other_length_excess(n, m, config.dim, noise, config.num_layers)
+    return excess + noise
+
+
 def _one_step_more(key: jax.Array, config: Config) -> Observables:
     return {"sampled_loss": _loss_of(config, config.num_layers + 1)}
+
+
+def _again(key: jax.Array, config: Config) -> Observables:
+    """The best steps at the test length, as if the layers were trained again there."""
+    return {"test_length_loss": _at_test_length(config, test_length(config))}
 
 
 def _each_alone(key: jax.Array, config: Config) -> Observables:
@@ -242,18 +272,24 @@ def _each_alone(key: jax.Array, config: Config) -> Observables:
     source=AHN.at(
         "layers as steps of gradient descent; their best sizes and losses from Wishart moments, derived here"
     ),
-    predicts=("sampled_loss", "step_sizes"),
+    predicts=("sampled_loss", "step_sizes", "test_length_loss"),
     holds=steps_are_reached,
-    error={"sampled_loss": 0.01, "step_sizes": 0.03},
-    controls={"one step more": _one_step_more, "each step as if alone": _each_alone},
+    error={"sampled_loss": 0.01, "step_sizes": 0.03, "test_length_loss": 0.01},
+    controls={
+        "one step more": _one_step_more,
+        "each step as if alone": _each_alone,
+        "trained at the test length": _again,
+    },
 )
 def gradient_steps(key: jax.Array, config: Config) -> Observables:
     """Predict the loss of layers that update labels only, one optimal step of gradient descent each.
 
-    For one or two layers also their step sizes, in increasing order.
+    For one or two layers also their step sizes, in increasing order; for up to four their loss at another length.
     """
     n, noise, layers = config.context_length, config.noise_variance, config.num_layers
     predicted = {"sampled_loss": _loss_of(config, layers)}
+    if layers <= 4:
+        predicted["test_length_loss"] = _at_test_length(config, n)
     if layers <= 2:
         predicted["step_sizes"] = n * gradient_step_sizes(n, config.dim, noise, layers)
     return predicted
@@ -279,8 +315,8 @@ def _layers(config: Config, counts: tuple[int, ...], seeds: int) -> tuple[Case, 
 
 
 PRESETS: dict[str, tuple[Case, ...]] = {
-    "tiny": (Case("two layers", TWO_LAYERS, {}, seeds=4),),
-    "default": (Case("two layers", TWO_LAYERS, {}, seeds=4),),
+    "tiny": (Case("two layers", dataclasses.replace(TWO_LAYERS, test_length=80), {}, seeds=4),),
+    "default": (Case("two layers", TWO_LAYERS, {"test_length": (20, 40, 80)}, seeds=4),),
     "paper": (
         Case("one to four layers", LONG, {"num_layers": (1, 2, 3, 4)}, seeds=8),
         Case("anisotropic covariates", LONG, {"covariate_exponent": (0.5, 1.0)}, seeds=8),
@@ -302,6 +338,7 @@ SETTING = Setting(
     theories=(gradient_steps,),
     observables=(
         Observable("sampled_loss", "loss on fresh prompts, noisy target, no factor 1/2", r"\hat L"),
+        Observable("test_length_loss", "loss on fresh prompts of the test length", r"R(m)"),
         Observable("loss", "loss on the same fresh prompts, along training", r"L(t)", dims=("step",)),
         Observable("step_sizes", "n tr(P_l)/d of each layer, increasing", dims=("layer",)),
     ),

@@ -92,12 +92,10 @@ def _inner(p: list[Fraction], q: list[Fraction], moments: list[Fraction], weight
     return sum((c * moments[power + weight - 1] for power, c in pairs if c), Fraction(0))
 
 
-def gradient_step_sizes(
-    num_samples: int, dim: int, noise_variance: ArrayLike, num_steps: int
-) -> Float[Array, " num_steps"]:
-    """Best step sizes e_l of ŵ <- ŵ + e_l (b - S ŵ) from zero, in increasing order; one or two steps.
+def best_steps(num_samples: int, dim: int, noise_variance: ArrayLike, num_steps: int) -> Float[Array, " num_steps"]:
+    """Coefficients c, lowest power first, of the r in ŵ = r(S) b that is best on average: c = H⁻¹b; one or two steps.
 
-    Two steps: the roots of e² - c₀ e - c₁ = 0 with c = H⁻¹b (NaN where complex).
+    Real where the step sizes are not.
 
     Raises
     ------
@@ -108,11 +106,42 @@ def gradient_step_sizes(
         raise ValueError(f"num_steps = {num_steps!r} is not allowed: step sizes are given for 1 or 2 steps")
     moments = jnp.asarray(wishart_moments(num_samples, dim, 2 * num_steps), float)
     rows = np.add.outer(np.arange(num_steps), np.arange(num_steps))
-    coefficients = jnp.linalg.solve(moments[rows + 1] + noise_variance * moments[rows], moments[:num_steps])
+    return jnp.linalg.solve(moments[rows + 1] + noise_variance * moments[rows], moments[:num_steps])
+
+
+def gradient_step_sizes(
+    num_samples: int, dim: int, noise_variance: ArrayLike, num_steps: int
+) -> Float[Array, " num_steps"]:
+    """Best step sizes e_l of ŵ <- ŵ + e_l (b - S ŵ) from zero, in increasing order; one or two steps.
+
+    Two steps: the roots of e² - c₀ e - c₁ = 0 with c of :func:`best_steps` (NaN where complex).
+    """
+    coefficients = best_steps(num_samples, dim, noise_variance, num_steps)
     if num_steps == 1:
         return coefficients
     root = jnp.sqrt(coefficients[0] ** 2 + 4 * coefficients[1])
     return jnp.stack([coefficients[0] - root, coefficients[0] + root]) / 2
+
+
+def other_length_excess(
+    num_samples: int, other_samples: int, dim: int, noise_variance: ArrayLike, num_steps: int
+) -> Float[Array, ""]:
+    """Excess at m samples of the k steps that are best at n, each of the mean gradient over its own samples.
+
+    ŵ = r(S) b with r(s) = sum_i c_i s^i, c the solution at n, becomes c_i (n/m)^{i+1}:
+    d - 2 sum_i c_i M_{i+1} + sum_ij c_i c_j (M_{i+j+2} + σ² M_{i+j+1}), moments at m. In monomials, for few steps.
+    """
+    rows = np.add.outer(np.arange(num_steps), np.arange(num_steps))
+
+    def equations(samples: int) -> tuple[Array, Array]:
+        # In units of the samples, where moments are of one size.
+        moments = wishart_moments(samples, dim, 2 * num_steps)
+        scaled = jnp.asarray([m / samples**j for j, m in enumerate(moments, 1)], float)
+        return scaled[rows + 1] + noise_variance / samples * scaled[rows], scaled[:num_steps]
+
+    coefficients = jnp.linalg.solve(*equations(num_samples))
+    matrix, gains = equations(other_samples)
+    return dim - 2 * gains @ coefficients + coefficients @ matrix @ coefficients
 
 
 def wishart_spectra(generator: np.random.Generator, count: int, num_samples: int, dim: int) -> np.ndarray:

@@ -104,3 +104,19 @@ GARG = Paper(
   year = {2022},
 }""",
 )
+
+RAVENTOS = Paper(
+    title="Pretraining task diversity and the emergence of non-Bayesian in-context learning for regression",
+    authors="A. Raventós, M. Paul, F. Chen and S. Ganguli",
+    year=2023,
+    venue="NeurIPS 2023",
+    arxiv="2306.15063",
+    bibtex="""@inproceedings{raventos2023pretraining,
+  title = {Pretraining task diversity and the emergence of non-{B}ayesian in-context learning for regression},
+  author = {Ravent{\\'o}s, Allan and Paul, Mansheej and Chen, Feng and Ganguli, Surya},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2023},
+  eprint = {2306.15063},
+  archivePrefix = {arXiv},
+}""",
+)

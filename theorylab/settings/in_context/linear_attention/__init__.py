@@ -37,6 +37,7 @@ SETTING = Setting(
         ),
         Observable("sampled_loss", "loss on fresh prompts of the training length", r"\hat L"),
         Observable("test_loss", "loss on fresh prompts, against context length", r"R(m)", dims=("context_ratio",)),
+        Observable("test_length_loss", "loss on fresh prompts of the test length", r"R(m)"),
         Observable(
             "loss",
             "loss along training: exact for Gaussian covariates and linear targets, else on test prompts",

@@ -20,6 +20,9 @@ class Config:
 
     dim: int = size(default=5, help="covariate dimension", symbol="d", at_least=1, source="our choice")
     context_length: int = size(default=20, help="context tokens in training", symbol="n", at_least=1)
+    test_length: int = size(
+        default=0, help="context tokens of test_length_loss; 0: as many as in training", symbol="m", at_least=0
+    )
     noise_variance: float = scalar(default=0.25, help="variance of the label noise", symbol=r"\sigma^2", at_least=0)
     covariates: Covariates = size(default="gaussian", help="law of the coordinates of x")
     covariate_variance: float = scalar(default=1.0, help="mean eigenvalue of the covariates' covariance", above=0)

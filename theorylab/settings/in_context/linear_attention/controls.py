@@ -52,4 +52,5 @@ def step_at(step: Step) -> Predictor:
 def optimal_at_every_length(key: jax.Array, config: Config) -> Observables:
     """L_min of each test length, as if the layer were trained again there."""
     law = law_of(keys_of(key).pool, config)
-    return {"test_loss": jnp.stack([jnp.asarray(best_loss(law, m)) for m in test_lengths(config)])}
+    *losses, other = (jnp.asarray(best_loss(law, m)) for m in test_lengths(config))
+    return {"test_loss": jnp.stack(losses), "test_length_loss": other}

@@ -48,5 +48,6 @@ def normaliser(config: Config) -> float:
 
 
 def test_lengths(config: Config) -> tuple[int, ...]:
-    """Test context lengths at :data:`CONTEXT_RATIOS`, at least one token each."""
-    return tuple(max(1, round(ratio * config.context_length)) for ratio in CONTEXT_RATIOS)
+    """Test context lengths at :data:`CONTEXT_RATIOS`, at least one token each, and last the configuration's own."""
+    ratios = tuple(max(1, round(ratio * config.context_length)) for ratio in CONTEXT_RATIOS)
+    return *ratios, config.test_length or config.context_length

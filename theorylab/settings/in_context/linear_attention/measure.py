@@ -57,6 +57,7 @@ def measure(key: jax.Array, config: Config, law: Law, layer: EffectiveLayer) -> 
             losses.append(jnp.mean((jnp.sum(weights * prompts.queries, axis=1) - prompts.targets) ** 2))
         else:
             losses.append(query_averaged(weights, prompts.tasks, law))
+    *losses, observables["test_length_loss"] = losses
     observables["test_loss"] = jnp.stack(losses)
     observables["sampled_loss"] = losses[CONTEXT_RATIOS.index(1.0)]
     return observables

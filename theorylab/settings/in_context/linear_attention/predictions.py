@@ -134,7 +134,7 @@ def one_step(key: jax.Array, config: Config) -> Observables:
     source=ZHANG.at(
         "the limit of long contexts; the risk of the optimal layer at m tokens is derived here by Isserlis' theorem"
     ),
-    predicts=("test_loss", "sampled_loss"),
+    predicts=("test_loss", "sampled_loss", "test_length_loss"),
     holds=context_length_holds,
     sets_aside=STUCK,
     error=context_length_error,
@@ -152,7 +152,8 @@ def context_length(key: jax.Array, config: Config) -> Observables:
     if law.covariates == "uniform" or (law.target != "linear" and not mean):
         return {"sampled_loss": jnp.asarray(best_loss(law, n))}
     losses = context_length_risks(law, n, test_lengths(config), mean=mean)
-    return {"test_loss": losses, "sampled_loss": losses[CONTEXT_RATIOS.index(1.0)]}
+    at_training = losses[CONTEXT_RATIOS.index(1.0)]
+    return {"test_loss": losses[:-1], "sampled_loss": at_training, "test_length_loss": losses[-1]}
 
 
 THEORIES = (minimum, one_step, context_length)

@@ -24,7 +24,14 @@ VON_OSWALD = dataclasses.replace(
 )
 
 PRESETS: dict[str, tuple[Case, ...]] = {
-    "tiny": (Case("isotropic and anisotropic", LAYER, {"covariate_exponent": (0.0, 0.5)}, seeds=16),),
+    "tiny": (
+        Case(
+            "isotropic and anisotropic",
+            dataclasses.replace(LAYER, test_length=60),
+            {"covariate_exponent": (0.0, 0.5)},
+            seeds=16,
+        ),
+    ),
     "default": (
         Case("isotropic", LAYER, {"noise_variance": (0.0, 0.25, 1.0)}, seeds=16),
         Case(

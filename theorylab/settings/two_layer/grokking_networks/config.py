@@ -33,7 +33,9 @@ class Config:
     width: int = size(default=100, help="neurons of a hidden layer, or the transformer's dimension", at_least=1)
     num_hidden: int = size(default=2, help="hidden layers of the MLP", at_least=1, at_most=100)
     heads: int = size(default=4, help="heads of the transformer", at_least=1, source=NANDA)
-    activation: Literal["relu", "square"] = size(default="relu", help="activation of the MLP")
+    activation: Literal["relu", "square", "leaky_relu", "abs", "elu", "gelu", "silu", "softplus", "tanh", "sin"] = size(
+        default="relu", help="activation of the MLP"
+    )
     use_bias: bool = size(default=False, help="whether the MLP has biases")
     centred: bool = size(default=False, help="train α (F(w) − F(w_0)) in place of α F(w)")
     loss: Literal["squared", "softmax", "stablemax"] = size(

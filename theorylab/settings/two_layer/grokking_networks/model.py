@@ -10,10 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from theorylab.numerics.activations import NAMED
 from theorylab.settings.two_layer.grokking_networks.config import Config, num_classes
 from theorylab.settings.two_layer.grokking_networks.stability import softmax_cross_entropy, stablemax_cross_entropy
 
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": nn.relu, "square": jnp.square}
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": nn.relu, "square": jnp.square, **NAMED}
+#: φ(c h) = c^degree φ(h), of those that are homogeneous.
+DEGREES = {"relu": 1, "leaky_relu": 1, "abs": 1, "square": 2}
 
 
 class MLP(nn.Module):
@@ -76,9 +79,9 @@ def module_of(config: Config) -> nn.Module:
 
 def homogeneity(config: Config) -> int | None:
     """Degree d in F(c w) = c^d F(w); ``None`` where a network is not homogeneous in its weights."""
-    if config.architecture == "transformer" or config.use_bias:
+    if config.architecture == "transformer" or config.use_bias or config.activation not in DEGREES:
         return None
-    power = 2 if config.activation == "square" else 1
+    power = DEGREES[config.activation]
     degree = 1
     for _ in range(config.num_hidden):
         degree = power * degree + 1

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from theorylab.numerics import xla
 from theorylab.settings.two_layer.xor.config import Config, step_init_ratio
 from theorylab.settings.two_layer.xor.data import Instance, Labels, sample, sample_labels
 from theorylab.settings.two_layer.xor.model import own_and_other
@@ -21,7 +22,7 @@ from theorylab.settings.two_layer.xor.train import advance, late_slopes, recorde
 
 # Shared by all host-side theories of the instance, so that the sampler is compiled once for each choice of sizes.
 draw = jax.jit(sample)
-sampled_error = jax.jit(sample_error)
+sampled_error = jax.jit(sample_error, static_argnames=("draws",))
 
 
 @jax.jit
@@ -51,9 +52,20 @@ def cells_at(key: jax.Array, labels: Labels, config: Config) -> cell_model.Cells
     )
 
 
-def instance_cells(key: jax.Array, config: Config) -> cell_model.Cells:
-    """Draw the neurons of the cell model for the labels of the instance that ``key`` fixes."""
-    return cells_at(key, sample_labels(key, config), config)
+def instance_cells(instance: Instance, config: Config) -> cell_model.Cells:
+    """Cells of an instance, with its own neurons as they start."""
+    labels = instance.labels
+    return cell_model.given(
+        labels.pair,
+        labels.side,
+        labels.observed,
+        xla.inner_products(instance.weights, instance.features),
+        instance.signs,
+        instance.weights[:, :2] / config.mean_norm,
+        input_dim=config.input_dim,
+        mean_norm=config.mean_norm,
+        step_init_ratio=step_init_ratio(config),
+    )
 
 
 def instance_sides(key: jax.Array, config: Config) -> late.Sides:

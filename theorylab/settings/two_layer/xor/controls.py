@@ -11,7 +11,14 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 
 from theorylab.contract import Observables, Predictor
-from theorylab.settings.two_layer.xor.adapter import draw, final_network, instance_cells, instance_sides, run_cells
+from theorylab.settings.two_layer.xor.adapter import (
+    cells_at,
+    draw,
+    final_network,
+    instance_cells,
+    instance_sides,
+    run_cells,
+)
 from theorylab.settings.two_layer.xor.config import Config, cluster_coupling, step_init_ratio
 from theorylab.settings.two_layer.xor.data import sample, sample_labels
 from theorylab.settings.two_layer.xor.model import State, output, own_and_other, products
@@ -101,7 +108,7 @@ def _cells_that_step_as(seen: Callable[[cell_model.Cells], cell_model.Cells]) ->
     """Cell model of which every step, but neither the start nor the read-out, sees other scales."""
 
     def predict(key: jax.Array, config: Config) -> Observables:
-        cells = instance_cells(key, config)
+        cells = instance_cells(sample(key, config), config)
         return run_cells(cells, config, seen(cells))
 
     return predict
@@ -115,9 +122,9 @@ feedback_from_zero = _cells_that_step_as(lambda cells: cells._replace(alignment=
 
 def cells_without_arcsine_law(key: jax.Array, config: Config) -> Observables:
     """Cell model whose initial activations know nothing of the initial alignments."""
-    blind = instance_cells(key, dataclasses.replace(config, mean_norm=config.mean_norm * 1e-9))
-    cells = instance_cells(key, config)._replace(active=blind.active)
-    return run_cells(cells, config)
+    instance = sample(key, config)
+    blind = cells_at(key, instance.labels, dataclasses.replace(config, mean_norm=config.mean_norm * 1e-9))
+    return run_cells(instance_cells(instance, config)._replace(active=blind.active), config)
 
 
 # --- late rates ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from theorylab.settings.two_layer.xor.config import Config, at_ratio
 
 # The cases of a preset share their sizes, and so their compiled programs.
 SMALL: dict[str, Any] = {
-    "num_train": 200, "input_dim": 120_000, "width": 100, "num_steps": 40, "label_noise": 0.1,
+    "num_train": 100, "input_dim": 60_000, "width": 100, "num_steps": 20, "label_noise": 0.1, "num_test": 200,
+    "records_per_decade": 2,
 }  # fmt: skip
 SLOW: dict[str, Any] = {
     "num_train": 100, "input_dim": 200_000, "width": 200, "num_steps": 200, "label_noise": 0.1,
@@ -25,9 +26,8 @@ WEAK: dict[str, Any] = {
 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("large steps", at_ratio(10.0, cluster_coupling=4.0, **SMALL), seeds=8),
-        Case("small steps", at_ratio(0.05, cluster_coupling=6.0, **SMALL), seeds=8),
-        Case("memorisation", at_ratio(0.02, cluster_coupling=0.2, **SMALL), seeds=8, show="train_accuracy"),
+        Case("large steps", at_ratio(10.0, cluster_coupling=3.0, **SMALL), seeds=64),
+        Case("memorisation", at_ratio(0.05, cluster_coupling=1.0, **SMALL), seeds=64, show="train_accuracy"),
     ),
     "default": (
         Case("large steps", Config(), seeds=8, note="the paper's experiment at a third of its width, half the steps"),

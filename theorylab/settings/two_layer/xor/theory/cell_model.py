@@ -23,7 +23,7 @@ from theorylab.numerics import random
 from theorylab.training.iterate import Record, iterate
 
 #: Joint nodes of |u_0| and ζ, and draws of the eight common factors of the test read-out.
-NODES, DRAWS = 16, 256
+NODES, DRAWS = 16, 128
 # The eight cells, in the order of bits (pair, side, label).
 CELLS = np.array([(k, s, y) for k in (0, 1) for s in (1.0, -1.0) for y in (1.0, -1.0)])
 PAIR, SIDE, LABEL = CELLS[:, 0].astype(int), CELLS[:, 1], CELLS[:, 2]
@@ -86,22 +86,50 @@ def draw(
     signs = jnp.where(flat[:m] < 0, -1.0, 1.0)
     g = flat[m : 3 * m].reshape(m, 2)
     own = flat[3 * m :].reshape(m, n)
-    cells = cell_of(pair, side, observed)
     # A sum of n independent activations is the binomial count.
     odds = mean_norm / math.sqrt(input_dim)
-    active = jnp.where(own + odds * side[None] * g[:, pair.astype(jnp.int32)] > 0, 1.0, 0.0)
+    return given(
+        pair,
+        side,
+        observed,
+        own + odds * side[None] * g[:, pair.astype(jnp.int32)],
+        signs,
+        g * (math.sqrt(input_dim) / mean_norm) / step_init_ratio,
+        input_dim=input_dim,
+        mean_norm=mean_norm,
+        step_init_ratio=step_init_ratio,
+        nodes=nodes,
+    )
+
+
+def given(
+    pair: Float[Array, " samples"],
+    side: Float[Array, " samples"],
+    observed: Float[Array, " samples"],
+    preactivations: Float[Array, "width samples"],
+    signs: Float[Array, " width"],
+    alignment: Float[Array, "width 2"],
+    *,
+    input_dim: int,
+    mean_norm: ArrayLike,
+    step_init_ratio: ArrayLike,
+    nodes: int = NODES,
+) -> Cells:
+    """Cells of given labels and neurons; of the pre-activations at the start only the signs count."""
+    cells = cell_of(pair, side, observed)
     member = jnp.where(cells[:, None] == jnp.arange(8)[None], 1.0, 0.0)
-    kappa = jnp.asarray(step_init_ratio, flat.dtype)
+    dtype = preactivations.dtype
+    kappa = jnp.asarray(step_init_ratio, dtype)
     start, zeta = _nodes(nodes)
     return Cells(
         counts=member.sum(axis=0),
-        active=active @ member,
+        active=jnp.where(preactivations > 0, 1.0, 0.0) @ member,
         signs=signs,
-        alignment=g * (math.sqrt(input_dim) / mean_norm) / kappa,
+        alignment=alignment,
         start=jnp.stack([start, -start]) / kappa,
-        zeta=jnp.asarray(zeta, flat.dtype),
-        coupling=jnp.asarray(mean_norm**2 / input_dim, flat.dtype),
-        input_dim=jnp.asarray(input_dim, flat.dtype),
+        zeta=jnp.asarray(zeta, dtype),
+        coupling=jnp.asarray(mean_norm**2 / input_dim, dtype),
+        input_dim=jnp.asarray(input_dim, dtype),
         step_init_ratio=kappa,
     )
 

@@ -1,0 +1,37 @@
+"""How a setting and a configuration look in a notebook."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+
+def html_table(rows: Iterable[Sequence[object]]) -> str:
+    """HTML of a table of texts, which are escaped; the first row is its head."""
+    head, *lines = [list(map(str, row)) for row in rows]
+    parts = ["".join(f"<th>{escape(text)}</th>" for text in head)]
+    parts += ["".join(f'<td style="text-align:left">{escape(text)}</td>' for text in line) for line in lines]
+    return f"<table>{''.join(f'<tr>{part}</tr>' for part in parts)}</table>"
+
+
+def config_html(config: Any) -> str:
+    """Fields of a configuration with symbols (LaTeX, which notebooks typeset), values and meanings."""
+    rows: list[list[object]] = [["field", "symbol", "value", "what"]]
+    for field in dataclasses.fields(config):
+        symbol = field.metadata["symbol"]
+        rows.append([field.name, f"${symbol}$" if symbol else "", getattr(config, field.name), field.metadata["help"]])
+    return html_table(rows)
+
+
+def setting_html(setting: Any) -> str:
+    """Title of a setting, its papers, observables, theories and parameters."""
+    observables: list[list[object]] = [["observable", "symbol", "what"]]
+    observables += [[o.name, f"${o.symbol}$" if o.symbol else "", o.description] for o in setting.observables]
+    theories: list[list[object]] = [["theory", "kind", "predicts", "source"]]
+    theories += [[t.name, t.kind, ", ".join(t.predicts), t.source] for t in setting.theories]
+    papers = "; ".join(f"{escape(p.authors)} ({p.year}), <i>{escape(p.title)}</i>" for p in setting.papers)
+    folded = f"<details><summary>parameters</summary>{config_html(setting.config())}</details>"
+    title = f"<b>{escape(setting.name)}: {escape(setting.title)}</b>"
+    return f"{title}<br>{papers}{html_table(observables)}{html_table(theories)}{folded}"

@@ -206,6 +206,15 @@ def test_doubtful_regimes_warn(change, message):
     assert (cell is None) == ("memorised" in message)
 
 
+def test_cell_model_needs_flipped_labels_at_large_steps():
+    """At κ = 100, λ = 0.5, n = 100 without label noise it has 1.45 for an alignment of 3.04 ± 0.19."""
+    holds = SETTING.theory("cell_model").holds
+    for ratio, noise, said in ((100.0, 0.0, True), (100.0, 0.02, False), (0.3, 0.0, False)):
+        sizes = {"num_train": 100, "input_dim": 60_000, "width": 100}
+        config = at_ratio(ratio, cluster_coupling=0.5, label_noise=noise, **sizes)
+        assert ("single samples" in (holds(config) or "")) == said
+
+
 def test_fallback_draws_whole_vectors():
     config = Config(num_train=20, input_dim=21, width=4, num_test=4, mean_norm=1.0)
     assert jax.eval_shape(sample, jax.random.key(0), config).features.shape == (20, 21)

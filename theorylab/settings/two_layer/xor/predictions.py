@@ -182,6 +182,17 @@ def cells_are_classes(config: Config) -> str | None:
     return leaves_small_outputs(config)
 
 
+def many_kicks(config: Config) -> str | None:
+    """Say why sums over classes do not describe a configuration: classes, or too few samples that go on moving."""
+    flipped = config.label_noise * config.num_train
+    if step_init_ratio(config) > 1 and flipped < 2:
+        return (
+            f"{flipped:.2g} flipped labels at large steps: the other alignments are those of single samples' kicks, "
+            "not of their means"
+        )
+    return cells_are_classes(config)
+
+
 @theory(
     kind="instance",
     source="classes of samples of independent neurons, derived here (theory/cell_model.py)",
@@ -194,16 +205,17 @@ def cells_are_classes(config: Config) -> str | None:
         "other_alignment",
         "own_slope",
     ),
-    holds=cells_are_classes,
-    # Measured at n = 50 to 200 on counts shared with the simulation.
+    holds=many_kicks,
+    # Measured at n = 50 to 200 on the same neurons. Largest seen, on 64 seeds of n = 100: own alignments 10.6 ± 1.4%
+    # (κ = 100, λ = 0.15), their growth 7.4 ± 0.7% (κ = 1, λ = 0.5), others 27 ± 5% (κ = 100, λ = 0.15).
     error={
         "train_accuracy": 0.01,
         "flipped_accuracy": 0.02,
         "train_margin": 0.05,
         "test_accuracy": 0.04,
-        "own_alignment": 0.06,
+        "own_alignment": 0.1,
         "other_alignment": 0.25,
-        "own_slope": 0.06,
+        "own_slope": 0.08,
     },
     controls={
         "half the feedback": controls.half_the_feedback,

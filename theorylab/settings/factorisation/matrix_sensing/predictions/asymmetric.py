@@ -25,7 +25,7 @@ def imbalance_drift(config: Config) -> float:
     It is largest for small scales (.03 to .3 were measured). Where the start is above the target, its own product takes
     the place of s_1; and rounding remains.
     """
-    product = config.init_scale**2 * max(config.init_ratio, 1 / config.init_ratio)
+    product = config.init_scale**2 / config.init_ratio
     return max(1.3 * effective_rate(config) * max(config.largest_value, product), 1e-12)
 
 

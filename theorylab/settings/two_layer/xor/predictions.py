@@ -207,7 +207,7 @@ def many_kicks(config: Config) -> str | None:
     ),
     holds=many_kicks,
     # Measured at n = 50 to 200 on the same neurons. Largest seen, on 64 seeds of n = 100: own alignments 10.6 ± 1.4%
-    # (κ = 100, λ = 0.15), their growth 7.4 ± 0.7% (κ = 1, λ = 0.5), others 27 ± 5% (κ = 100, λ = 0.15).
+    # (κ = 100, λ = 0.15), their growth 9.1 ± 0.7% (120 steps, n = 200), others 27 ± 5% (κ = 100, λ = 0.15).
     error={
         "train_accuracy": 0.01,
         "flipped_accuracy": 0.02,
@@ -215,7 +215,7 @@ def many_kicks(config: Config) -> str | None:
         "test_accuracy": 0.04,
         "own_alignment": 0.1,
         "other_alignment": 0.25,
-        "own_slope": 0.08,
+        "own_slope": 0.09,
     },
     controls={
         "half the feedback": controls.half_the_feedback,

@@ -87,7 +87,7 @@ def test_the_command_line_says_so_and_goes_on(run, mine, tmp_path):
     assert f"not applicable: {WHY}" in out
     code, out, err = run("sweep", mine, "--preset", "tiny", "--store", tmp_path / "some.zarr")
     assert (code, err) == (0, f"many: not run, {WHY}\n")
-    assert [path.name for path in tmp_path.glob("*.zarr")] == ["some-few.zarr"]
+    assert [path.name for path in tmp_path.glob("*.zarr")] == ["some-tiny-few.zarr"]
     code, out, _ = run("predict", mine, "--preset", "tiny")
     assert (code, out.count(WHY)) == (0, 1)
 

@@ -1,6 +1,7 @@
 """Strict settings for every test: float64, no silent rank promotion, shapes checked at run time."""
 
 import os
+import sys
 from pathlib import Path
 
 # One linear-algebra thread per test process: two threads on two shared cores are far slower.
@@ -41,3 +42,13 @@ def _settings_end_with_the_test():
     for name, value in before.items():
         if getattr(jax.config, name) != value:
             jax.config.update(name, value)
+
+
+@pytest.fixture
+def streams_kept():
+    """Importing submitit closes the handlers of logging, and absl's then closes its stream.
+
+    That is pytest's own, if absl was imported within a test.
+    """
+    absl_logging = pytest.importorskip("absl.logging")
+    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__

@@ -1,7 +1,6 @@
 """Shares of a sweep as jobs: submitit's own local executor stands in for a cluster."""
 
 import os
-import sys
 
 import pytest
 from toy import SETTING as TOY
@@ -24,12 +23,8 @@ if "SUBMITIT_EXECUTOR" in os.environ and not mark.exists():
 
 
 @pytest.fixture
-def submitit(monkeypatch):
+def submitit(monkeypatch, streams_kept):
     monkeypatch.setattr(slurm, "PAUSE", 0.2)
-    # Importing submitit closes the handlers of logging, and absl's then closes its stream: pytest's own, if absl was
-    # imported within a test.
-    absl_logging = pytest.importorskip("absl.logging")
-    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
     return pytest.importorskip("submitit")
 
 

@@ -60,7 +60,7 @@ def test_every_page_is_in_the_navigation_and_every_setting_has_one():
 @pytest.mark.parametrize(
     "page", [pytest.param(name, marks=[pytest.mark.slow, pytest.mark.tiny] if name in LONG else []) for name in NAMES]
 )
-def test_blocks_run(page, here, capsys):
+def test_blocks_run(page, here, capsys, streams_kept):
     """Files are written, Python is run in one namespace, ``theorylab`` commands go through its main.
 
     Python blocks marked ``title`` are files; shell lines are run if they begin with ``theorylab``, and a ``text`` block

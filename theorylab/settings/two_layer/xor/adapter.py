@@ -108,7 +108,7 @@ def run_cells(cells: cell_model.Cells, config: Config, seen: cell_model.Cells | 
         record_at=recorded_steps(config),
         seen=seen,
     )
-    return observables | late_slopes(observables, config)
+    return observables | {"own_slope": late_slopes(observables, config)["own_slope"]}
 
 
 @functools.partial(jax.jit, static_argnames=("record_at",))

@@ -214,6 +214,10 @@ def _exact(config: Config) -> Means:
     return exact_means(config.num_samples, config.dim, float(config.snr))
 
 
+#: Beyond it the grid of :func:`exact_means` takes seconds, and in the end all memory.
+MOST_DIMENSIONS = 100_000
+
+
 def means_are_seen(config: Config) -> str | None:
     """Say that energies are beyond their grid, or that means are those of draws too rare to be met.
 
@@ -222,6 +226,8 @@ def means_are_seen(config: Config) -> str | None:
     """
     if not 1e-3 <= float(config.snr) <= 20:
         return f"snr = {float(config.snr):.3g}: the energies' grid is for 0.001 to 20"
+    if config.dim > MOST_DIMENSIONS:
+        return f"dim = {config.dim}: the energies' grid, of about dim/5 nodes, is for at most {MOST_DIMENSIONS:,}"
     short = 1 - _exact(config).planted_weight
     if NODES_ERROR / 2 < short < 0.01 / config.num_draws:
         return f"snr = {float(config.snr):.3g}: recall is short of certain by {short:.1g}, in draws too rare to be met"

@@ -98,8 +98,8 @@ _DEFAULT: tuple[Case, ...] = (
 #: Sweeps behind the figures. Those of the default preset have published sizes already.
 SWEEPS: dict[str, tuple[Case, ...]] = {
     "tiny": (
-        Case("large", at_norm(1e-12, 15, records_per_decade=16, **TINY), seeds=2),
-        Case("small", at_norm(1e-14, 40, records_per_decade=10, **TINY), seeds=2),
+        Case("large", at_norm(1e-12, 15, records_per_decade=16, label_noise=0.1, **TINY), seeds=2),
+        Case("small", at_norm(1e-14, 40, records_per_decade=10, label_noise=0.1, **TINY), seeds=2),
         *ratio_cases(dict.fromkeys(RATIOS, 20), 2, **TINY),
         Case(
             "memorisation_widths",

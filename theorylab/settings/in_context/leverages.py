@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse.linalg
 from jaxtyping import Float
 
 #: Relative changes at which fixed points count as found, and iterations at most.
@@ -70,13 +71,23 @@ def fitted(
             break
     leverage = leverages(resolvent)
     mean = (tasks * (q / (1 + leverage))[:, None]).T @ h @ resolvent * (num_prompts / count / d)
-    miss, spread = np.sum((tasks - h @ mean.T) ** 2, axis=1), np.zeros_like(resolvent)
-    for _ in range(ITERATIONS):
-        old, error = spread, q / d * (miss + np.sum((h @ spread) * h, axis=1)) + noise_variance
-        spread = resolvent @ of_prompts(q * error / (1 + leverage) ** 2) @ resolvent
-        if np.abs(spread - old).max() < TOLERANCE * np.abs(spread).max():
-            break
-    return Fit(mean, spread)
+    miss = np.sum((tasks - h @ mean.T) ** 2, axis=1)
+
+    def spread_of(error: np.ndarray) -> np.ndarray:
+        found: np.ndarray = resolvent @ of_prompts(q * error / (1 + leverage) ** 2) @ resolvent
+        return found
+
+    def remainder(flat: np.ndarray) -> np.ndarray:
+        spread = flat.reshape(resolvent.shape)
+        return (spread - spread_of(q / d * np.sum((h @ spread) * h, axis=1))).ravel()
+
+    size = resolvent.size
+    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=remainder, dtype=float)
+    start = spread_of(q / d * miss + noise_variance).ravel()
+    spread, failed = scipy.sparse.linalg.gmres(operator, start, rtol=TOLERANCE / 10, maxiter=ITERATIONS)
+    if failed:
+        raise RuntimeError(f"the spread of the fitted matrix was not found in {ITERATIONS} iterations")
+    return Fit(mean, spread.reshape(resolvent.shape))
 
 
 def error(fit: Fit, contexts: Contexts, noise_variance: float) -> float:

@@ -11,6 +11,8 @@ import numpy as np
 
 from theorylab.contract import ConfigError
 from theorylab.lab.metadata import FINISHED, FIRST_BAD_STEP, PROGRAM_OF
+from theorylab.numerics.statistics import standard_error
+from theorylab.verdict.summary import good_runs
 
 if TYPE_CHECKING:
     import xarray
@@ -72,7 +74,10 @@ def compare_results(
     names = [str(name) for name in a.data_vars if name in b and name not in (FINISHED, FIRST_BAD_STEP, PROGRAM_OF)]
     if not names:
         raise ConfigError("no observable is in both")
-    return [_difference(_good(a, name), _good(b, name), same_numbers, z_max, rounding) for name in names]
+    good = good_runs(a), good_runs(b)
+    return [
+        _difference(a[name].where(good[0]), b[name].where(good[1]), same_numbers, z_max, rounding) for name in names
+    ]
 
 
 def _on_common_cells(a: xarray.Dataset, b: xarray.Dataset) -> tuple[xarray.Dataset, xarray.Dataset]:
@@ -98,29 +103,20 @@ def _on_common_cells(a: xarray.Dataset, b: xarray.Dataset) -> tuple[xarray.Datas
     return first, second
 
 
-def _good(data: xarray.Dataset, name: str) -> xarray.DataArray:
-    """Runs of an observable that are finished and have not diverged; NaN elsewhere."""
-    values = data[name]
-    for flag, good in ((FINISHED, lambda flags: flags), (FIRST_BAD_STEP, lambda steps: steps < 0)):
-        if flag in data:
-            values = values.where(good(data[flag]))
-    return values
-
-
 def _difference(
     x: xarray.DataArray, y: xarray.DataArray, same_numbers: bool, z_max: float, rounding: float
 ) -> Difference:
     from scipy import stats
 
     y = y.transpose(*x.dims)
-    # Number of finite runs, their mean, and its squared standard error, of both.
+    # Number of finite runs, their mean, and its standard error, of both.
     parts = [
-        (v.count("seed"), v.mean("seed"), v.var("seed", ddof=1))
+        (v.count("seed"), v.mean("seed"), standard_error(v, "seed", of_finite=True))
         for v in (x.where(np.isfinite(x)), y.where(np.isfinite(y)))
     ]
     (many, one, spread), (more, other, scatter) = ([np.asarray(array.values) for array in part] for part in parts)
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.sqrt(np.where(many > 1, spread / many, 0) + np.where(more > 1, scatter / more, 0))
+        error = np.hypot(np.nan_to_num(spread), np.nan_to_num(scatter))  # of a single run there is none
         rare = stats.t.isf(stats.norm.sf(z_max), np.maximum(many + more - 2, 1))
         gap, allowed = abs(one - other), rare * error + rounding * np.maximum(abs(one), abs(other))
         excess = np.where(gap == 0, 0.0, gap / allowed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theorylab.contract.setting import RESERVED
+from theorylab.lab.metadata import FINISHED, FIRST_BAD_STEP
 from theorylab.numerics.statistics import standard_error
 from theorylab.verdict.rows import Row
 from theorylab.verdict.table import number_with_error, place
@@ -38,10 +39,8 @@ def summary(data: xarray.Dataset) -> xarray.Dataset:
     """
     import xarray
 
+    good = good_runs(data)
     names = [str(name) for name, values in data.data_vars.items() if "seed" in values.dims and name not in RESERVED]
-    good = xarray.ones_like(data["seed"], bool)
-    if "finished" in data:
-        good = data["finished"] & (data["first_bad_step"] < 0)
     parts: dict[str, Any] = {}
     for name in names:
         values = data[name].astype(float).where(good)
@@ -50,6 +49,16 @@ def summary(data: xarray.Dataset) -> xarray.Dataset:
         parts[name] = xarray.concat(both, "statistic").assign_attrs(data[name].attrs)
     found = xarray.Dataset(parts, attrs=data.attrs).assign_coords(statistic=["mean", "standard error"])
     return found.assign(seeds=good.sum("seed"))
+
+
+def good_runs(data: xarray.Dataset) -> xarray.DataArray:
+    """Which runs are finished and have not diverged, as far as the data say."""
+    import xarray
+
+    good = xarray.ones_like(data["seed"], bool)
+    if FINISHED in data:
+        good = good & data[FINISHED]
+    return good & (data[FIRST_BAD_STEP] < 0) if FIRST_BAD_STEP in data else good
 
 
 def table(rows: Sequence[Row]) -> pandas.DataFrame:

@@ -13,8 +13,9 @@ import numpy as np
 from theorylab.contract import Setting
 from theorylab.lab.grid import Grid
 from theorylab.lab.job import make_job
-from theorylab.lab.layout import lay_out
+from theorylab.lab.layout import traced
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
+from theorylab.numerics.xla import equations
 
 #: Operations that one core of a processor does in a second, as :func:`operations` counts them.
 RATE = 2e9
@@ -56,8 +57,7 @@ def estimate(
     job = make_job(setting, config, grid, seeds, 0, memory_budget)
     cells = [cell for _, cell in job.plan.static_cells()]
     began = time.perf_counter()
-    programs = [job.program(cell, job.seeds) for cell in cells]
-    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
+    programs, variables, coords = traced(job)
     memory, batches, work = 0, 0, 0.0
     for cell, program in zip(cells, programs, strict=True):
         program.fit(job.memory_budget)
@@ -90,7 +90,8 @@ def _of_equation(equation: Any, steps: int) -> float:
     if name == "scan":
         return float(parameters["length"]) * inner
     if name == "while":
-        return inner * (1 if _loops(parameters["body_jaxpr"]) else steps)
+        loops = any(within.primitive.name == "while" for within in equations(parameters["body_jaxpr"]))
+        return inner * (1 if loops else steps)
     if inner:
         return inner
     shapes: list[tuple[int, ...]] = [getattr(v.aval, "shape", ()) for v in (*equation.invars, *equation.outvars)]
@@ -104,12 +105,3 @@ def _of_equation(equation: Any, steps: int) -> float:
     if name == "triangular_solve":
         return entries * float(shapes[0][-1])
     return entries * _COSTS.get(name, 1)
-
-
-def _loops(program: Any) -> bool:
-    """Whether there is a loop of unknown length in a program."""
-    if isinstance(program, core.ClosedJaxpr):
-        program = program.jaxpr
-    if isinstance(program, core.Jaxpr):
-        return any(e.primitive.name == "while" or _loops(tuple(e.params.values())) for e in program.eqns)
-    return isinstance(program, (tuple, list)) and any(map(_loops, program))

@@ -20,7 +20,7 @@ import numpy as np
 from theorylab.lab import identity, metadata
 from theorylab.lab import store as results
 from theorylab.lab.job import Job, make_job
-from theorylab.lab.layout import lay_out
+from theorylab.lab.layout import traced
 from theorylab.lab.locks import chunks_locked
 from theorylab.lab.metadata import FINISHED, StoreError
 from theorylab.numerics.files import written_whole
@@ -87,11 +87,8 @@ def _is_larger(job: Job, content: Mapping[str, Any]) -> bool:
 
 def _enlarge(path: Path, content: Mapping[str, Any], job: Job) -> None:
     """Write labels and flags of the new cells, then the metadata; the caller holds the lock on all of the store."""
-    cells = [cell for _, cell in job.plan.static_cells()]
-    programs = [job.program(cell, job.seeds) for cell in cells]
-    _, coords = lay_out(job, cells, [program.outputs for program in programs])
+    programs, _, coords = traced(job)
     for program in programs:
-        program.refuse_if_too_large()
         identity.check_outputs(path, program.inner_shapes)
     stored = metadata.arrays_of(content)
     lengths = {name: len(values) for name, values in coords.items()}

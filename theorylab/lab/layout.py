@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,31 @@ from theorylab.lab import store as results
 from theorylab.lab.grid import Plan
 from theorylab.lab.job import Job
 from theorylab.lab.metadata import ALLOW_NAN
+from theorylab.lab.program import Program
+
+
+class Traced(NamedTuple):
+    """A program per combination of static fields, and the layout of all results; nothing is compiled."""
+
+    programs: list[Program]
+    variables: dict[str, Any]
+    coords: dict[str, Any]
+
+
+def traced(job: Job, seeds: int | None = None) -> Traced:
+    """Trace all programs of a sweep, for so many seeds each (all of them unless given).
+
+    Raises
+    ------
+    ConfigError
+        If one cell of any of them, or the results, need more memory than there is.
+    """
+    cells = [cell for _, cell in job.plan.static_cells()]
+    programs = [job.program(cell, seeds or job.seeds) for cell in cells]
+    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
+    for program in programs:
+        program.refuse_if_too_large()
+    return Traced(programs, variables, coords)
 
 
 def lay_out(job: Job, cells: Sequence[Any], outputs: Sequence[Mapping[str, Any]]) -> tuple[dict, dict]:

@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid
 from theorylab.lab.interactive import by_default
 from theorylab.lab.job import Job, Share, check_processes, make_job, pieces_of, shares_of
-from theorylab.lab.layout import block_index, first_bad_step, lay_out, ordered
+from theorylab.lab.layout import Traced, block_index, first_bad_step, ordered, traced
 from theorylab.lab.locks import chunks_locked
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET, Program
 from theorylab.lab.progress import Progress, reporter
@@ -164,32 +164,14 @@ def _check_timeout(timeout: Any) -> None:
         raise ConfigError(f"store_timeout = {shown(timeout)} is not allowed: must be a number of seconds >= 0")
 
 
-class Prepared(NamedTuple):
-    """What :func:`prepare` returns: a program per combination of static fields, and the layout of all results."""
-
-    programs: list[Program]
-    variables: dict[str, Any]
-    coords: dict[str, Any]
-
-
-def prepare(job: Job, seeds: int | None = None) -> Prepared:
-    """Trace all programs of a sweep, for so many seeds each (all of them unless given), and compile the first.
-
-    Raises
-    ------
-    ConfigError
-        If one cell of any of them, or the results, need more memory than there is.
-    """
-    cells = [cell for _, cell in job.plan.static_cells()]
-    programs = [job.program(cell, seeds or job.seeds) for cell in cells]
-    variables, coords = lay_out(job, cells, [program.outputs for program in programs])
-    for program in programs:
-        program.refuse_if_too_large()
-    programs[0].fit(job.memory_budget)
-    return Prepared(programs, variables, coords)
+def prepare(job: Job, seeds: int | None = None) -> Traced:
+    """Trace all programs of a sweep (:func:`~theorylab.lab.layout.traced`), and compile the first."""
+    found = traced(job, seeds)
+    found.programs[0].fit(job.memory_budget)
+    return found
 
 
-def run_in_memory(job: Job, prepared: Prepared, progress: bool | str | Progress = False) -> xarray.Dataset:
+def run_in_memory(job: Job, prepared: Traced, progress: bool | str | Progress = False) -> xarray.Dataset:
     """Run a sweep without a store. Programs are taken off the list: the memory of each is freed when it is done.
 
     The next one is compiled while one runs. Returns what :func:`sweep` does.

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -107,21 +107,25 @@ def calls_host(program: Any) -> bool:
 
     Delete when XLA runs host calls of several devices of one processor without blocking their threads.
     """
+    return any(equation.primitive.name in _HOST_CALLS for equation in equations(program))
+
+
+def equations(program: Any) -> Iterator[Any]:
+    """Yield the operations of a traced program (or of several), and those of the programs in their parameters."""
     if isinstance(program, core.ClosedJaxpr):
         program = program.jaxpr
     if isinstance(program, core.Jaxpr):
-        return any(e.primitive.name in _HOST_CALLS or calls_host(tuple(e.params.values())) for e in program.eqns)
-    return isinstance(program, (tuple, list)) and any(map(calls_host, program))
+        for equation in program.eqns:
+            yield equation
+            yield from equations(tuple(equation.params.values()))
+    elif isinstance(program, (tuple, list)):
+        for part in program:
+            yield from equations(part)
 
 
 def largest_array(program: Any) -> float:
     """Bytes of the largest array in a traced program, or in any part of it; the compiler may fuse it away."""
-    if isinstance(program, core.ClosedJaxpr):
-        program = program.jaxpr
-    if isinstance(program, core.Jaxpr):
-        own = [_bytes_of(v.aval) for e in program.eqns for v in e.outvars]
-        return max([*own, *(largest_array(tuple(e.params.values())) for e in program.eqns)], default=0.0)
-    return max(map(largest_array, program), default=0.0) if isinstance(program, (tuple, list)) else 0.0
+    return max((_bytes_of(v.aval) for equation in equations(program) for v in equation.outvars), default=0.0)
 
 
 def _bytes_of(value: Any) -> float:

@@ -8,6 +8,7 @@ from scipy.special import zeta
 
 from theorylab.numerics.spectra import (
     Spectrum,
+    asymmetry,
     power_law,
     power_law_infinite,
     validate_exponents,
@@ -85,3 +86,10 @@ def test_divergent_exponents_are_refused_or_warned_about():
     with pytest.warns(UserWarning, match="does not look summable"):
         validate_spectrum(power_law(1000, 0.9, 1.5), infinite=True)
     validate_spectrum(power_law(1000, 1.5, 1.5), infinite=True)
+
+
+def test_asymmetry_is_the_largest_entry_of_the_difference_across_blocks():
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(1030, 1030))
+    assert asymmetry(matrix) == np.abs(matrix - matrix.T).max()
+    assert asymmetry(matrix + matrix.T) == 0

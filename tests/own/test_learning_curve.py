@@ -114,9 +114,10 @@ def test_a_fit_is_ridge_regression(ridge, shape):
     if ridge:
         weights = features.T @ np.linalg.solve(features @ features.T + ridge * np.eye(shape[0]), labels)
     expected = [np.sum((targets - test @ weights) ** 2) / 7, np.sum((labels - features @ weights) ** 2) / shape[0]]
-    found = fit(features, test, labels, targets, np.array([ridge]), kernel=False)[:2, 0]
+    found = fit(features, test, labels, targets, np.arange(7), np.array([ridge]), kernel=False)[:2, 0]
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
-    by_kernel = fit(features @ features.T, test @ features.T, labels, targets, np.array([ridge]), kernel=True)[:2, 0]
+    grams = (features @ features.T, test @ features.T)
+    by_kernel = fit(*grams, labels, targets, np.arange(7), np.array([ridge]), kernel=True)[:2, 0]
     np.testing.assert_allclose(by_kernel, expected, rtol=1e-6, atol=1e-12)
     zero = jnp.zeros(())
     problem = Problem(*map(jnp.asarray, (features, labels, test, targets)), zero + 1 / 7, zero)

@@ -158,6 +158,18 @@ def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum
     return Spectrum(eigenvalues, multiplicities, target_power)
 
 
+def asymmetry(matrix: np.ndarray) -> float:
+    """Largest entry of |K - Kᵀ| of a host array [M, M], in blocks that fit the caches. K must be finite."""
+    block = 512
+    starts = range(0, len(matrix), block)
+    return max(
+        float(np.abs(matrix[i : i + block, j : j + block] - matrix[j : j + block, i : i + block].T).max())
+        for i in starts
+        for j in starts
+        if j >= i
+    )
+
+
 def clip_negative(eigenvalues: np.ndarray, *, rounding: float, repair: float = 0.0) -> np.ndarray:
     """Set eigenvalues that are negative by rounding to 0, and those that are no larger than the most negative one.
 

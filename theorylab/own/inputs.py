@@ -12,7 +12,7 @@ import numpy as np
 
 from theorylab.contract import ConfigError
 from theorylab.contract.fields import SIZES_BELOW, shown, whole_number
-from theorylab.numerics.spectra import Spectrum, clip_negative, validate_spectrum
+from theorylab.numerics.spectra import Spectrum, asymmetry, clip_negative, validate_spectrum
 
 #: Negative eigenvalues of single precision, over the largest, and asymmetry over the largest entry: repaired, and said.
 REPAIRED = 1e-5
@@ -68,21 +68,19 @@ def kernel_matrix(kernel: Any, size: int) -> np.ndarray:
     if matrix.shape != (size, size):
         raise ConfigError(f"kernel has the shape {matrix.shape}, y has {size} rows: must be {(size, size)}")
     largest = np.abs(matrix).max()
-    asymmetry = max(
-        (float(np.abs(matrix[i : i + 512] - matrix[:, i : i + 512].T).max()) for i in range(0, size, 512)), default=0.0
-    )
-    if asymmetry > REPAIRED * largest:
+    differ = asymmetry(matrix)
+    if differ > REPAIRED * largest:
         raise ConfigError(
-            f"kernel is not symmetric: K and its transpose differ by up to {asymmetry:.3g}, the largest entry is "
+            f"kernel is not symmetric: K and its transpose differ by up to {differ:.3g}, the largest entry is "
             f"{largest:.3g}"
         )
-    if asymmetry > 1e-12 * largest:
+    if differ > 1e-12 * largest:
         warnings.warn(
-            f"kernel and its transpose differ by up to {asymmetry:.1e} (the largest entry is {largest:.3g}): their "
+            f"kernel and its transpose differ by up to {differ:.1e} (the largest entry is {largest:.3g}): their "
             "mean is used",
             stacklevel=3,
         )
-    return matrix if asymmetry == 0 else (matrix + matrix.T) / 2
+    return matrix if differ == 0 else (matrix + matrix.T) / 2
 
 
 def spectrum(eigenvalues: Any, target_power: Any) -> Spectrum:

@@ -28,30 +28,36 @@ def measure(
         order = random.permutation(size)
         labels = targets[order] + np.sqrt(noise / outputs) * random.normal(size=targets.shape)
         for column, width in enumerate([None] if widths is None else widths):
-            drawn = None
-            if width is not None and features is not None and points is not None:
+            if width is None or features is None or points is None:
+                # Whole rows, and once: parts of the matrix, gathered for each size, took longer than the fits.
+                rows = matrix[order[: numbers[-1]]]
+                parts = [(rows[:n, order[:n]], rows[:n].T) for n in numbers]
+            else:
                 key = jax.random.fold_in(jax.random.key(seed), trial)
-                drawn = drawn_features(features, key, points, int(width))[order]
-            for row, n in enumerate(numbers):
-                train, test = order[:n], order[n:]
-                inner, outer = (
-                    (matrix[np.ix_(train, train)], matrix[np.ix_(test, train)])
-                    if drawn is None
-                    else (drawn[:n], drawn[n:])
-                )
-                errors = fit(inner, outer, labels[:n], targets[test], ridges, kernel=drawn is None)
+                drawn = drawn_features(features, key, points, int(width))
+                parts = [(drawn[order[:n]], drawn) for n in numbers]
+            for row, (n, (inner, outer)) in enumerate(zip(numbers, parts, strict=True)):
+                errors = fit(inner, outer, labels[:n], targets, order[n:], ridges, kernel=width is None)
                 found[:, trial, column, row] = errors
                 found[0, trial, column, row] += noise
     return dict(zip(names, found, strict=True))
 
 
 def fit(
-    train: np.ndarray, test: np.ndarray, labels: np.ndarray, targets: np.ndarray, ridges: np.ndarray, *, kernel: bool
+    train: np.ndarray,
+    every: np.ndarray,
+    labels: np.ndarray,
+    targets: np.ndarray,
+    held_out: np.ndarray,
+    ridges: np.ndarray,
+    *,
+    kernel: bool,
 ) -> np.ndarray:
     """Test error, train error and degrees of freedom of one fit at every ridge, ``[3, ridges]``.
 
-    ``train`` and ``test`` are features of the points, or with ``kernel`` their kernel with the training points. At
-    ridge 0 the solution of least norm; values that are rounding beside the largest count as 0.
+    ``train`` and ``every`` are features of the training points and of all, or with ``kernel`` their kernel with the
+    training points. The test error is that on the points ``held_out``. At ridge 0 the solution of least norm; values
+    that are rounding beside the largest count as 0.
     """
     from scipy.linalg import eigh, svd
 
@@ -70,7 +76,7 @@ def fit(
     for ridge in ridges:
         total = np.where(eigenvalues + ridge > 0, eigenvalues + ridge, 1.0)
         weights = right @ ((np.where(eigenvalues > 0, root / total, 0.0))[:, None] * coefficients)
-        test_error = np.sum((targets - test @ weights) ** 2) / len(targets)
+        test_error = np.sum((targets - every @ weights)[held_out] ** 2) / len(held_out)
         unlearned = np.where(eigenvalues > 0, ridge / total, 1.0)[:, None] * coefficients
         found.append((test_error, (outside + np.sum(unlearned**2)) / n, np.sum(eigenvalues / total)))
     return np.array(found).T

@@ -79,10 +79,6 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             {"rebalance_scale": tuple(math.sqrt(b) for b in (0.2, 0.3, 0.6))},
             seeds=3,
         ),
-        Case(
-            "symmetric, measured", dataclasses.replace(TINY, operator="gaussian", num_measurements=400), seeds=4,
-            note="no theory of the constant of its tail is known",
-        ),
         Case("asymmetric, measured", MEASURED, seeds=8),
         Case(
             "asymmetric, measured, exact rank",

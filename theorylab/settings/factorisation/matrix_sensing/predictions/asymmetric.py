@@ -127,6 +127,13 @@ def asymmetric_exact_rank(instance: Any, config: Config) -> dict[str, Any]:
     return {"error_slope": math.log1p(-effective_rate(config) * slowest)}
 
 
+def rebalanced_at_the_optimum(config: Config) -> str | None:
+    """Before the optimum the factors that are rebalanced are not those of its rate."""
+    if config.rebalance_step:
+        return f"rebalance_step = {config.rebalance_step}: the rate is that of a step near the optimum (0)"
+    return None
+
+
 def boost_is_small(config: Config) -> str | None:
     """The boost-only rate is for α → 0: at finite α the f_i² before the step differ from the s_i."""
     if config.trainer == "boost" and config.init_scale > 0.1:
@@ -138,7 +145,7 @@ def boost_is_small(config: Config) -> str | None:
     kind="exact",
     source=XIONG_DING_DU.at("eq. (5.1), here with the rate min(β², s_r²/β²) that follows"),
     predicts=("error_slope",),
-    holds=requires(boost_is_small, operator="population", trainer=("modified", "boost")),
+    holds=requires(boost_is_small, rebalanced_at_the_optimum, operator="population", trainer=("modified", "boost")),
     error=0.01,
     controls={
         "slope of the signal, whatever the scale": controls.slope_of_the_signal,

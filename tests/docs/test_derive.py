@@ -9,6 +9,7 @@ from theorylab import catalogue, get
 from theorylab.catalogue import SETTINGS
 from theorylab.contract import ROUNDING, Theory
 from theorylab.docs import derive
+from theorylab.docs.functions import WIDTH, functions_of
 from theorylab.settings import step_size
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,15 @@ def test_tables_of_parameters_are_up_to_date_and_name_sources(name):
     text, found = page.read_text(encoding="utf-8"), derive.numbers_of(get(name))
     assert text == derive.insert(text, "parameters", found, path=page), "run: python -m theorylab.docs.derive"
     assert all(row.split(" | ")[-1].strip(" |") for row in found.splitlines() if row.startswith("|"))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_first_functions_are_up_to_date_and_fit(name):
+    page = ROOT / "theorylab" / "docs" / "pages" / "settings" / f"{name}.md"
+    text, found = page.read_text(encoding="utf-8"), functions_of(get(name))
+    assert text == derive.insert(text, "functions", found, path=page), "run: python -m theorylab.docs.derive"
+    assert text.index("begin: functions") < text.index("begin: theories") < text.index("## API")
+    assert max(map(len, found.partition("\n```\n")[0].splitlines())) <= WIDTH
 
 
 def test_a_default_of_a_paper_names_its_place():

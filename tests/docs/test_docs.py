@@ -14,6 +14,7 @@ import theorylab
 from theorylab.catalogue import SETTINGS
 from theorylab.cli import COMMANDS, main
 from theorylab.docs import derive
+from theorylab.docs.functions import WIDTH
 
 ROOT = Path(theorylab.__file__).parents[1]
 PAGES = ROOT / "theorylab" / "docs" / "pages"
@@ -78,7 +79,7 @@ def test_blocks_run(page, here, capsys, streams_kept):
         elif language == "python":
             exec(compile(text, page, "exec"), namespace)
         elif language == "sh":
-            for line in text.splitlines():
+            for line in text.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 if words:
                     assert words[0] == "theorylab", f"{page}: {line} is not run by this test: make it a text block"
@@ -129,6 +130,12 @@ def test_notebooks_run_and_are_derived(script, here):
     assert verdicts.pop("textbook", True)  # the wrong one, where there is one, is rejected
     assert verdicts
     assert not any(verdicts.values())
+
+
+@pytest.mark.parametrize("document", [*ALL, ROOT / "README.md"], ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_fits_its_box(document):
+    for *_, text in FENCE.findall(document.read_text(encoding="utf-8")):
+        assert not [line for line in text.splitlines() if len(line) > WIDTH]
 
 
 def test_tutorial_tests(here):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from theorylab.contract import Case, Setting, Theory
 
 #: Columns of a line of code that a page shows whole.
-WIDTH = 120
+WIDTH = 94
 SEEDS = 8
 
 
@@ -37,13 +37,13 @@ def functions_of(setting: Setting) -> str:
         "from theorylab.verdict.overview import plot",
         "",
         "tl.configure()  # float64, and compiled programs are kept",
-        f'setting = tl.get("{setting.name}")  # a notebook shows its papers, observables and theories',
+        f'setting = tl.get("{setting.name}")  # a notebook shows papers, observables, theories',
         *call("config = setting.config", arguments),
         "key = jax.random.key(0)",
         "",
         *_one_run(setting, theory, shown),
         "",
-        "# Theory: a function of the same arguments. It holds here if that is None, else the reason.",
+        "# Theory: a function of the same arguments. holds(config) is None, or says why it does not.",
         f'theory = setting.theory("{theory.name}")',
         "print(theory.holds(config))",
         f'print(theory.predict(key, config)["{shown}"])',
@@ -52,22 +52,22 @@ def functions_of(setting: Setting) -> str:
         lines += [
             "",
             "",
-            "# Its slope in a parameter: theories are differentiable, and map over arrays with jax.vmap.",
-            f"def predicted({field}):",
-            f"    return theory.predict(key, dataclasses.replace(config, {field}={field}))",
+            "# Its slope in a parameter: theories are differentiable, and jax.vmap maps them over arrays.",
+            "def predicted(value):",
+            f"    return theory.predict(key, dataclasses.replace(config, {field}=value))",
             "",
             "",
             f'print(jax.jacfwd(predicted)({number(values[0])})["{shown}"])',
         ]
     lines += [
         "",
-        f"# Both on a grid, {SEEDS} seeds each: xarray.Datasets. With store=..., runs are kept on disk, and go on if killed.",
+        f"# Both on a grid, {SEEDS} seeds each: xarray.Datasets. store=... keeps runs on disk, as they come.",
         f"grid = {grid}",
         f"data = tl.sweep(setting, config, grid, seeds={SEEDS})",
         f'curve = tl.predict(setting, config, grid, seeds={SEEDS}, theory="{theory.name}")',
         "print(tl.summary(data))  # means with their standard errors",
         "",
-        "# Do they agree? A row per observable and value; without theories=... all of them are tried.",
+        "# Do they agree? A row an observable and value; without theories=..., all are tried.",
         f'rows = tl.compare(setting, data, theories=["{theory.name}"])',
         "print(tl.table(rows))",
         "",
@@ -83,7 +83,7 @@ def _one_run(setting: Setting, theory: Theory, shown: str) -> Iterator[str]:
         yield "# Simulate: one run, a dictionary of observables; jax.jit, vmap and grad go through it."
         yield "run = jax.jit(setting.simulate)(key, config)"
     else:
-        yield "# Simulate: draw an instance (data, initial weights), change it if you like, run it."
+        yield "# Simulate: draw an instance (data, initial weights), change it if you like, and run it."
         yield "instance = setting.sample(key, config)"
         yield "run = tl.run(setting, instance, config)"
     yield f'print(run["{shown}"])'

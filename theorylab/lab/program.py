@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.extend.core as core
 import numpy as np
 
 from theorylab.contract import ConfigError
@@ -72,28 +71,26 @@ def _most(lengths: Sequence[int], parts: Sequence[int]) -> int:
     return math.prod(-(-length // n) for length, n in zip(lengths, parts, strict=True))
 
 
-def _all_scalars(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+# One object for each function, so that JAX finds what it has traced and compiled for another sweep.
+@functools.lru_cache(maxsize=128)
+def _all_scalars(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
     """All scalars of one seed."""
 
     def run(seed: Any, base_seed: Any, values: Any, config: Any) -> Any:
         return nested_map(function, config, names)(seed_keys(base_seed, seed), values)
 
-    return run
-
-
-def _all_seeds(run: Callable[..., Any], devices: np.ndarray) -> Any:
-    """All seeds of such a run, shared out over an array of devices whose axes are (seed, *scalars)."""
-
-    def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
-        return map_first(run)(seeds, base_seed, values, config)
-
-    return share_out(mapped, devices, (None, 0, tuple(range(1, devices.ndim)), None))
+    return jax.jit(run)
 
 
 @functools.lru_cache(maxsize=128)
-def _on_one_device(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
-    """All scalars of all seeds on one device: one object, so that JAX finds what it compiled for another sweep."""
-    return _all_seeds(_all_scalars(function, names), np.array(jax.local_devices()[:1]))
+def _all_seeds(function: Callable[..., Any], names: tuple[str, ...], parts: tuple[int, ...]) -> Any:
+    """All scalars of all seeds, shared out over the devices: so many parts along (seed, *scalars)."""
+    devices = np.array(jax.local_devices()[: math.prod(parts)]).reshape(parts)
+
+    def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
+        return map_first(_all_scalars(function, names))(seeds, base_seed, values, config)
+
+    return share_out(mapped, devices, (None, 0, tuple(range(1, devices.ndim)), None))
 
 
 @functools.lru_cache(maxsize=128)
@@ -141,17 +138,14 @@ class Program:
         if self._traced is None:
             self.parts = divide(self.block, len(self.devices))
             self.devices = self.devices[: math.prod(self.parts)]
-            if len(self.devices) == 1:
-                program = _on_one_device(self.function, self.names)
-            else:
-                run = jax.jit(_all_scalars(self.function, self.names))
+            if len(self.devices) > 1 and self._on_processor:
                 base_seed, seeds, *others = self._shapes([n // p for n, p in zip(self.padded, self.parts, strict=True)])
-                one = run.trace(jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others)
-                if self._on_processor and calls_host(one.jaxpr):
+                shapes = jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others
+                if calls_host(_all_scalars(self.function, self.names).trace(*shapes).jaxpr):
                     # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
                     self.devices = self.devices[:1]
                     return self._trace()
-                program = _all_seeds(_function_of(one), np.array(self.devices).reshape(self.parts))
+            program = _all_seeds(self.function, self.names, self.parts)
             self._traced = program.trace(*self._shapes(self.padded))
         return self._traced
 
@@ -257,12 +251,6 @@ class Program:
         outputs = self.compiled(np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config)
         keep = tuple(slice(0, len(w)) for w in wanted)
         return {name: np.asarray(value)[keep] for name, value in outputs.items()}
-
-
-def _function_of(traced: Any) -> Callable[..., Any]:
-    """Return a traced program as a function again, which is not traced through its source a second time."""
-    flat, results = core.jaxpr_as_fun(traced.jaxpr), jax.tree.structure(traced.out_info)
-    return lambda *arguments: jax.tree.unflatten(results, flat(*jax.tree.leaves(arguments)))
 
 
 def bytes_needed(compiled: Any) -> int:

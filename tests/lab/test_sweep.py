@@ -172,6 +172,13 @@ for function, seeds, devices in ((toy.simulate, 3, 3), (with_lapack, 6, 1)):
     assert len(program.run(0, block)["sample_mean"]) == seeds
     assert len(program.devices) == devices, program.devices
 
+# An array that a function holds goes to every device.
+held = np.arange(200_000.0)
+program = Program(lambda key, config: {"x": config.mean * jax.numpy.asarray(held).sum()}, toy.Config(), plan, 4)
+program.fit(2**30)
+assert len(program.devices) == 4 and program.constants
+assert program.run(0, (slice(0, 4),))["x"].tolist() == [held.sum()] * 4
+
 # Few seeds: their hyper-parameters are shared out. Of seven values, the two devices of a seed take four each.
 plan = make_plan(toy.SETTING, toy.Config(), {"mean": (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)})
 program = Program(toy.simulate, toy.Config(), plan, 2)

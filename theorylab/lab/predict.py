@@ -89,10 +89,12 @@ def predictions(
     theory: Theory,
     observables: Sequence[str],
     why: Reasons | None = None,
+    at_once: Mapping[str, int] | None = None,
 ) -> xarray.Dataset:
     """Evaluate a theory's predictions of some observables for given seed numbers; see :func:`predict`.
 
-    ``why`` are the theory's :func:`reasons`, if they are known already.
+    ``why`` are the theory's :func:`reasons`, if they are known already; ``at_once`` how many values of a swept scalar
+    one run of the program takes: as many as in an earlier call, and its program serves again.
     """
     import xarray
 
@@ -102,7 +104,7 @@ def predictions(
     lead = (*plan.dims, "seed")
     arrays: dict[str, np.ndarray] = {}
     restricted = _only(theory.predict, frozenset(observables), theory.name, _names(setting))
-    evaluate = _compiled if theory.traceable else _on_host
+    evaluate = functools.partial(_compiled, at_once or {}) if theory.traceable else _on_host
     why = reasons(plan, theory) if why is None else why
     applies = np.array([reason is None for reason in why.values()]).reshape(plan.shape)
     for chosen, cell in plan.static_cells() if observables else ():
@@ -180,10 +182,19 @@ def try_out(setting: Setting, config: Any, grid: Grid | None, theory: Theory) ->
 
 
 def _compiled(
-    function: Predictor, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: Any
+    at_once: Mapping[str, int],
+    function: Predictor,
+    plan: Plan,
+    cell: Any,
+    chosen: dict[str, int],
+    seeds: np.ndarray,
+    base_seed: int,
+    holds: Any,
 ) -> Blocks:
     """All swept scalars in one program. Their grid is a product, so it may hold cells at which the theory does not."""
     program = Program(function, cell, plan, seeds)
+    lengths = dict(zip(plan.scalar, program.lengths[1:], strict=True))
+    program.block = (len(seeds), *(min(n, at_once.get(name, n)) for name, n in lengths.items()))
     if not program.outputs:
         return
     program.fit(DEFAULT_MEMORY_BUDGET)

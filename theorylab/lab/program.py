@@ -18,7 +18,7 @@ import numpy as np
 from theorylab.contract import ConfigError
 from theorylab.lab import memory
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
-from theorylab.numerics.xla import calls_host, largest_array, map_first
+from theorylab.numerics.xla import calls_host, largest_array, map_first, size_of
 
 log = logging.getLogger("theorylab")
 
@@ -26,6 +26,8 @@ log = logging.getLogger("theorylab")
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
 # The compiler may fuse an array away, but not one so many times as large as the memory: it would not even try.
 _FUSED_AWAY = 4
+# Bytes of constants from which on they are arguments: XLA would read, fold and copy them while it compiles.
+_LARGE_CONSTANTS = 2**20
 
 
 def share_out(function: Callable[..., Any], devices: Any, cut: tuple[Any, ...]) -> Any:
@@ -72,28 +74,43 @@ def _most(lengths: Sequence[int], parts: Sequence[int]) -> int:
     return math.prod(-(-length // n) for length, n in zip(lengths, parts, strict=True))
 
 
-def _all_scalars(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+# One object for each function, so that JAX finds what it has traced and compiled for another sweep.
+@functools.lru_cache(maxsize=128)
+def _all_scalars(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
     """All scalars of one seed."""
 
     def run(seed: Any, base_seed: Any, values: Any, config: Any) -> Any:
         return nested_map(function, config, names)(seed_keys(base_seed, seed), values)
 
-    return run
-
-
-def _all_seeds(run: Callable[..., Any], devices: np.ndarray) -> Any:
-    """All seeds of such a run, shared out over an array of devices whose axes are (seed, *scalars)."""
-
-    def mapped(base_seed: Any, seeds: Any, values: Any, config: Any) -> Any:
-        return map_first(run)(seeds, base_seed, values, config)
-
-    return share_out(mapped, devices, (None, 0, tuple(range(1, devices.ndim)), None))
+    return jax.jit(run)
 
 
 @functools.lru_cache(maxsize=128)
-def _on_one_device(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
-    """All scalars of all seeds on one device: one object, so that JAX finds what it compiled for another sweep."""
-    return _all_seeds(_all_scalars(function, names), np.array(jax.local_devices()[:1]))
+def _all_seeds(function: Callable[..., Any], names: tuple[str, ...], parts: tuple[int, ...]) -> Any:
+    """All scalars of all seeds, shared out over the devices: so many parts along (seed, *scalars)."""
+    return _shared(_all_scalars(function, names), parts)
+
+
+def _shared(run: Callable[..., Any], parts: tuple[int, ...]) -> Any:
+    """Map all scalars of one seed over seeds and devices; what follows the configuration is the same everywhere."""
+    devices = np.array(jax.local_devices()[: math.prod(parts)]).reshape(parts)
+
+    def mapped(base_seed: Any, seeds: Any, values: Any, config: Any, constants: Any) -> Any:
+        return map_first(run)(seeds, base_seed, values, config, *constants)
+
+    return share_out(mapped, devices, (None, 0, tuple(range(1, devices.ndim)), None, None))
+
+
+def _with_constants(one: Any) -> Callable[..., Any]:
+    """Return a traced program as a function that takes its constants after its other arguments."""
+    results = jax.tree.structure(one.out_info)
+
+    def run(seed: Any, base_seed: Any, values: Any, config: Any, *constants: Any) -> Any:
+        leaves = jax.tree.leaves((seed, base_seed, values, config))
+        flat = core.jaxpr_as_fun(core.ClosedJaxpr(one.jaxpr.jaxpr, constants))(*leaves)
+        return jax.tree.unflatten(results, flat)
+
+    return run
 
 
 @functools.lru_cache(maxsize=128)
@@ -121,6 +138,7 @@ class Program:
         self.parts = (1,) * len(self.block)
         self.compiled: Any = None
         self.need = 0  # bytes of what is compiled
+        self.constants: tuple[Any, ...] = ()  # arrays that the function holds, if they are large
         self._traced: Any = None
 
     def traced(self) -> Any:
@@ -141,18 +159,18 @@ class Program:
         if self._traced is None:
             self.parts = divide(self.block, len(self.devices))
             self.devices = self.devices[: math.prod(self.parts)]
-            if len(self.devices) == 1:
-                program = _on_one_device(self.function, self.names)
-            else:
-                run = jax.jit(_all_scalars(self.function, self.names))
-                base_seed, seeds, *others = self._shapes([n // p for n, p in zip(self.padded, self.parts, strict=True)])
-                one = run.trace(jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others)
-                if self._on_processor and calls_host(one.jaxpr):
-                    # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
-                    self.devices = self.devices[:1]
-                    return self._trace()
-                program = _all_seeds(_function_of(one), np.array(self.devices).reshape(self.parts))
-            self._traced = program.trace(*self._shapes(self.padded))
+            base_seed, seeds, *others = self._shapes([n // p for n, p in zip(self.padded, self.parts, strict=True)])
+            shapes = jax.ShapeDtypeStruct((), seeds.dtype), base_seed, *others
+            one = _all_scalars(self.function, self.names).trace(*shapes)
+            if len(self.devices) > 1 and self._on_processor and calls_host(one.jaxpr):
+                # The devices share XLA's threads: were each to wait on one of them, none would be left to work.
+                self.devices = self.devices[:1]
+                return self._trace()
+            large = sum(getattr(constant, "nbytes", 0) for constant in one.jaxpr.consts) > _LARGE_CONSTANTS
+            self.constants = tuple(one.jaxpr.consts) if large else ()
+            program = _shared(_with_constants(one), self.parts) if large else None
+            program = program or _all_seeds(self.function, self.names, self.parts)
+            self._traced = program.trace(*self._shapes(self.padded), self.constants)
         return self._traced
 
     def _shapes(self, lengths: Sequence[int]) -> tuple[Any, ...]:
@@ -168,6 +186,10 @@ class Program:
     @property
     def _on_processor(self) -> bool:
         return bool(self.devices[0].platform == "cpu")
+
+    @property
+    def _is_tuned(self) -> bool:
+        return bool(self.devices[0].platform == "gpu")
 
     @property
     def outputs(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -213,14 +235,21 @@ class Program:
             if max(self.block) > 1 and largest_array(self.traced().jaxpr) > 2**62:
                 self.block = (1,) * len(self.block)
                 self._traced = None
+            results = sum(map(size_of, jax.tree.leaves(self.traced().out_info)))
+            results /= 1 if self._on_processor else len(self.devices)
+            if results > budget and max(self.block) > 1:  # nothing needs to be compiled to see that
+                self._shrink(budget / results)
+                continue
             log.info("compiling %s cells at once", f"{math.prod(self.block):,}")
             began = time.perf_counter()
-            compiled = self.traced().lower().compile()
+            lowered = self.traced().lower()
+            # Choosing among a GPU's routines takes most of compiling: not for a size that may turn out too large.
+            trial = self._is_tuned and largest_array(self.traced().jaxpr) > budget / _FUSED_AWAY
+            compiled = lowered.compile(compiler_options={"xla_gpu_autotune_level": 0}) if trial else lowered.compile()
             # Devices of one processor have one memory.
             need = bytes_needed(compiled) * (len(self.devices) if self._on_processor else 1)
             if max(self.block) == 1:
                 memory.check_program(need, self.devices[0])
-            log.info("compiled in %.1f s: takes %s", time.perf_counter() - began, memory.in_words(need))
             if need > budget and max(self.block) == 1:
                 warnings.warn(
                     f"a single cell needs {memory.in_words(need)}, above the memory budget of "
@@ -228,15 +257,23 @@ class Program:
                     stacklevel=2,
                 )
             if need <= budget or max(self.block) == 1:
-                self.compiled, self.need = compiled, need
+                self.compiled, self.need = lowered.compile() if trial else compiled, need
+                if self.constants:
+                    *_, shardings = self.compiled.input_shardings[0]
+                    self.constants = jax.device_put(self.constants, shardings)
+                log.info("compiled in %.1f s: takes %s", time.perf_counter() - began, memory.in_words(need))
                 return
-            block = list(self.block)
-            axis = 0 if block[0] > 1 else int(np.argmax(block))
-            most = max(1, min(block[axis] - 1, int(block[axis] * budget / need)))
-            # Blocks of about the same length: 45 seeds of which 40 fit are 23 and 22, not 40 and 5.
-            block[axis] = -(-self.lengths[axis] // -(-self.lengths[axis] // most))
-            self.block = tuple(block)
-            self._traced = None
+            self._shrink(budget / need)
+
+    def _shrink(self, share: float) -> None:
+        """Make the block smaller, to such a share of its memory."""
+        block = list(self.block)
+        axis = 0 if block[0] > 1 else int(np.argmax(block))
+        most = max(1, min(block[axis] - 1, int(block[axis] * share)))
+        # Blocks of about the same length: 45 seeds of which 40 fit are 23 and 22, not 40 and 5.
+        block[axis] = -(-self.lengths[axis] // -(-self.lengths[axis] // most))
+        self.block = tuple(block)
+        self._traced = None
 
     def blocks(self) -> Iterator[tuple[slice, ...]]:
         """Slices over (seed, *scalars) that tile the whole."""
@@ -254,15 +291,11 @@ class Program:
         dtype = jax.dtypes.canonicalize_dtype(float)
         seeds = (padded[0] if self.seeds is None else self.seeds[padded[0]]).astype(np.uint32)
         log.info("running %s of %s cells", f"{math.prod(map(len, wanted)):,}", f"{math.prod(self.lengths):,}")
-        outputs = self.compiled(np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config)
+        outputs = self.compiled(
+            np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config, self.constants
+        )
         keep = tuple(slice(0, len(w)) for w in wanted)
         return {name: np.asarray(value)[keep] for name, value in outputs.items()}
-
-
-def _function_of(traced: Any) -> Callable[..., Any]:
-    """Return a traced program as a function again, which is not traced through its source a second time."""
-    flat, results = core.jaxpr_as_fun(traced.jaxpr), jax.tree.structure(traced.out_info)
-    return lambda *arguments: jax.tree.unflatten(results, flat(*jax.tree.leaves(arguments)))
 
 
 def bytes_needed(compiled: Any) -> int:

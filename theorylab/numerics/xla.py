@@ -125,10 +125,10 @@ def equations(program: Any) -> Iterator[Any]:
 
 def largest_array(program: Any) -> float:
     """Bytes of the largest array in a traced program, or in any part of it; the compiler may fuse it away."""
-    return max((_bytes_of(v.aval) for equation in equations(program) for v in equation.outvars), default=0.0)
+    return max((size_of(v.aval) for equation in equations(program) for v in equation.outvars), default=0.0)
 
 
-def _bytes_of(value: Any) -> float:
+def size_of(value: Any) -> float:
     """Size of an array from its type, as a float, since whole numbers of the machine may overflow."""
     try:
         return math.prod(map(float, value.shape)) * value.dtype.itemsize

@@ -6,13 +6,14 @@ Simulation is drawn as points, theory as lines.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from theorylab.catalogue import unknown
 from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields
+from theorylab.lab.grid import make_plan
 from theorylab.verdict.carried import read
 from theorylab.verdict.plotting import gradient, points, shown_once
 
@@ -206,6 +207,7 @@ def _trajectory_panel(panel: _Panel) -> None:
     axes, setting, case, data, observable, along = panel[:6]
     last = {dim: -1 for dim in observable.dims if dim != along}
     curves = _curves(case, list(case.grid))
+    lines = {theory.name: _lines(panel, theory, {}) for theory in panel.theories}
     for position, color in zip(curves, gradient(len(curves)), strict=True):
         chosen = {n: case.grid[n][i] for n, i in position.items()}
         config = dataclasses.replace(case.config, **chosen)
@@ -216,10 +218,9 @@ def _trajectory_panel(panel: _Panel) -> None:
         some = _spread(steps)
         _points(panel, steps[some], values.isel({along: some}), color, _label(setting, chosen))
         for theory in panel.theories:
-            predicted = _predicted(panel, theory, config, {})
-            if predicted is not None:
-                declared = theory.relative_error(config, observable.name)
-                _theory(panel, theory, steps, predicted.isel(last).values, declared, color)
+            line = lines[theory.name](position)
+            if line is not None:
+                _theory(panel, theory, steps, line, theory.relative_error(config, observable.name), color)
     axes.set_xlabel(along.replace("_", " "))
 
 
@@ -241,22 +242,23 @@ def _sweep_panel(panel: _Panel) -> None:
     positive = x[np.isfinite(x) & (x > 0)]
     logarithmic = len(positive) > 1 and not (x < 0).any() and positive.max() / positive.min() > 5
     curves = _curves(case, [n for n in case.grid if n != along])
+    swept = tuple(type(getattr(case.config, along))(v) if np.isfinite(v) else v for v in x)
+    smooth = tuple(_fine(x, logarithmic).tolist()) if along in scalar_fields(setting.config) else swept
+    asked = panel.theories is not setting.theories
+    drawn = [
+        (theory, values, _lines(panel, theory, {along: values}))
+        for theory in panel.theories
+        if theory.kind != "instance" or asked
+        for values in [smooth if theory.kind == "ensemble" else swept]
+    ]
     for position, color in zip(curves, gradient(len(curves)), strict=True):
         chosen = {n: case.grid[n][i] for n, i in position.items()}
         selected = data[observable.name].isel(position).isel(last)
         _points(panel, _axis(x, x, logarithmic), selected, color, _label(setting, chosen))
         config = dataclasses.replace(case.config, **chosen)
-        swept: tuple[Any, ...] = tuple(type(getattr(config, along))(v) if np.isfinite(v) else v for v in x)
-        for theory in panel.theories:
-            if theory.kind == "instance" and panel.theories is setting.theories:
-                continue  # unless it was asked for
-            values = swept
-            if along in scalar_fields(setting.config) and theory.kind == "ensemble":
-                values = tuple(_fine(x, logarithmic).tolist())
-            grid = {along: values}
-            predicted = _predicted(panel, theory, config, grid)
-            if predicted is not None:
-                line = predicted.isel(last).values
+        for theory, values, line_of in drawn:
+            line = line_of(position)
+            if line is not None:
                 known = [i for i, number in enumerate(line) if np.isfinite(number)]
                 errors = np.full(len(line), np.nan)
                 cells = (dataclasses.replace(config, **{along: values[i]}) for i in known)
@@ -328,18 +330,40 @@ def _fine(x: np.ndarray, logarithmic: bool) -> np.ndarray:
     return np.unique(np.concatenate([between, x]))
 
 
+def _lines(panel: _Panel, theory: Theory, finer: dict[str, Any]) -> Callable[[dict[str, int]], np.ndarray | None]:
+    """Return a function of a curve's position in the grid: the theory's line there, None where it is silent.
+
+    ``finer`` are other values for the field along the axis. What is compiled is evaluated at the whole grid, by the
+    program that the comparison has used.
+    """
+    last = {dim: -1 for dim in panel.observable.dims if dim != panel.along}
+    grid = {**panel.case.grid, **finer}
+
+    def line_of(position: dict[str, int]) -> np.ndarray | None:
+        if theory.traceable:
+            predicted = whole if whole is None else whole.isel(position)
+        else:
+            chosen = {name: grid[name][i] for name, i in position.items()}
+            predicted = _predicted(panel, theory, dataclasses.replace(panel.case.config, **chosen), finer)
+        return None if predicted is None or not predicted.notnull().any() else predicted.isel(last).values
+
+    whole = _predicted(panel, theory, panel.case.config, grid) if theory.traceable else None
+    return line_of
+
+
 def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any]) -> Any:
     """Return one observable's prediction, averaged over seeds; None where the theory is silent about it."""
-    from theorylab.lab.predict import predict
+    from theorylab.lab.predict import predictions
 
-    name = panel.observable.name
-    prediction = predict(
-        panel.setting, config, grid, seeds=panel.data["seed"].values.tolist(), base_seed=panel.base_seed, theory=theory,
-        observables=(name,),
-    )  # fmt: skip
-    if name not in prediction:
+    names = [name for name in theory.predicts if name in panel.data]  # as a comparison has them
+    if panel.observable.name not in names:
         return None
-    value = prediction[name]
+    at_once = {name: len(values) for name, values in panel.case.grid.items()}
+    plan, seeds = make_plan(panel.setting, config, grid), panel.data["seed"].values
+    prediction = predictions(panel.setting, plan, seeds, panel.base_seed, theory, names, at_once=at_once)
+    if panel.observable.name not in prediction:
+        return None
+    value = prediction[panel.observable.name]
     if "seed" not in value.dims:
         return value
     middle = value.median("seed") if panel.wide else value.mean("seed")

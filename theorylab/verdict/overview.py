@@ -5,14 +5,16 @@ Simulation is drawn as points, theory as lines.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from theorylab.catalogue import unknown
-from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields
+from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields, static_fields
 from theorylab.verdict.carried import read
 from theorylab.verdict.plotting import gradient, points, shown_once
 
@@ -25,6 +27,8 @@ LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
 #: Opacity of a declared error, and how small one is not seen.
 BAND, UNSEEN = 0.18, 0.003
 MOST_CURVES, MOST_PANELS, MOST_POINTS = 6, 6, 16
+#: Fields that say how many steps are recorded, and through how many a theory is drawn at least.
+RECORDS = {"records_per_decade": 40, "num_records": 200}
 
 
 class _Panel(NamedTuple):
@@ -202,7 +206,10 @@ def _label(setting: Setting, chosen: dict[str, Any]) -> str | None:
 
 
 def _trajectory_panel(panel: _Panel) -> None:
-    """Draw an observable along training (or another inner dimension), one colour per cell of the grid."""
+    """Draw an observable along training (or another inner dimension), one colour per cell of the grid.
+
+    A theory is a line through all recorded steps; where a field says how many these are, through more of them.
+    """
     axes, setting, case, data, observable, along = panel[:6]
     last = {dim: -1 for dim in observable.dims if dim != along}
     curves = _curves(case, list(case.grid))
@@ -211,23 +218,37 @@ def _trajectory_panel(panel: _Panel) -> None:
         config = dataclasses.replace(case.config, **chosen)
         steps = np.asarray(data[along], float)
         values = data[observable.name].isel(position).isel(last)
-        if steps[-1] > 30:
+        log = _logarithmic(steps)
+        if log:
             axes.set_xscale("log")
-        some = _spread(steps)
+        some = _spread(steps, log)
         _points(panel, steps[some], values.isel({along: some}), color, _label(setting, chosen))
         for theory in panel.theories:
-            predicted = _predicted(panel, theory, config, {})
+            predicted = _predicted(panel, theory, _finer(config), {})
             if predicted is not None:
                 declared = theory.relative_error(config, observable.name)
-                _theory(panel, theory, steps, predicted.isel(last).values, declared, color)
+                at = np.asarray(predicted[along], float)
+                _theory(panel, theory, at, predicted.isel(last).values, declared, color)
     axes.set_xlabel(along.replace("_", " "))
 
 
-def _spread(steps: np.ndarray) -> np.ndarray:
-    """Indices of at most 16 records, evenly spread on a logarithmic axis."""
-    wanted = np.geomspace(max(steps[-1] / 1e4, 1.0), max(steps[-1], 1.0), MOST_POINTS)
-    if steps[-1] <= 30:
-        wanted = np.linspace(steps[0], steps[-1], MOST_POINTS)
+def _finer(config: Any) -> Any:
+    """Return the configuration with more recorded steps, where one of its sizes is their number."""
+    more = {n: max(getattr(config, n), count) for n, count in RECORDS.items() if n in static_fields(config)}
+    return dataclasses.replace(config, **more)
+
+
+def _logarithmic(steps: np.ndarray) -> bool:
+    """Whether steps are many, and recorded at even ratios rather than at even distances."""
+    gaps = np.diff(steps)
+    return bool(steps[-1] > 30 and gaps.max() > 2 * gaps.min())
+
+
+def _spread(steps: np.ndarray, log: bool) -> np.ndarray:
+    """Indices of at most 16 records, evenly spread on the axis."""
+    wanted = np.linspace(steps[0], steps[-1], MOST_POINTS)
+    if log:
+        wanted = np.geomspace(max(steps[-1] / 1e4, 1.0), max(steps[-1], 1.0), MOST_POINTS)
     return np.unique(np.abs(steps[:, None] - wanted[None, :]).argmin(axis=0))
 
 
@@ -252,9 +273,10 @@ def _sweep_panel(panel: _Panel) -> None:
                 continue  # unless it was asked for
             values = swept
             if along in scalar_fields(setting.config) and theory.kind == "ensemble":
-                values = tuple(_fine(x, logarithmic).tolist())
-            grid = {along: values}
-            predicted = _predicted(panel, theory, config, grid)
+                values = _allowed(setting, config, along, _fine(x, logarithmic).tolist())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of values between those that somebody chose
+                predicted = _predicted(panel, theory, config, {along: values})
             if predicted is not None:
                 line = predicted.isel(last).values
                 known = [i for i, number in enumerate(line) if np.isfinite(number)]
@@ -326,6 +348,17 @@ def _fine(x: np.ndarray, logarithmic: bool) -> np.ndarray:
     some = finite[finite > 0] if logarithmic else finite
     between = (np.geomspace if logarithmic else np.linspace)(some[0], some[-1], 60)[1:-1]
     return np.unique(np.concatenate([between, x]))
+
+
+def _allowed(setting: Setting, config: Any, along: str, values: Sequence[float]) -> tuple[float, ...]:
+    """Return the values that the setting's own rules allow: a batch size is a scalar, and whole."""
+    kept = []
+    for value in values:
+        with contextlib.suppress(ConfigError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            setting.validate(dataclasses.replace(config, **{along: value}))
+            kept.append(value)
+    return tuple(kept)
 
 
 def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any]) -> Any:

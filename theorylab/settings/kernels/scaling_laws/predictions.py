@@ -237,9 +237,9 @@ def _floor(config: Config) -> power_laws.Floor:
 def power_law_error(config: Config, observable: str) -> float:
     """Declared error: that of the finite size, at least 1.5 over it; and the next terms in κ and in the features.
 
-    Of 1.5 over the size and the next terms, at most 0.99 is missing from the deterministic equivalent of the D features,
-    on 2795 choices of D = 64 to 4096, sizes of 8 to 100, a = 1.2 to 3 and b = 1.3 to 5, online and offline; of half of
-    them less than 0.02% of the loss.
+    From the deterministic equivalent of the D features it is at most 0.99 of 1.5 over the size and the next terms, on
+    2795 choices of D = 64 to 4096, sizes of 8 to 100, a = 1.2 to 3 and b = 1.3 to 5, online and offline. Half of them
+    are within 0.02% of it.
     """
     if not (floor := _floor(config)).loss > 0:
         return np.inf

@@ -68,7 +68,7 @@ class Floor(NamedTuple):
     loss, exponent
         The loss, and the exponent of its leading term.
     neglected
-        Next terms, relative: of the expansion in κ, infinite at a pole of its coefficient, and in the features beyond D.
+        Next terms, relative: in κ, infinite at a pole of its coefficient, and in the features beyond D.
     ridge
         κ, the effective ridge.
     """

@@ -319,10 +319,10 @@ def grokking_networks(draw: Draw) -> Networks:
 
 
 #: Setting -> configuration at a point, and the seeds of one round (rounds are added until the errors are small enough).
-RANGES: dict[str, tuple[Callable[[Draw], Any], int]] = {
+RANGES: dict[str, tuple[Callable[[Draw], Any], int | Callable[[Any], int]]] = {
     "random_features": (random_features, 40),
-    "finite_population": (finite_population, 20),
     "linear_attention": (linear_attention, 24),
+    "finite_population": (finite_population, 100),
     "gradient_flow": (gradient_flow, 2),
     "estimators": (estimators, 20),
     "task_diversity": (task_diversity, 24),

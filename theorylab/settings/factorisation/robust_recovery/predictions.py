@@ -87,7 +87,9 @@ def slope_is_late(config: Config) -> str | None:
 
 @theory(
     kind="ensemble",
-    source=MA_FATTAHI.at("the linear rate, here with its constant: descent of rate 2η/π, slowed by finite measurements"),
+    source=MA_FATTAHI.at(
+        "the linear rate, here with its constant: descent of rate 2η/π, slowed by finite measurements"
+    ),
     predicts=("error_slope",),
     holds=requires(slope_is_late, loss="l1", operator="gaussian", step_schedule="residual"),
     # At most (4 ± 2)% at n = 6 to 30, ranks 1 to 3, m/(n r) = 20 to 125, 12 seeds each; the rate η 2/π s_r alone is

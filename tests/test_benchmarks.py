@@ -130,7 +130,7 @@ def peer(tmp_path, monkeypatch):
 def test_torch_process_answers_questions(peer):
     import numpy as np
 
-    with racing.TorchProcess("sums", {"values": np.arange(4.0)}, threads=3) as process:
+    with racing.PeerProcess("sums", {"values": np.arange(4.0)}, threads=3) as process:
         assert process.version == "0.0"
         timing = process.ask("total(2)")
         assert timing.result == 12
@@ -144,7 +144,7 @@ def test_torch_process_answers_questions(peer):
 
 def test_torch_process_without_torch(peer, tmp_path):
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch here')\n")
-    with racing.TorchProcess("sums") as process:
+    with racing.PeerProcess("sums") as process:
         outcome = race({"ours": lambda: 1, "torch": lambda: process.ask("total(1)")}, 1)
     assert "no torch here" in outcome.failed["torch"]
 
@@ -245,7 +245,10 @@ def test_every_benchmark_can_be_imported_and_is_run():
             assert callable(module.measure)
     assert set(run.BENCHMARKS) == set(SCRIPTS) - {"ceilings", "page", "racing", "run"}
     assert {target.benchmark for target in page.TARGETS} <= set(run.BENCHMARKS)
-    assert {target.name for target in page.TARGETS} == {f"P{i}" for i in range(1, 16)}
+    assert {target.name for target in page.TARGETS} == {
+        *(f"P{i}" for i in range(1, 16)),
+        *(f"C{i}" for i in range(1, 6)),
+    }
 
 
 def test_cost_curves_are_valid_and_exponents_those_of_powers():

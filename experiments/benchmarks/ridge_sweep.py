@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
+from experiments.benchmarks.racing import PeerProcess, Row, check_close, compiled, main, race, rows_of
 from theorylab.runtime import configure
 from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.random_features.config import Config
@@ -122,7 +122,7 @@ def measure(rounds: int) -> list[Row]:
         "targets": np.stack([p.test_targets[:, 0] for p in on_host]),
         "widths": np.array(WIDTHS), "ridges": RIDGES, "noise": np.array(on_host[0].noise_variance),
     }  # fmt: skip
-    with TorchProcess("ridge_sweep", data) as torch:
+    with PeerProcess("ridge_sweep", data) as torch:
         outcome = race(
             {
                 "ours": lambda: program(stacked),

@@ -200,6 +200,7 @@ def check_close(name: str, values: Any, expected: Any, tolerance: float, *, abso
 _WORKER = """
 import json, os, sys, time
 source, data, threads, library = sys.argv[1:]
+DEVICE = os.environ.get("BENCHMARK_DEVICE", "cpu").replace("gpu", "cuda")
 if library == "theorylab":  # before anything starts its threads
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(threads)])
 import numpy as np
@@ -207,9 +208,10 @@ if library == "torch":
     import torch
     torch.set_num_threads(int(threads))
     torch.set_grad_enabled(True)
-device = os.environ.get("BENCHMARK_DEVICE", "cpu").replace("gpu", "cuda")
-space = {"DATA": dict(np.load(data)), "DEVICE": device, "__name__": "peer"}
-wait = torch.cuda.synchronize if library == "torch" and device == "cuda" else lambda: None
+    if DEVICE != "cpu":
+        torch.set_default_device(DEVICE)
+space = {"DATA": dict(np.load(data)), "DEVICE": DEVICE, "__name__": "peer"}
+wait = torch.cuda.synchronize if library == "torch" and DEVICE == "cuda" else lambda: None
 exec(compile(open(source, encoding="utf-8").read(), source, "exec"), space)
 print(json.dumps(getattr(sys.modules[library], "__version__", library)), flush=True)
 for line in sys.stdin:
@@ -316,6 +318,11 @@ def torch_python() -> str:
     if shutil.which(python) is None:
         raise FileNotFoundError("BENCHMARK_TORCH_PYTHON names no program that can be run")
     return python
+
+
+def device() -> str:
+    """``"cpu"``, or ``"gpu"`` where ``run.py --device gpu`` measures."""
+    return os.environ.get("BENCHMARK_DEVICE", "cpu")
 
 
 def num_threads() -> int:

@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax
 import pytest
 import toy
 
@@ -130,7 +131,7 @@ def peer(tmp_path, monkeypatch):
 def test_torch_process_answers_questions(peer):
     import numpy as np
 
-    with racing.TorchProcess("sums", {"values": np.arange(4.0)}, threads=3) as process:
+    with racing.PeerProcess("sums", {"values": np.arange(4.0)}, threads=3) as process:
         assert process.version == "0.0"
         timing = process.ask("total(2)")
         assert timing.result == 12
@@ -144,7 +145,7 @@ def test_torch_process_answers_questions(peer):
 
 def test_torch_process_without_torch(peer, tmp_path):
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch here')\n")
-    with racing.TorchProcess("sums") as process:
+    with racing.PeerProcess("sums") as process:
         outcome = race({"ours": lambda: 1, "torch": lambda: process.ask("total(1)")}, 1)
     assert "no torch here" in outcome.failed["torch"]
 
@@ -245,7 +246,35 @@ def test_every_benchmark_can_be_imported_and_is_run():
             assert callable(module.measure)
     assert set(run.BENCHMARKS) == set(SCRIPTS) - {"ceilings", "page", "racing", "run"}
     assert {target.benchmark for target in page.TARGETS} <= set(run.BENCHMARKS)
-    assert {target.name for target in page.TARGETS} == {f"P{i}" for i in range(1, 16)}
+    assert {target.name for target in page.TARGETS} == {
+        *(f"P{i}" for i in range(1, 16)),
+        *(f"C{i}" for i in range(1, 6)),
+    }
+
+
+def test_a_gpu_has_goals_of_its_own(tmp_path, monkeypatch, capsys):
+    """They are written where a GPU was; this machine has none, or another name."""
+    from experiments.benchmarks import trainer_overhead
+
+    assert {target.benchmark for target in page.GPU_TARGETS} <= set(page.ON_A_GPU) <= set(run.BENCHMARKS)
+    labels = {trainer_overhead.label(work) for work in trainer_overhead.workloads(jax.random.key(0))}
+    assert {target.workload for target in page.GPU_TARGETS if target.name == "G3"} == labels
+    stored = results()
+    assert "On a GPU" not in page.render(stored)
+    row = Row("4608 fits", "ours", (1.0,), (1.0,)).as_json()
+    other = Row("4608 fits", "PyTorch Cholesky, batched", (3.0,), (1.0,)).as_json()
+    entry = {"rows": [row, other], "seconds": 1.0, "threads": 2, "date": "today", "load": [0.0, 0.0]}
+    stored["gpu"] = {"name": "NVIDIA X", "machine": {}, "benchmarks": {"ridge_sweep": entry}}
+    text = page.render(stored)
+    assert "## On a GPU: NVIDIA X" in text
+    assert "| G5 | ridge_sweep, 4608 fits | PyTorch Cholesky, batched | ours | ≥ 2 | 3 | met |" in text
+    assert text.count("| G3 |") == 3
+    monkeypatch.setattr(run, "gpu_name", lambda: "")
+    monkeypatch.setattr(sys, "argv", ["run.py", "--device", "gpu", "--folder", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert "no GPU here" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_cost_curves_are_valid_and_exponents_those_of_powers():

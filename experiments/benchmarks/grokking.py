@@ -5,7 +5,8 @@ D = 100, N = 500, P = 450, 1000 test points, 2 output scales, 20 steps. Float32;
 every 10 steps; set-up (the moments of the given initial weights) included. Ours are one program for all runs: the
 moments, and the generic trainer, which takes any activation. PyTorch runs eagerly one run after another, as one would
 write a training loop, and as a loop of vmapped steps (torch.func). The loop around a jitted step is what one would
-write in JAX. NumPy has the gradient written by hand. Then the moments at N = 64 and N = 1024.
+write in JAX. NumPy has the gradient written by hand. `products alone` are the matrix products of our steps, as many
+operations without the rest: the ceiling at this shape. Then the moments at N = 64 and N = 1024.
 
     BENCHMARK_TORCH_PYTHON=/path/to/python python -m experiments.benchmarks.grokking [--rounds 5]
 """
@@ -20,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.racing import (
+    PeerProcess,
     Row,
-    TorchProcess,
     check_close,
     compiled,
     compiled_on_devices,
@@ -29,6 +30,7 @@ from experiments.benchmarks.racing import (
     race,
     rows_of,
 )
+from theorylab.numerics.xla import stored_transpose
 from theorylab.runtime import configure
 
 EPS, EVERY = 0.5, 10
@@ -156,12 +158,37 @@ def jit_loop(data: dict[str, Any], steps: int) -> tuple[Callable[[], Any], float
     return run, compiling + more
 
 
+def products(data: dict[str, np.ndarray], operations: float) -> tuple[Callable[[], Any], float, int]:
+    """The products of the steps on moments and nothing else, of about so many operations: what there is to reach.
+
+    Per step M Xᵀ, (M Xᵀ) X, and two of D x D matrices; shared out like ours. Returns the program, the seconds of its
+    compilation and its number of steps.
+    """
+    runs, count, dim = data["inputs"].shape
+    steps = round(operations / runs / _products_of_a_step(count, dim))
+
+    def one(points: Any) -> Any:
+        columns = stored_transpose(points)
+
+        def step(_: Any, matrix: Any) -> Any:
+            matrix = (matrix @ columns) @ points / count
+            return (matrix @ matrix) @ matrix
+
+        return jax.lax.fori_loop(0, steps, step, jnp.eye(dim, dtype=points.dtype) / dim)
+
+    return *compiled_on_devices(one, data["inputs"]), steps
+
+
+def _products_of_a_step(count: int, dim: int) -> float:
+    return 4 * count * dim**2 + 4 * dim**3
+
+
 def operations(workload: str) -> dict[str, float]:
     """Operations of all runs: on moments, and on neurons."""
     shape = WORKLOADS[workload]
     d, n, p, fresh, steps = (shape[name] for name in ("dim", "width", "count", "test", "steps"))
     runs, looks = len(shape["scales"]) * shape["seeds"], len(records(steps))
-    moments = steps * (4 * p * d * d + 4 * d**3) + looks * 2 * (fresh + p) * d * d + 2 * n * d * d
+    moments = steps * _products_of_a_step(p, d) + looks * 2 * (fresh + p) * d * d + 2 * n * d * d
     neurons = steps * 4 * n * p * d + looks * 2 * n * fresh * d
     return {"moments": float(runs * moments), "neurons": float(runs * neurons)}
 
@@ -176,11 +203,15 @@ def trainers(workload: str, rounds: int) -> list[Row]:
     ours, ours_seconds = compiled_on_devices(trainer("moments", steps), data, sequential=workload == "paper")
     generic, generic_seconds = compiled_on_devices(trainer("generic", steps), data, sequential=True)
     looped, loop_seconds = jit_loop(device, steps)
+    flops = operations(workload)
+    alone, alone_seconds, num_products = products(data, flops["moments"])
 
     def check(name: str, result: Any) -> None:
+        if name.startswith("products alone"):
+            return
         check_close(name, result[0] if isinstance(result, tuple) else result, expected, 1e-3)
 
-    with TorchProcess("grokking", data) as torch:
+    with PeerProcess("grokking", data) as torch:
         outcome = race(
             {
                 "ours": ours,
@@ -189,16 +220,22 @@ def trainers(workload: str, rounds: int) -> list[Row]:
                 "PyTorch eager": lambda: torch.ask(f"eager({steps})"),
                 "torch.func": lambda: torch.ask(f"mapped({steps})"),
                 "NumPy by hand": lambda: numpy_by_hand(data, steps),
+                "products alone": alone,
+                "products alone, PyTorch": lambda: torch.ask(f"products({num_products})"),
             },
             rounds,
             check=check,
         )
-    flops = operations(workload)
+    seconds = {
+        "ours": ours_seconds, "ours, every neuron": generic_seconds, "loop around jit": loop_seconds,
+        "products alone": alone_seconds,
+    }  # fmt: skip
+    on_moments = ("ours", "products alone", "products alone, PyTorch")
     return rows_of(
         workload,
         outcome,
-        compile_seconds={"ours": ours_seconds, "ours, every neuron": generic_seconds, "loop around jit": loop_seconds},
-        flops={name: flops["moments" if name == "ours" else "neurons"] for name in outcome.wall},
+        compile_seconds=seconds,
+        flops={name: flops["moments" if name in on_moments else "neurons"] for name in outcome.wall},
     )
 
 

@@ -80,7 +80,14 @@ def measure(rounds: int) -> list[Row]:
             "warm": partial(first_figure, COMMAND, cold=False),
             "warm, in a notebook": partial(first_figure, NOTEBOOK, cold=False),
         }
+
+        def reproduce() -> Timing:
+            shutil.rmtree(cache, ignore_errors=True)
+            return run(["-m", "theorylab", "reproduce", "--output", "report"], folder, THEORYLAB_CACHE=cache)
+
         rows = rows_of("start", race(imports, rounds), precision="")
+        # A minute, which no warming up makes shorter: once after it, whatever the rounds.
+        rows += rows_of("reproduce", race({"empty caches": reproduce}, 1), precision="float64")
         return rows + rows_of("first figure", race(figures, rounds, patience=math.inf), precision="float64")
 
 

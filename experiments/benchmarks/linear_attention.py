@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.racing import (
+    PeerProcess,
     Row,
-    TorchProcess,
     check_close,
     compiled,
     compiled_on_devices,
@@ -134,7 +134,7 @@ def measure(rounds: int) -> list[Row]:
     looped, loop_seconds = jit_loop(BASE, keys)
     arrays = given()
     sizes = {"dim": DIM, "context": CONTEXT, "batch": BATCH, "seeds": SEEDS}
-    with TorchProcess("linear_attention", arrays | {k: np.array(v) for k, v in sizes.items()}) as torch:
+    with PeerProcess("linear_attention", arrays | {k: np.array(v) for k, v in sizes.items()}) as torch:
         if torch.version:
             for name in ("query_only", "full_map"):
                 check_close(f"PyTorch's {name}", torch.ask(f"given_loss('{name}')").result, given_loss(arrays), 1e-4)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
+from experiments.benchmarks.racing import PeerProcess, Row, check_close, compiled, main, race, rows_of
 from theorylab.runtime import configure
 from theorylab.settings.factorisation import linear_map
 
@@ -109,7 +109,7 @@ def measure(rounds: int, steps: int = STEPS) -> list[Row]:
 
     data = {"first": np.asarray(first), "last": np.asarray(last), "rates": RATES, "scale": np.array(task.output_scale),
             "variances": np.asarray(task.variances), "target": np.asarray(task.target)}  # fmt: skip
-    with TorchProcess("linear_networks", data) as torch:
+    with PeerProcess("linear_networks", data) as torch:
         outcome = race(
             {
                 "ours": lambda: ours(first, last, rates),

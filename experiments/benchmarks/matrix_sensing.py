@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
+from experiments.benchmarks.racing import PeerProcess, Row, check_close, compiled, main, race, rows_of
 from theorylab.runtime import configure
 
 N, RANK, M, RANKS, SCALES, RATE = 50, 3, 1000, (3, 5, 10, 20), (0.1, 0.5), 0.1
@@ -133,7 +133,7 @@ def measure(rounds: int, steps: int = STEPS) -> list[Row]:
 
     data = {"matrices": matrices, "unit": unit, "target": TARGET, "rate": np.array(RATE), "ranks": np.array(RANKS),
             "scales": np.array(SCALES)}  # fmt: skip
-    with TorchProcess("matrix_sensing", data) as torch:
+    with PeerProcess("matrix_sensing", data) as torch:
         outcome = race(
             {
                 "ours": lambda: ours(instance),

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -198,18 +198,27 @@ def check_close(name: str, values: Any, expected: Any, tolerance: float, *, abso
 # --- PyTorch --------------------------------------------------------------------------------------------------------
 
 _WORKER = """
-import json, sys, time
-import numpy as np, torch
-source, data, threads = sys.argv[1:]
-torch.set_num_threads(int(threads))
-torch.set_grad_enabled(True)
-space = {"DATA": dict(np.load(data)), "__name__": "peer"}
+import json, os, sys, time
+source, data, threads, library = sys.argv[1:]
+DEVICE = os.environ.get("BENCHMARK_DEVICE", "cpu").replace("gpu", "cuda")
+if library == "theorylab":  # before anything starts its threads
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(threads)])
+import numpy as np
+if library == "torch":
+    import torch
+    torch.set_num_threads(int(threads))
+    torch.set_grad_enabled(True)
+    if DEVICE != "cpu":
+        torch.set_default_device(DEVICE)
+space = {"DATA": dict(np.load(data)), "DEVICE": DEVICE, "__name__": "peer"}
+wait = torch.cuda.synchronize if library == "torch" and DEVICE == "cuda" else lambda: None
 exec(compile(open(source, encoding="utf-8").read(), source, "exec"), space)
-print(json.dumps(torch.__version__), flush=True)
+print(json.dumps(getattr(sys.modules[library], "__version__", library)), flush=True)
 for line in sys.stdin:
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         value = eval(line, space)
+        wait()
         answer = [time.perf_counter() - wall, time.process_time() - cpu]
         value = value.tolist() if hasattr(value, "tolist") else value
         print(json.dumps([*answer, value]), flush=True)
@@ -218,32 +227,43 @@ for line in sys.stdin:
 """
 
 
-class TorchProcess:
-    """PyTorch in a process of its own, which defines functions once and then answers questions, timed inside.
+class PeerProcess:
+    """A library in a process of its own, which defines functions once and then answers questions, timed inside.
 
-    The interpreter is that of ``BENCHMARK_TORCH_PYTHON``, or this one. ``available`` says whether it has PyTorch.
+    PyTorch's interpreter is that of ``BENCHMARK_TORCH_PYTHON``, or this one; ``version`` is empty where it has none.
+    This library's is this one, on its first so many cores alone: XLA takes as many threads as it finds cores.
 
     Parameters
     ----------
     peer
-        Name of a file of ``peers/``, which defines functions of the arrays ``DATA``.
+        Name of a file of ``peers/``, which defines functions of the arrays ``DATA``; PyTorch's are on ``DEVICE``.
     data
         Arrays that the process gets once, by name.
     threads
-        Threads of PyTorch; all cores unless given.
+        Threads of PyTorch, or cores of this library; all cores unless given.
+    library
+        ``"torch"`` or ``"theorylab"``.
     """
 
-    def __init__(self, peer: str, data: Mapping[str, np.ndarray] | None = None, threads: int | None = None):
+    def __init__(
+        self,
+        peer: str,
+        data: Mapping[str, np.ndarray] | None = None,
+        threads: int | None = None,
+        library: str = "torch",
+    ):
         self.source = PEERS / f"{peer}.py"
         self.data = dict(data or {})
         self.threads = threads or num_threads()
+        self.library = library
         self.version = ""
 
-    def __enter__(self) -> TorchProcess:
+    def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
         data, self._errors = Path(self._folder.name) / "data.npz", Path(self._folder.name) / "errors.txt"
         np.savez(data, **self.data)  # type: ignore[arg-type]
-        command = [torch_python(), "-c", _WORKER, str(self.source), str(data), str(self.threads)]
+        python = torch_python() if self.library == "torch" else sys.executable
+        command = [python, "-c", _WORKER, str(self.source), str(data), str(self.threads), self.library]
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -298,6 +318,11 @@ def torch_python() -> str:
     if shutil.which(python) is None:
         raise FileNotFoundError("BENCHMARK_TORCH_PYTHON names no program that can be run")
     return python
+
+
+def device() -> str:
+    """``"cpu"``, or ``"gpu"`` where ``run.py --device gpu`` measures."""
+    return os.environ.get("BENCHMARK_DEVICE", "cpu")
 
 
 def num_threads() -> int:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
+from experiments.benchmarks.racing import PeerProcess, Row, check_close, compiled, device, main, race, rows_of
 from theorylab.runtime import configure
 from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.random_features.config import Config
@@ -26,7 +26,8 @@ from theorylab.settings.kernels.width_sweep import sweep_widths
 
 WIDTHS = (20, 50, 80, 100, 120, 160, 200, 300)
 RIDGES = np.geomspace(1e-6, 5, 9)
-SEEDS = 2
+#: A GPU is filled by more instances.
+SEEDS = 64 if device() == "gpu" else 2
 CONFIG = Config(num_samples=100, num_modes=400, num_features=max(WIDTHS))
 
 
@@ -122,21 +123,22 @@ def measure(rounds: int) -> list[Row]:
         "targets": np.stack([p.test_targets[:, 0] for p in on_host]),
         "widths": np.array(WIDTHS), "ridges": RIDGES, "noise": np.array(on_host[0].noise_variance),
     }  # fmt: skip
-    with TorchProcess("ridge_sweep", data) as torch:
+    with PeerProcess("ridge_sweep", data) as torch:
         outcome = race(
             {
                 "ours": lambda: program(stacked),
                 "loop around jit": looped,
                 "PyTorch eigh": lambda: torch.ask("eager()"),
+                "PyTorch Cholesky, batched": lambda: torch.ask("cholesky()"),
                 "NumPy eigh": lambda: numpy_eigh(on_host),
                 "scikit-learn": lambda: scikit_learn(on_host),
             },
             3 * rounds,
             check=check,
         )
-    return rows_of(
-        "144 fits", outcome, compile_seconds={"ours": seconds, "loop around jit": loop_seconds}, precision="float64"
-    )
+    compiling = {"ours": seconds, "loop around jit": loop_seconds}
+    fits = SEEDS * len(WIDTHS) * len(RIDGES)
+    return rows_of(f"{fits} fits", outcome, compile_seconds=compiling, precision="float64")
 
 
 if __name__ == "__main__":

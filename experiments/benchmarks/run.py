@@ -8,8 +8,9 @@ that says so; so is a contender whose library is missing. PyTorch comes from the
 
     python -m venv torch && torch/bin/pip install torch numpy
 
-Run it alone on a quiet machine. ``--only`` measures some benchmarks again and keeps the other results; ``--render``
-only renders the page again.
+Run it alone on a quiet machine. ``--device gpu`` measures on a GPU, PyTorch on the same one, into a part of the page of
+its own; without a GPU it does nothing. ``--only`` measures some benchmarks again and keeps the other results;
+``--render`` only renders the page again.
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ BENCHMARKS = (*page.SECTIONS, "cost_curves")
 LIMIT = 900
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Variables of a process with so many threads, on the modules of this repository.
+def environment(threads: int, device: str = "cpu") -> dict[str, str]:
+    """Variables of a process with so many threads on a device, on the modules of this repository.
 
     NumPy's OpenBLAS goes by the cores of the process. SciPy's, which JAX calls, has one thread in an application.
     """
     paths = os.pathsep.join(path for path in (str(ROOT), os.environ.get("PYTHONPATH")) if path)
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    return {**os.environ, **counts, "PYTHONPATH": paths}
+    where = {"BENCHMARK_DEVICE": device} | ({"JAX_PLATFORMS": "cpu"} if device == "cpu" else {})
+    return {**os.environ, **counts, **where, "PYTHONPATH": paths}
 
 
 def command(module: str, threads: int, *arguments: str) -> list[str]:
@@ -60,7 +62,14 @@ def command(module: str, threads: int, *arguments: str) -> list[str]:
     return [sys.executable, "-c", code, *arguments]
 
 
-def run_one(name: str, rounds: int, threads: int) -> dict[str, Any]:
+def gpu_name() -> str:
+    """Name of the GPU that JAX finds; empty without one."""
+    call = [sys.executable, "-c", "import jax; print(jax.devices('gpu')[0].device_kind)"]
+    done = subprocess.run(call, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def run_one(name: str, rounds: int, threads: int, device: str = "cpu") -> dict[str, Any]:
     """Run one benchmark in a fresh process: its rows, or why there are none."""
     load, begin = os.getloadavg()[0], time.perf_counter()
     entry: dict[str, Any] = {}
@@ -69,7 +78,7 @@ def run_one(name: str, rounds: int, threads: int) -> dict[str, Any]:
         call = command(f"experiments.benchmarks.{name}", threads, "--rounds", str(rounds), "--json", str(file))
         try:
             done = subprocess.run(
-                call, cwd=ROOT, env=environment(threads), stderr=subprocess.PIPE, text=True, timeout=LIMIT
+                call, cwd=ROOT, env=environment(threads, device), stderr=subprocess.PIPE, text=True, timeout=LIMIT
             )
             if done.returncode:
                 entry["failed"] = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -163,15 +172,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--threads", type=int, default=len(cores()), help="cores of every contender")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="where JAX and PyTorch run")
     parser.add_argument("--render", action="store_true", help="render the page again without measuring")
     parser.add_argument("--folder", type=Path, default=HERE, help="where the page, the figures and the numbers go")
     arguments = parser.parse_args()
     threads = min(arguments.threads, len(cores()))
     stored = arguments.folder / "results.json"
     results: dict[str, Any] = {"machine": {}, "ceilings": {}, "benchmarks": {}}
-    if (arguments.only or arguments.render) and stored.exists():
+    if (arguments.only or arguments.render or arguments.device == "gpu") and stored.exists():
         results = json.loads(stored.read_text(encoding="utf-8"))
-    if not arguments.render:
+    elif stored.exists():  # what was measured on a GPU stays
+        results |= {k: v for k, v in json.loads(stored.read_text(encoding="utf-8")).items() if k == "gpu"}
+    if arguments.device == "gpu" and not arguments.render:
+        if not (name := gpu_name()):
+            parser.error("--device gpu: JAX finds no GPU here, and nothing is measured")
+        part = results["gpu"] = {"name": name, "machine": machine(threads), "benchmarks": {}}
+        for name in arguments.only or page.ON_A_GPU:
+            print(f"\n== {name}", flush=True)
+            part["benchmarks"][name] = run_one(name, arguments.rounds, threads, "gpu")
+            store(results, arguments.folder)
+    elif not arguments.render:
         begin, load = time.perf_counter(), os.getloadavg()[0]
         results["machine"] = machine(threads)
         results["ceilings"] |= {str(n): measure_ceilings(n) for n in sorted({1, threads})}

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.racing import Row, TorchProcess, check_close, compiled, main, race, rows_of
+from experiments.benchmarks.racing import PeerProcess, Row, check_close, compiled, main, race, rows_of
 from theorylab.runtime import configure
 from theorylab.settings.wide_networks.signal_propagation import Config
 from theorylab.settings.wide_networks.signal_propagation.model import sample_kernels, sample_matrices, sample_networks
@@ -73,7 +73,7 @@ def both_by_matrices(key: jax.Array) -> jax.Array:
     return jax.lax.map(network, jax.random.split(key, NETWORKS)).T
 
 
-def samplers(rounds: int, torch: TorchProcess) -> list[Row]:
+def samplers(rounds: int, torch: PeerProcess) -> list[Row]:
     """Both workloads."""
     rows, key = [], jax.random.key(0)
     for workload, ours, theirs in (
@@ -112,7 +112,7 @@ def widths(rounds: int) -> list[Row]:
 def measure(rounds: int) -> list[Row]:
     configure(float64=False, cache=False)
     sizes = {"sizes": np.array([WIDTH, DEPTH, NETWORKS])}
-    with TorchProcess("signal_propagation", sizes) as torch:
+    with PeerProcess("signal_propagation", sizes) as torch:
         rows = samplers(rounds, torch)
     return [*rows, *widths(rounds)]
 

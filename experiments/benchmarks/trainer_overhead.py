@@ -82,15 +82,19 @@ def programs(work: Workload) -> dict[str, Callable[[jax.Array], Any]]:
     }
 
 
+def label(work: Workload) -> str:
+    """Name of a workload on the page."""
+    return f"{work.name}: {work.num_steps} steps, {len(log_spaced_steps(work.num_steps))} recorded"
+
+
 def measure(rounds: int) -> list[Row]:
     configure(cache=False)
     rows, rate = [], jnp.float64(1e-3)
     for work in workloads(jax.random.key(0)):
         ready = {name: compiled(jax.jit(program), rate) for name, program in programs(work).items()}
         outcome = race({name: partial(run, rate) for name, (run, _) in ready.items()}, rounds)
-        label = f"{work.name}: {work.num_steps} steps, {len(log_spaced_steps(work.num_steps))} recorded"
         seconds = {name: compiling for name, (_, compiling) in ready.items()}
-        rows += rows_of(label, outcome, compile_seconds=seconds, precision="float64")
+        rows += rows_of(label(work), outcome, compile_seconds=seconds, precision="float64")
     return rows
 
 

@@ -25,9 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.racing import (
+    PeerProcess,
     Row,
     Timing,
-    TorchProcess,
     check_close,
     compiled,
     compiled_on_devices,
@@ -175,7 +175,7 @@ def operations(steps: int) -> dict[str, float]:
     }
 
 
-def trainers(rounds: int, steps: int, drawn: list[dict[str, np.ndarray]], torch: TorchProcess) -> list[Row]:
+def trainers(rounds: int, steps: int, drawn: list[dict[str, np.ndarray]], torch: PeerProcess) -> list[Row]:
     """All trainers for a number of steps."""
     arrays = {name: np.stack([p[name] for p in drawn]) for name in drawn[0]}
     # Whole weights are large: on one device, one instance after another is faster than side by side.
@@ -259,7 +259,7 @@ def measure(rounds: int) -> list[Row]:
     configure(float64=False, cache=False)
     drawn = problems()
     rows = []
-    with TorchProcess("xor", {name: np.stack([p[name] for p in drawn]) for name in NAMES}) as torch:
+    with PeerProcess("xor", {name: np.stack([p[name] for p in drawn]) for name in NAMES}) as torch:
         for steps in LENGTHS:
             rows += trainers(rounds, steps, drawn, torch)
     return [*rows, *input_dimension(rounds), papers_experiment()]

@@ -21,6 +21,8 @@ from theorylab.contract.fields import shown
 from theorylab.lab import memory
 
 Grid = Mapping[str, Sequence[Any]]
+#: The generator of all keys.
+KEYS = "threefry2x32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +128,7 @@ def seed_keys(base_seed: Any, seeds: Any) -> jax.Array:
     """
     seeds = jnp.asarray(seeds, dtype=jnp.uint32)
     words = jnp.stack([jnp.broadcast_to(jnp.asarray(base_seed, jnp.uint32), seeds.shape), seeds], axis=-1)
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
+    return jax.random.wrap_key_data(words, impl=KEYS)
 
 
 def nested_map(

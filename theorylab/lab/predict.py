@@ -15,7 +15,7 @@ from theorylab.contract import ContractError, Setting, Theory
 from theorylab.contract.fields import shown
 from theorylab.contract.theory import Predictor, always
 from theorylab.lab import memory
-from theorylab.lab.grid import Grid, Plan, make_plan, scalar_leaves, seed_keys
+from theorylab.lab.grid import KEYS, Grid, Plan, make_plan, scalar_leaves
 from theorylab.lab.job import check_base_seed, check_seeds
 from theorylab.lab.layout import block_index, join_coords, ordered
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET, Program
@@ -206,7 +206,9 @@ def _compiled(
 def _on_host(
     function: Predictor, plan: Plan, cell: Any, chosen: dict[str, int], seeds: np.ndarray, base_seed: int, holds: Any
 ) -> Blocks:
-    keys = list(seed_keys(base_seed, seeds))  # taken apart once: each time costs as much as a small theory
+    # One by one from words of the host: taking an array of keys apart compiles a program for every number of seeds.
+    words = np.array([(base_seed, seed) for seed in seeds], np.uint32)
+    keys = [jax.random.wrap_key_data(pair, impl=KEYS) for pair in words]
     for position in map(tuple, np.argwhere(holds).tolist()):
         values = {name: plan.grid[name][i] for name, i in zip(plan.scalar, position, strict=True)}
         here = chosen | dict(zip(plan.scalar, position, strict=True))

@@ -53,8 +53,9 @@ def loss_of(predict, params, x, y):
 
 def given_loss(name):
     """Loss of given parameters on given prompts."""
-    params = [torch.from_numpy(DATA[f"param_{i}"]) for i in range(4)]
-    return float(loss_of(PROGRAMS[name], params, torch.from_numpy(DATA["x"]), torch.from_numpy(DATA["y"])))
+    params = [torch.from_numpy(DATA[f"param_{i}"]).to(DEVICE) for i in range(4)]
+    x, y = (torch.from_numpy(DATA[part]).to(DEVICE) for part in ("x", "y"))
+    return float(loss_of(PROGRAMS[name], params, x, y))
 
 
 def rate(step, steps):

@@ -3,7 +3,7 @@
 import torch
 
 first, last, rates, variances, target = (
-    torch.from_numpy(DATA[name]) for name in ("first", "last", "rates", "variances", "target")
+    torch.from_numpy(DATA[name]).to(DEVICE) for name in ("first", "last", "rates", "variances", "target")
 )
 SCALE = float(DATA["scale"])
 

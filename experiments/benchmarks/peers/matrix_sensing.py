@@ -4,7 +4,7 @@ import torch
 from torch.func import grad, vmap
 
 EVERY = 10
-sensing, unit, target = (torch.from_numpy(DATA[name]) for name in ("matrices", "unit", "target"))
+sensing, unit, target = (torch.from_numpy(DATA[name]).to(DEVICE) for name in ("matrices", "unit", "target"))
 rows = sensing.flatten(1)
 RATE = float(DATA["rate"])
 

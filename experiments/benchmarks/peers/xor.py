@@ -5,7 +5,7 @@ from torch.func import grad, vmap
 
 EVERY, RATE = 10, 0.02
 NAMES = ("x", "y", "tests", "truth", "signs", "w")
-tensors = {name: torch.from_numpy(DATA[name]) for name in NAMES}
+tensors = {name: torch.from_numpy(DATA[name]).to(DEVICE) for name in NAMES}
 
 
 def eager(steps):

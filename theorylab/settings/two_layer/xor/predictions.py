@@ -294,7 +294,6 @@ def late_rates(instance: Instance, config: Config) -> Observables:
         "linear part alone": controls.linear_part_alone,
         "bound for the error": controls.bound_for_the_error,
     },
-    traceable=False,
 )
 def importance_sampling(key: jax.Array, config: Config) -> Observables:
     """Test error of the same trained network from its weights, without a test set."""

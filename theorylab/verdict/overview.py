@@ -212,6 +212,8 @@ def _trajectory_panel(panel: _Panel) -> None:
     A theory is a line through all recorded steps; where a field says how many these are, through more of them (unless
     it is one of the instance).
     """
+    from matplotlib.ticker import MaxNLocator
+
     axes, setting, case, data, observable, along = panel[:6]
     last = {dim: -1 for dim in observable.dims if dim != along}
     curves = _curves(case, list(case.grid))
@@ -226,6 +228,8 @@ def _trajectory_panel(panel: _Panel) -> None:
         log = _logarithmic(steps)
         if log:
             axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         some = _spread(steps, log)
         _points(panel, steps[some], values.isel({along: some}), color, _label(setting, chosen))
         for theory in panel.theories:

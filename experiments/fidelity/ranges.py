@@ -327,10 +327,10 @@ RANGES: dict[str, tuple[Callable[[Draw], Any], int | Callable[[Any], int]]] = {
     "estimators": (estimators, 20),
     "task_diversity": (task_diversity, 24),
     "deep_layers": (deep_layers, 4),
-    "matrix_sensing": (matrix_sensing, 8),
+    "matrix_sensing": (matrix_sensing, 20),
     "robust_recovery": (robust_recovery, 12),
-    "xor": (xor, 16),
-    "grokking": (grokking, 12),
+    "xor": (xor, 32),
+    "grokking": (grokking, 32),
     "grokking_networks": (grokking_networks, 3),
     **MORE,
 }

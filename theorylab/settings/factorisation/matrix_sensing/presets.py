@@ -43,8 +43,8 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "asymmetric, measured",
-            dataclasses.replace(MEASURED, learning_rate=0.3, num_steps=1400),
-            seeds=44,
+            dataclasses.replace(MEASURED, num_measurements=800, learning_rate=0.4, num_steps=1000),
+            seeds=32,
         ),
         Case(
             "sample threshold",

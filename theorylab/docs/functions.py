@@ -118,15 +118,8 @@ def example(setting: Setting) -> tuple[Any, str, tuple[Any, ...], Theory]:
 
 def _choices(setting: Setting, case: Case) -> Iterator[tuple[Any, ...]]:
     scalars = scalar_fields(setting.config)
-<<<<<<< HEAD
-    swept: dict[str, tuple[Any, ...]] = {
-        n: (v[0], v[-1]) for n, v in case.grid.items() if len(v) > 1 and isinstance(v[0], (int, float))
-    }
-    swept = {n: tuple(map(float, v)) if n in scalars else v for n, v in swept.items()}
-=======
     numbers = {n: (v[0], v[-1]) for n, v in case.grid.items() if len(v) > 1 and isinstance(v[0], (int, float))}
     swept: dict[str, tuple[Any, ...]] = {n: tuple(map(float, v)) if n in scalars else v for n, v in numbers.items()}
->>>>>>> docs
     fallback = {n: (getattr(case.config, n) / 2, getattr(case.config, n)) for n in scalars if getattr(case.config, n)}
     for fields in (swept, {} if swept else fallback):
         for field, values in fields.items():

@@ -127,7 +127,9 @@ def measured(name: str, count: int, seed: int, folder: Path, *, rounds: int) -> 
         if not file.exists():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of regimes, which are tried on purpose
-                rows, seeds = rows_at(name, config, RANGES[name][1], rounds=rounds, base_seed=1000 * index)
+                seeds = RANGES[name][1]
+                seeds = seeds(config) if callable(seeds) else seeds
+                rows, seeds = rows_at(name, config, seeds, rounds=rounds, base_seed=1000 * index)
             kept = deviations(name, config, rows, seeds)
             diverged = max((row.diverged_seeds for row in rows), default=0)
             with written_whole(file) as scratch:

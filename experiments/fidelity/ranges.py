@@ -319,16 +319,16 @@ def grokking_networks(draw: Draw) -> Networks:
 
 
 #: Setting -> configuration at a point, and the seeds of one round (rounds are added until the errors are small enough).
-RANGES: dict[str, tuple[Callable[[Draw], Any], int]] = {
+RANGES: dict[str, tuple[Callable[[Draw], Any], int | Callable[[Any], int]]] = {
     "random_features": (random_features, 40),
-    "finite_population": (finite_population, 20),
-    "linear_attention": (linear_attention, 8),
+    "linear_attention": (linear_attention, 24),
+    "finite_population": (finite_population, 100),
     "gradient_flow": (gradient_flow, 2),
     "estimators": (estimators, 20),
-    "task_diversity": (task_diversity, 10),
+    "task_diversity": (task_diversity, 24),
     "deep_layers": (deep_layers, 4),
     "matrix_sensing": (matrix_sensing, 8),
-    "robust_recovery": (robust_recovery, 6),
+    "robust_recovery": (robust_recovery, 12),
     "xor": (xor, 16),
     "grokking": (grokking, 12),
     "grokking_networks": (grokking_networks, 3),

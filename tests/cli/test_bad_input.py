@@ -6,11 +6,13 @@ import os
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from theorylab import cli
+from theorylab.cli.commands import check as check_command
 from theorylab.cli.commands import run as run_command
 from theorylab.numerics import datasets
 
@@ -215,6 +217,28 @@ def test_ctrl_c_that_an_import_hides_is_one_line(run, toy, monkeypatch):
     monkeypatch.setattr(run_command, "run", interrupted)
     code, _, err = run("run", toy)
     assert (code, err.count("\n")) == (130, 1)
+
+
+@pytest.mark.parametrize(("folder", "stored"), [("a.zarr", True), ("a-tiny-one-case.zarr", True), ("b.zarr", False)])
+def test_ctrl_c_says_stored_where_something_is(run, toy, tmp_path, monkeypatch, folder, stored):
+    def interrupted(*arguments):
+        (tmp_path / folder).mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check_command, "run", interrupted)
+    code, _, err = run("check", toy, f"--store={tmp_path / 'a.zarr'}")
+    assert (code, "what was finished is stored" in err) == (130, stored)
+
+
+def test_a_warning_is_its_sentence(run, toy, monkeypatch):
+    def warn(*arguments):
+        print(warnings.formatwarning("too large", UserWarning, "program.py", 206), end="")
+        return 0
+
+    monkeypatch.setattr(run_command, "run", warn)
+    as_python_does = warnings.formatwarning
+    assert run("run", toy) == (0, "warning: too large\n", "")
+    assert warnings.formatwarning is as_python_does
 
 
 PROCESS = "import sys; from theorylab.__main__ import start; sys.exit(start())"

@@ -4,6 +4,8 @@ A class for each setting, since classes are what several processes of pytest sha
 run it once in theirs.
 """
 
+import dataclasses
+import itertools
 import re
 import subprocess
 import sys
@@ -55,6 +57,18 @@ class OneSetting:
     @pytest.mark.parametrize("clause", TRACED)
     def test_contract_at_larger_sizes(self, clause):
         assert list(clause(tl.get(self.name), presets=("default", "paper"))) == []
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore::UserWarning")
+    def test_each_case_of_each_preset_is_judged(self):
+        """What no theory judges anywhere is a sweep of a figure, no case of a check."""
+        setting = tl.get(self.name)
+        for preset, cases in setting.presets.items():
+            for case in cases:
+                sizes = itertools.product(*case.grid.values())
+                cells = (dataclasses.replace(case.config, **dict(zip(case.grid, cell, strict=True))) for cell in sizes)
+                judged = (theory.holds(cell) is None for cell in cells for theory in setting.theories)
+                assert any(judged), (preset, case.name)
 
     @pytest.mark.slow
     def test_tiny_takes_ten_seconds_on_two_cores(self, tmp_path):

@@ -9,6 +9,7 @@ from theorylab import catalogue, get
 from theorylab.catalogue import SETTINGS
 from theorylab.contract import ROUNDING, Theory
 from theorylab.docs import derive
+from theorylab.docs.functions import functions_of
 from theorylab.settings import step_size
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,14 @@ def test_tables_of_parameters_are_up_to_date_and_name_sources(name):
     text, found = page.read_text(encoding="utf-8"), derive.numbers_of(get(name))
     assert text == derive.insert(text, "parameters", found, path=page), "run: python -m theorylab.docs.derive"
     assert all(row.split(" | ")[-1].strip(" |") for row in found.splitlines() if row.startswith("|"))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_first_functions_are_up_to_date_and_come_first(name):
+    page = ROOT / "theorylab" / "docs" / "pages" / "settings" / f"{name}.md"
+    text, found = page.read_text(encoding="utf-8"), functions_of(get(name))
+    assert text == derive.insert(text, "functions", found, path=page), "run: python -m theorylab.docs.derive"
+    assert text.index("begin: functions") < text.index("begin: theories") < text.index("## API")
 
 
 def test_a_default_of_a_paper_names_its_place():
@@ -147,7 +156,8 @@ def test_a_setting_from_outside_is_in_every_document(outside, capsys):
     page = (outside / "theorylab/docs/pages/settings" / f"{NAME}.md").read_text(encoding="utf-8")
     assert page.startswith(f"# {title}\n\nLinear regression with interpolated labels")
     assert "- L. Wu and W. J. Su, *The Implicit Reg" in page
-    assert "[arXiv 2305.17490](https://arxiv.org/abs/2305.17490).\n\n## Theories\n" in page
+    assert "[arXiv 2305.17490](https://arxiv.org/abs/2305.17490).\n\n## The functions you want first\n" in page
+    assert f'tl.get("{NAME}")' in page[: page.index("## Theories")]
     assert "| `second_moments` | Mean loss along" in page
     assert "| `loss` | ensemble | 1e-8 |" in page
     assert f"::: theorylab.settings.step_size.{NAME}" in page

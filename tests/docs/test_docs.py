@@ -14,6 +14,7 @@ import theorylab
 from theorylab.catalogue import SETTINGS
 from theorylab.cli import COMMANDS, main
 from theorylab.docs import derive
+from theorylab.docs.functions import WIDTH
 
 ROOT = Path(theorylab.__file__).parents[1]
 PAGES = ROOT / "theorylab" / "docs" / "pages"
@@ -25,13 +26,16 @@ LONG = (
     "cookbook.md", "double_descent.md", "draw.md", "fitting.md", "instances.md", "learning_curves.md",
     "settings/catapult.md", "settings/ntk.md",
 )  # fmt: skip
+#: The code that a setting's page begins with, which a test of its own runs.
+FUNCTIONS = re.compile(r"<!-- begin: functions -->.*?<!-- end: functions -->", re.DOTALL)
 FENCE = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 TITLE = re.compile(r'title="([^"]+)"')
 
 
 def blocks(page):
     """(language, title or None, text) of every fenced block, in order."""
-    for _, language, options, text in FENCE.findall((PAGES / page).read_text(encoding="utf-8")):
+    found = FUNCTIONS.sub("", (PAGES / page).read_text(encoding="utf-8"))
+    for _, language, options, text in FENCE.findall(found):
         title = TITLE.search(options)
         yield language, title and title[1], text
 
@@ -75,11 +79,27 @@ def test_blocks_run(page, here, capsys, streams_kept):
         elif language == "python":
             exec(compile(text, page, "exec"), namespace)
         elif language == "sh":
-            for line in text.splitlines():
+            for line in text.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 if words:
                     assert words[0] == "theorylab", f"{page}: {line} is not run by this test: make it a text block"
                     assert main(words[1:]) == 0, line
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in ("numerical_collapse", "memorisation") else pytest.mark.slow) for n in SETTINGS],
+)
+def test_first_functions_run(name, here):
+    """And the theory that they choose agrees."""
+    page = (PAGES / "settings" / f"{name}.md").read_text(encoding="utf-8")
+    [(_, language, _, code)] = FENCE.findall(FUNCTIONS.search(page)[0])
+    assert language == "python"
+    namespace = {}
+    exec(compile(code, name, "exec"), namespace)
+    verdicts = [row.status for row in namespace["rows"]]
+    assert any(status.judged for status in verdicts)
+    assert not any(row.failed for row in namespace["rows"])
 
 
 SCRIPTS = sorted((PAGES / "notebooks").glob("*.py"))
@@ -110,6 +130,12 @@ def test_notebooks_run_and_are_derived(script, here):
     assert verdicts.pop("textbook", True)  # the wrong one, where there is one, is rejected
     assert verdicts
     assert not any(verdicts.values())
+
+
+@pytest.mark.parametrize("document", [*ALL, ROOT / "README.md"], ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_fits_its_box(document):
+    for *_, text in FENCE.findall(document.read_text(encoding="utf-8")):
+        assert not [line for line in text.splitlines() if len(line) > WIDTH]
 
 
 def test_tutorial_tests(here):

@@ -6,10 +6,11 @@ import numpy as np
 from matplotlib.collections import FillBetweenPolyCollection
 from toy import SETTING, Config
 
+from theorylab import get
 from theorylab.contract import Case
 from theorylab.lab.sweep import sweep
 from theorylab.verdict.compare import compare
-from theorylab.verdict.overview import overview
+from theorylab.verdict.overview import _allowed, overview
 from theorylab.verdict.plotting import style
 
 
@@ -111,3 +112,20 @@ def test_the_style_leaves_the_backend_as_it_was(monkeypatch):
         assert matplotlib.get_backend() == "svg"
     finally:
         matplotlib.use(before)
+
+
+def test_a_theory_is_drawn_at_more_steps_than_are_recorded_where_their_number_is_a_field():
+    setting = get("linear_networks")
+    config = setting.config(simulator="weights", width=4, num_steps=60, num_records=3)
+    axes, _ = drawn(Case("few records", config, {}, seeds=2), setting)
+    exact = max((line for line in axes.lines if line.get_marker() == "None"), key=lambda line: len(line.get_xdata()))
+    (points,) = [line for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_array_equal(points.get_xdata(), [0, 20, 40, 60])
+    np.testing.assert_array_equal(exact.get_xdata(), range(61))
+    np.testing.assert_allclose(np.asarray(exact.get_ydata(), float)[::20], np.asarray(points.get_ydata(), float))
+    assert axes.get_xscale() == "linear"  # as records at even distances are
+
+
+def test_values_between_the_swept_ones_are_those_that_a_setting_allows():
+    config = get("sgd_stability").config()
+    assert _allowed(get("sgd_stability"), config, "batch_size", [1.0, 1.5, 2.0]) == (1.0, 2.0)

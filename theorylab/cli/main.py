@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from theorylab.catalogue import SETTINGS, names, unknown
@@ -69,6 +72,7 @@ def help_text() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 bad input)."""
     never_fail()
+    as_python_does, warnings.formatwarning = warnings.formatwarning, _warning
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _dispatch(given)
@@ -90,6 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _discard(sys.stdout)
         _say(f"error: {message}")
         return 2
+    finally:
+        warnings.formatwarning = as_python_does
+
+
+def _warning(message: Warning | str, *where: Any, **more: Any) -> str:
+    """Write a warning as the command line does: its sentence, not the place in the source that says it."""
+    return f"warning: {message}\n"
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -114,9 +125,19 @@ def _say(line: str) -> None:
 
 
 def _interrupted(arguments: Sequence[str]) -> int:
-    stores = arguments[:1] == ["sweep"] or any(word.partition("=")[0] == "--store" for word in arguments)
-    _say("interrupted; what was finished is stored and the same command continues it" if stores else "interrupted")
+    stored = any(_stores(arguments))
+    _say("interrupted; what was finished is stored and the same command continues it" if stored else "interrupted")
     return 130
+
+
+def _stores(arguments: Sequence[str]) -> Iterator[Path]:
+    """Folders of results that are there, under the name that a command gives its own or under one with its case's."""
+    named = [f"results/{Path(arguments[1]).stem}"] if arguments[:1] == ["sweep"] and arguments[1:] else []
+    for word, following in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        name, equals, value = word.partition("=")
+        named += [value if equals else following] if name == "--store" else []
+    for path in map(Path, named[-1:]):
+        yield from path.parent.glob(f"{path.name.removesuffix('.zarr')}*")
 
 
 def _was_interrupted(error: BaseException) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 def html_table(rows: Iterable[Sequence[object]]) -> str:
     """HTML of a table of texts, which are escaped; the first row is its head."""
     head, *lines = [list(map(str, row)) for row in rows]
-    parts = ["".join(f"<th>{escape(text)}</th>" for text in head)]
-    parts += ["".join(f'<td style="text-align:left">{escape(text)}</td>' for text in line) for line in lines]
+    cells = [("th", head), *(("td", line) for line in lines)]
+    parts = ["".join(f'<{tag} style="text-align:left">{escape(text)}</{tag}>' for text in line) for tag, line in cells]
     return f"<table>{''.join(f'<tr>{part}</tr>' for part in parts)}</table>"
 
 
@@ -21,7 +21,9 @@ def config_html(config: Any) -> str:
     rows: list[list[object]] = [["field", "symbol", "value", "what"]]
     for field in dataclasses.fields(config):
         symbol = field.metadata["symbol"]
-        rows.append([field.name, f"${symbol}$" if symbol else "", getattr(config, field.name), field.metadata["help"]])
+        value = getattr(config, field.name)
+        shown = f"{value:.6g}" if isinstance(value, float) else value
+        rows.append([field.name, f"${symbol}$" if symbol else "", shown, field.metadata["help"]])
     return html_table(rows)
 
 

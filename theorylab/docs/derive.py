@@ -1,9 +1,9 @@
 """What the documents say twice is written from the catalogue: ``python -m theorylab.docs.derive``.
 
-Writes, between their markers, the tables of settings (README.md and the first page), the tables of theories and of
-parameters of each setting's page, and the index of the gallery (paper_figures/README.md); and the notebooks, from the
-scripts beside them. A setting without a page gets a first one, from the docstring of its module. ``--check`` writes
-nothing, and ends with exit code 1 where a document is not up to date.
+Writes, between their markers, the tables of settings (README.md and the first page), the first functions and the tables
+of theories and of parameters of each setting's page, and the index of the gallery (paper_figures/README.md); and the
+notebooks, from the scripts beside them. A setting without a page gets a first one, from the docstring of its module.
+``--check`` writes nothing, and ends with exit code 1 where a document is not up to date.
 
 The navigation and the first page of a setting come from the catalogue and from the source alone: MkDocs builds the site
 without JAX (see hooks.py).
@@ -124,9 +124,12 @@ def short_table(root: Path = ROOT) -> str:
 
 
 def tables_of(setting: Setting, root: Path = ROOT) -> dict[str, str]:
-    """Return the tables of a setting's page, by the name of their lines."""
+    """Return what is derived of a setting's page, by the name of its lines."""
+    from theorylab.docs.functions import functions_of
+
     theories = filter(None, (theories_table(setting), fidelity_table(setting, root)))
-    return {"theories": "\n\n".join(theories), "parameters": numbers_of(setting)}
+    tables = {"theories": "\n\n".join(theories), "parameters": numbers_of(setting)}
+    return tables | {"functions": functions_of(setting)}
 
 
 def theories_table(setting: Setting) -> str:
@@ -315,6 +318,8 @@ def first_page(name: str, papers: str = "") -> str:
         f"# {title.rstrip('.')}",
         rest.strip(),
         papers,
+        "## The functions you want first",
+        "<!-- begin: functions -->\n<!-- end: functions -->",
         "## Theories",
         "<!-- begin: theories -->\n<!-- end: theories -->",
         "## Parameters",

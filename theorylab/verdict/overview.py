@@ -5,14 +5,16 @@ Simulation is drawn as points, theory as lines.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from theorylab.catalogue import unknown
-from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields
+from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields, static_fields
 from theorylab.lab.grid import make_plan
 from theorylab.verdict.carried import read
 from theorylab.verdict.plotting import gradient, points, shown_once
@@ -26,6 +28,8 @@ LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
 #: Opacity of a declared error, and how small one is not seen.
 BAND, UNSEEN = 0.18, 0.003
 MOST_CURVES, MOST_PANELS, MOST_POINTS = 6, 6, 16
+#: Fields that say how many steps are recorded, and through how many a theory is drawn at least.
+RECORDS = {"records_per_decade": 40, "num_records": 200}
 
 
 class _Panel(NamedTuple):
@@ -203,32 +207,56 @@ def _label(setting: Setting, chosen: dict[str, Any]) -> str | None:
 
 
 def _trajectory_panel(panel: _Panel) -> None:
-    """Draw an observable along training (or another inner dimension), one colour per cell of the grid."""
+    """Draw an observable along training (or another inner dimension), one colour per cell of the grid.
+
+    A theory is a line through all recorded steps; where a field says how many these are, through more of them (unless
+    it is one of the instance).
+    """
+    from matplotlib.ticker import MaxNLocator
+
     axes, setting, case, data, observable, along = panel[:6]
     last = {dim: -1 for dim in observable.dims if dim != along}
     curves = _curves(case, list(case.grid))
-    lines = {theory.name: _lines(panel, theory, {}) for theory in panel.theories}
+    # Not of the instance: that would be another program, for the mean over all seeds.
+    whose = {theory: case.config if theory.kind == "instance" else _finer(case.config) for theory in panel.theories}
+    lines = {theory.name: _lines(panel, theory, config, {}) for theory, config in whose.items()}
     for position, color in zip(curves, gradient(len(curves)), strict=True):
         chosen = {n: case.grid[n][i] for n, i in position.items()}
         config = dataclasses.replace(case.config, **chosen)
         steps = np.asarray(data[along], float)
         values = data[observable.name].isel(position).isel(last)
-        if steps[-1] > 30:
+        log = _logarithmic(steps)
+        if log:
             axes.set_xscale("log")
-        some = _spread(steps)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        some = _spread(steps, log)
         _points(panel, steps[some], values.isel({along: some}), color, _label(setting, chosen))
         for theory in panel.theories:
             line = lines[theory.name](position)
             if line is not None:
-                _theory(panel, theory, steps, line, theory.relative_error(config, observable.name), color)
+                declared = theory.relative_error(config, observable.name)
+                _theory(panel, theory, np.asarray(line[along], float), line.values, declared, color)
     axes.set_xlabel(along.replace("_", " "))
 
 
-def _spread(steps: np.ndarray) -> np.ndarray:
-    """Indices of at most 16 records, evenly spread on a logarithmic axis."""
-    wanted = np.geomspace(max(steps[-1] / 1e4, 1.0), max(steps[-1], 1.0), MOST_POINTS)
-    if steps[-1] <= 30:
-        wanted = np.linspace(steps[0], steps[-1], MOST_POINTS)
+def _finer(config: Any) -> Any:
+    """Return the configuration with more recorded steps, where one of its sizes is their number."""
+    more = {n: max(getattr(config, n), count) for n, count in RECORDS.items() if n in static_fields(config)}
+    return dataclasses.replace(config, **more)
+
+
+def _logarithmic(steps: np.ndarray) -> bool:
+    """Whether steps are many, and recorded at even ratios rather than at even distances."""
+    gaps = np.diff(steps)
+    return bool(steps[-1] > 30 and gaps.max() > 2 * gaps.min())
+
+
+def _spread(steps: np.ndarray, log: bool) -> np.ndarray:
+    """Indices of at most 16 records, evenly spread on the axis."""
+    wanted = np.linspace(steps[0], steps[-1], MOST_POINTS)
+    if log:
+        wanted = np.geomspace(max(steps[-1] / 1e4, 1.0), max(steps[-1], 1.0), MOST_POINTS)
     return np.unique(np.abs(steps[:, None] - wanted[None, :]).argmin(axis=0))
 
 
@@ -243,10 +271,12 @@ def _sweep_panel(panel: _Panel) -> None:
     logarithmic = len(positive) > 1 and not (x < 0).any() and positive.max() / positive.min() > 5
     curves = _curves(case, [n for n in case.grid if n != along])
     swept = tuple(type(getattr(case.config, along))(v) if np.isfinite(v) else v for v in x)
-    smooth = tuple(_fine(x, logarithmic).tolist()) if along in scalar_fields(setting.config) else swept
+    smooth = swept
+    if along in scalar_fields(setting.config):
+        smooth = _allowed(setting, case.config, along, _fine(x, logarithmic).tolist())
     asked = panel.theories is not setting.theories
     drawn = [
-        (theory, values, _lines(panel, theory, {along: values}))
+        (theory, values, _lines(panel, theory, case.config, {along: values}))
         for theory in panel.theories
         if theory.kind != "instance" or asked
         for values in [smooth if theory.kind == "ensemble" else swept]
@@ -257,8 +287,9 @@ def _sweep_panel(panel: _Panel) -> None:
         _points(panel, _axis(x, x, logarithmic), selected, color, _label(setting, chosen))
         config = dataclasses.replace(case.config, **chosen)
         for theory, values, line_of in drawn:
-            line = line_of(position)
-            if line is not None:
+            predicted = line_of(position)
+            if predicted is not None:
+                line = predicted.values
                 known = [i for i, number in enumerate(line) if np.isfinite(number)]
                 errors = np.full(len(line), np.nan)
                 cells = (dataclasses.replace(config, **{along: values[i]}) for i in known)
@@ -330,25 +361,40 @@ def _fine(x: np.ndarray, logarithmic: bool) -> np.ndarray:
     return np.unique(np.concatenate([between, x]))
 
 
-def _lines(panel: _Panel, theory: Theory, finer: dict[str, Any]) -> Callable[[dict[str, int]], np.ndarray | None]:
+def _lines(
+    panel: _Panel, theory: Theory, config: Any, finer: dict[str, Any]
+) -> Callable[[dict[str, int]], xarray.DataArray | None]:
     """Return a function of a curve's position in the grid: the theory's line there, None where it is silent.
 
-    ``finer`` are other values for the field along the axis. What is compiled is evaluated at the whole grid, by the
-    program that the comparison has used.
+    ``finer`` are other values for the field along the axis. What is compiled is evaluated at the whole grid: at the
+    case's own ``config`` the program that the comparison has used serves again.
     """
     last = {dim: -1 for dim in panel.observable.dims if dim != panel.along}
     grid = {**panel.case.grid, **finer}
 
-    def line_of(position: dict[str, int]) -> np.ndarray | None:
+    def line_of(position: dict[str, int]) -> xarray.DataArray | None:
         if theory.traceable:
             predicted = whole if whole is None else whole.isel(position)
         else:
             chosen = {name: grid[name][i] for name, i in position.items()}
-            predicted = _predicted(panel, theory, dataclasses.replace(panel.case.config, **chosen), finer)
-        return None if predicted is None or not predicted.notnull().any() else predicted.isel(last).values
+            predicted = _predicted(panel, theory, dataclasses.replace(config, **chosen), finer)
+        return None if predicted is None or not predicted.notnull().any() else predicted.isel(last)
 
-    whole = _predicted(panel, theory, panel.case.config, grid) if theory.traceable else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values between those that somebody chose
+        whole = _predicted(panel, theory, config, grid) if theory.traceable else None
     return line_of
+
+
+def _allowed(setting: Setting, config: Any, along: str, values: Sequence[float]) -> tuple[float, ...]:
+    """Return the values that the setting's own rules allow: a batch size is a scalar, and whole."""
+    kept = []
+    for value in values:
+        with contextlib.suppress(ConfigError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            setting.validate(dataclasses.replace(config, **{along: value}))
+            kept.append(value)
+    return tuple(kept)
 
 
 def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any]) -> Any:

@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from theorylab.numerics import datasets
 from theorylab.settings.kernels.finite_population import controls, curves
 from theorylab.settings.kernels.finite_population.config import Config
 from theorylab.settings.kernels.finite_population.data import sample
-from theorylab.settings.kernels.finite_population.eigensystem import eigensystem, spectrum
+from theorylab.settings.kernels.finite_population.eigensystem import eigensystem, kernel_matrix, spectrum
+from theorylab.settings.kernels.finite_population.predictions import effective_ridge, measured_error
 from theorylab.settings.kernels.finite_population.train import simulate
 from theorylab.settings.kernels.problem import Problem
 from theorylab.settings.kernels.ridge_path import ridge_path, solve
@@ -173,3 +175,26 @@ def test_interpolated_noise_in_a_finite_population(num_samples):
     # Control: points drawn with replacement, and those that are trained on taken off. It is 97% high at half of them.
     wrong = float(controls.with_replacement(keys[0], config)["test_error"])
     assert num_samples < 200 or abs(np.mean(measured) - wrong) > error + 0.06 * wrong, (np.mean(measured), wrong)
+
+
+@pytest.mark.parametrize(("ridge", "seen"), [(0.001, 0.66), (0.03, 0.30)])
+def test_the_declared_error_knows_how_much_interpolated_noise_leaves(ridge, seen):
+    """tr (K + δ)⁻² of 60 of 600 digits, against its value in general position by bisection and a difference in δ."""
+    config = Config(num_samples=60, ridge=ridge, noise_variance=1e3)
+    kernel, random = kernel_matrix(config), np.random.default_rng(0)
+    chosen = [random.permutation(600)[:60] for _ in range(100)]
+    values = np.array([np.linalg.eigvalsh(kernel[np.ix_(rows, rows)]) for rows in chosen])
+    measured = ridge**2 * np.mean(np.sum((values + ridge) ** -2.0, axis=1)) / 60
+    eigenvalues = np.linalg.eigvalsh(kernel)
+
+    def trace(ridge):
+        def excess(g):
+            return 60 - np.sum(eigenvalues / (eigenvalues + g)) - ridge * np.sum(1 / (eigenvalues + g))
+
+        return np.sum(1 / (eigenvalues + brentq(excess, 1e-9, 1e3)))
+
+    step = 1e-4 * ridge
+    predicted = -(ridge**2) * (trace(ridge + step) - trace(ridge - step)) / (2 * step) / 60
+    assert float(effective_ridge(jax.random.key(0), config)["train_error"]) / 1e3 == pytest.approx(predicted, rel=2e-3)
+    assert measured / predicted - 1 == pytest.approx(seen, rel=0.15)  # 6% scatter of the mean of 100
+    assert 1 < measured_error(config, "train_error") / (measured / predicted - 1) < 1.3

@@ -2,10 +2,13 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from theorylab.settings.in_context.linear_attention.theory import isotropic, nonlinear
+from theorylab.settings.in_context.prompts import Law, sample_prompts
 
 
 def test_context_length_curve_has_the_published_values():
@@ -54,6 +57,27 @@ def test_learning_rate_of_nonlinear_targets(link, rate, tolerance):
         np.testing.assert_allclose(nonlinear.nonlinear_minimum_loss(moments, 5, 20, 0.25), 0.61842, atol=5e-6)
         linear = nonlinear.TargetMoments(moments.linear, moments.weighted_power * 1.1, moments.power)
         assert abs(measured / nonlinear.nonlinear_learning_rate(linear, 20, 0.25) - 1) > tolerance
+
+
+@pytest.mark.parametrize(("link", "coefficients"), [("linear", (1.0, 0.0, 0.0)), ("cubic", (3.0, 0.0, math.sqrt(6)))])
+def test_a_link_by_its_coefficients_is_that_link(link, coefficients):
+    named, own = nonlinear.single_index_moments(link, 5), nonlinear.hermite_moments(coefficients, 5)
+    np.testing.assert_allclose(own, named, rtol=1e-12)
+    law = Law(jnp.ones(5), jnp.ones(5), 0.1, target="cubic")
+    drawn = [
+        sample_prompts(jax.random.key(0), each, 3, 4).labels
+        for each in (law, law._replace(target="hermite", link=(3.0, 0.0, math.sqrt(6))))
+    ]
+    np.testing.assert_allclose(*drawn, rtol=1e-9)
+
+
+def test_moments_of_a_link_are_its_averages():
+    nodes, weights = np.polynomial.hermite_e.hermegauss(20)
+    weights = weights / weights.sum()
+    value = 0.6 * nodes + 0.5 * (nodes**2 - 1) / math.sqrt(2) - 0.4 * (nodes**3 - 3 * nodes) / math.sqrt(6)
+    power, fourth = weights @ value**2, weights @ (value**2 * nodes**2)
+    expected = (0.36 / 7, (6 * power + fourth) / 7, power)
+    np.testing.assert_allclose(nonlinear.hermite_moments((0.6, 0.5, -0.4), 7), expected, rtol=1e-12)
 
 
 def test_nonlinear_theory_reduces_to_the_linear_one():

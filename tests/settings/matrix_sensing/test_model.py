@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import theorylab as tl
 from theorylab.contract import ConfigError
 from theorylab.jax_version import double_precision
 from theorylab.settings.factorisation.factors import fit_slope
@@ -241,3 +242,39 @@ def test_what_cannot_work_is_warned_of():
         SETTING.validate(dataclasses.replace(TINY, operator="gaussian", num_measurements=30))
     with double_precision(False), pytest.warns(UserWarning, match="float64"):
         jax.eval_shape(simulate, jax.random.key(0), TINY)
+
+
+def test_rebalancing_at_a_step_of_ones_own():
+    """Thirty plain steps, the rebalancing, and the rest by itself; before that step the rate of the optimum is none."""
+    config = dataclasses.replace(TINY_ASYMMETRIC, trainer="modified", num_steps=40, rebalance_step=30)
+    plain = dataclasses.replace(config, trainer="gd", num_steps=30)
+    instance = SETTING.sample(jax.random.key(0), config)
+    later = tl.advance(SETTING, instance, plain)
+    left, right = rebalance(later.left, later.right, config.rebalance_scale)
+    apart = tl.run(SETTING, later._replace(left=left, right=right), dataclasses.replace(plain, num_steps=40))
+    whole = tl.run(SETTING, instance, config)
+    np.testing.assert_allclose(whole.recovery_error, apart.recovery_error, rtol=1e-10)
+    assert float(whole.switch_step) == 30
+    rate = next(theory for theory in SETTING.theories if theory.name == "rebalanced_rate")
+    assert "rebalance_step" in rate.holds(config)
+    assert rate.holds(dataclasses.replace(config, rebalance_step=0)) is None
+
+
+def test_imbalance_drifts_by_the_order_of_the_rate():
+    """Where it nearly cancels the flow's conservation is far off; the drift of first order is not."""
+    rng, rate, spectrum = np.random.default_rng(3), 0.1, np.array([1.0])
+    worst, of_flow = 0.0, 0.0
+    for _ in range(40):
+        left, right = (scale * rng.standard_normal((4, 1)) for scale in (0.05, 0.1))
+        f, g, found = left, right, []
+        if abs(f.T @ f - g.T @ g) < 0.1 * (f.T @ f + g.T @ g):
+            continue
+        for _ in range(100):
+            found.append(np.linalg.norm(f.T @ f - g.T @ g))
+            error = f @ g.T - np.diag([1.0, 0, 0, 0])
+            f, g = f - rate * error @ g, g - rate * error.T @ f
+        moved = asymmetric.descent_imbalance(left, right, spectrum, rate, rate * np.arange(100))
+        gap = np.abs(np.array(found) / np.linalg.norm(moved, axis=(1, 2)) - 1)
+        assert gap[0] < 1e-12
+        worst, of_flow = max(worst, gap.max()), max(of_flow, np.abs(np.array(found) / found[0] - 1).max())
+    assert worst < 0.6 * rate < 0.13 < of_flow

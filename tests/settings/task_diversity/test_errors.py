@@ -99,7 +99,7 @@ def test_leverages_of_gaussian_summaries_give_the_textbooks_variance():
     fit = leverages.fitted(contexts, 2 * d * (d + 1), 0.5, 1e-6, generator=rng)
     np.testing.assert_array_equal(fit.mean, 0)
     # Rows x ⊗ h have norms that fluctuate by (2/d + 2/d), which raises it by three quarters of that.
-    np.testing.assert_allclose(leverages.error(fit, contexts, 0.5), 0.5 * 2, rtol=0.05)
+    np.testing.assert_allclose(leverages.error(fit, contexts, 0.5, fitted=True), 0.5 * 2, rtol=0.05)
 
 
 def test_the_limit_is_not_judged_where_it_is_far():

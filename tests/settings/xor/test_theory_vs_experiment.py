@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
@@ -10,7 +11,7 @@ from scipy.special import ndtr, ndtri
 import theorylab as tl
 from theorylab.lab.grid import seed_keys
 from theorylab.settings.two_layer.xor import SETTING, adapter, at_ratio
-from theorylab.settings.two_layer.xor.data import sample_labels
+from theorylab.settings.two_layer.xor.data import sample, sample_labels
 from theorylab.settings.two_layer.xor.theory import cell_model, first_step
 
 LARGE = SETTING.case("default", "large steps").config
@@ -66,6 +67,34 @@ def test_first_step_is_linear_and_known_from_the_labels(large):
     cosine, ratio = large.linear_cosine.values, large.linear_ratio.values
     assert cosine.min() > 0.99
     assert 0.98 < ratio.mean() < 1.02
+
+
+def test_even_part_of_the_first_step_shifts_accuracies():
+    """Weak clusters: more neurons of one sign than of the other decide; strong ones: those that the start steers."""
+    config = at_ratio(
+        4.0, cluster_coupling=0.15, num_train=40, input_dim=8000, width=64, num_steps=1, num_test=400, label_noise=0.05
+    )
+    norms = (config.mean_norm, config.mean_norm * (5 / 0.15) ** 0.5)
+    weak, strong = tl.sweep(SETTING, config, {"mean_norm": norms}, seeds=96).first_cluster_accuracy.values
+
+    @jax.jit
+    @jax.vmap
+    def accuracies(key, norm):
+        labels, scales = given(sample_labels(key, config), dataclasses.replace(config, mean_norm=norm))
+        signs = jnp.sum(sample(key, config).signs)
+        options = {"width": config.width, "step_init_ratio": 4.0}
+        return [first_step.cluster_accuracy(*labels, **scales, **options, sign_sum=s) for s in (signs, None)]
+
+    right, without = (
+        np.asarray(a).reshape(2, 96, 4)
+        for a in accuracies(keys_of(96)[jnp.arange(192) % 96], jnp.repeat(jnp.array(norms), 96))
+    )
+    assert (weak - right[0]).std() < 0.45 * right[0].std() < 0.45 * (weak - without[0]).std()
+    gaps = (strong - right[1]).mean(1)
+    error = 4 * gaps.std() / np.sqrt(96)
+    assert abs(gaps.mean()) < error + 0.01
+    # Clusters of a pair average to more than a half, but not without what initial weights steer.
+    assert strong.mean() - 0.5 > error
 
 
 def test_first_alignments_have_the_arcsine_law(large):

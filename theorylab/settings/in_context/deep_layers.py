@@ -317,18 +317,19 @@ def _layers(config: Config, counts: tuple[int, ...], seeds: int) -> tuple[Case, 
 PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (Case("two layers", dataclasses.replace(TWO_LAYERS, test_length=80), {}, seeds=4),),
     "default": (Case("two layers", TWO_LAYERS, {"test_length": (20, 40, 80)}, seeds=4),),
-    "paper": (
-        Case("one to four layers", LONG, {"num_layers": (1, 2, 3, 4)}, seeds=8),
-        Case("anisotropic covariates", LONG, {"covariate_exponent": (0.5, 1.0)}, seeds=8),
-        Case("queries, keys and values", LONG, {"attention": ("linear", "softmax"), "num_layers": (1, 2)}, seeds=8),
-    ),
+    "paper": (Case("one to four layers", LONG, {"num_layers": (1, 2, 3, 4)}, seeds=8),),
 }
 
 MEASURED = dataclasses.replace(TWO_LAYERS, num_test=10_000)
 SWEEPS: dict[str, tuple[Case, ...]] = {
     "tiny": _layers(dataclasses.replace(TWO_LAYERS, num_steps=100, num_test=500), (1,), seeds=2),
     "default": _layers(MEASURED, (1, 2, 3, 4), seeds=4),
-    "paper": _layers(MEASURED, (1, 2, 3, 4), seeds=4),
+    "paper": (
+        *_layers(MEASURED, (1, 2, 3, 4), seeds=4),
+        # No theory is known here: nothing to check.
+        Case("anisotropic covariates", LONG, {"covariate_exponent": (0.5, 1.0)}, seeds=8),
+        Case("queries, keys and values", LONG, {"attention": ("linear", "softmax"), "num_layers": (1, 2)}, seeds=8),
+    ),
 }
 
 SETTING = Setting(

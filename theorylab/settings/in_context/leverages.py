@@ -25,10 +25,14 @@ class Contexts(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Mean of the fitted matrix, and E (Ŵ - W)ᵀ(Ŵ - W) around it."""
+    """Mean W of the fitted matrix, and E (Ŵ - W)ᵀ(Ŵ - W) around it.
+
+    ``sampling`` is such a matrix of W itself, around that of all contexts instead of a sample.
+    """
 
     mean: Float[np.ndarray, "dim features"]
     spread: Float[np.ndarray, "features features"]
+    sampling: Float[np.ndarray, "features features"]
 
 
 def fitted(
@@ -51,13 +55,16 @@ def fitted(
 
     At q hᵀRh = const this is the textbook's N/(N - p); derived here. Corrections are of order 1/d, from the
     law of h given its norm; they grow as contexts shorten.
+
+    W of a sample of M contexts is off by S = (N/(M d²)) R (N/M) Σ h hᵀ g² |w - Wh|² R, g = q/(1 + ℓ). The sample's own
+    misses are smaller by hᵀSh, which is put back: they are those of all contexts up to 1/M².
     """
     h, tasks = contexts
     count, d = len(h), tasks.shape[1]
     q = generator.chisquare(d, count) / d
 
     def leverages(resolvent: np.ndarray) -> np.ndarray:
-        found: np.ndarray = q * np.sum((h @ resolvent) * h, axis=1)
+        found: np.ndarray = q * _quadratic(h, resolvent)
         return found
 
     def of_prompts(weights: np.ndarray) -> np.ndarray:
@@ -72,6 +79,8 @@ def fitted(
     leverage = leverages(resolvent)
     mean = (tasks * (q / (1 + leverage))[:, None]).T @ h @ resolvent * (num_prompts / count / d)
     miss = np.sum((tasks - h @ mean.T) ** 2, axis=1)
+    sampling = resolvent @ of_prompts((q / (1 + leverage)) ** 2 * miss) @ resolvent * (num_prompts / count / d**2)
+    miss += _quadratic(h, sampling)
 
     def spread_of(error: np.ndarray) -> np.ndarray:
         found: np.ndarray = resolvent @ of_prompts(q * error / (1 + leverage) ** 2) @ resolvent
@@ -79,7 +88,7 @@ def fitted(
 
     def remainder(flat: np.ndarray) -> np.ndarray:
         spread = flat.reshape(resolvent.shape)
-        return (spread - spread_of(q / d * np.sum((h @ spread) * h, axis=1))).ravel()
+        return (spread - spread_of(q / d * _quadratic(h, spread))).ravel()
 
     size = resolvent.size
     operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=remainder, dtype=float)
@@ -87,11 +96,18 @@ def fitted(
     spread, failed = scipy.sparse.linalg.gmres(operator, start, rtol=TOLERANCE / 10, maxiter=ITERATIONS)
     if failed:
         raise RuntimeError(f"the spread of the fitted matrix was not found in {ITERATIONS} iterations")
-    return Fit(mean, spread.reshape(resolvent.shape))
+    return Fit(mean, spread.reshape(resolvent.shape), sampling)
 
 
-def error(fit: Fit, contexts: Contexts, noise_variance: float) -> float:
-    """Mean squared error on prompts of a law, given by a sample of its contexts."""
+def error(fit: Fit, contexts: Contexts, noise_variance: float, *, fitted: bool) -> float:
+    """Mean squared error on prompts of a law, given by a sample of its contexts: that of the fit, or another one."""
     h, tasks = contexts
-    miss = np.sum((tasks - h @ fit.mean.T) ** 2, axis=1) + np.sum((h @ fit.spread) * h, axis=1)
+    sampling = fit.sampling if fitted else -fit.sampling
+    miss = np.sum((tasks - h @ fit.mean.T) ** 2, axis=1) + _quadratic(h, fit.spread + sampling)
     return float(miss.mean() / tasks.shape[1] + noise_variance)
+
+
+def _quadratic(vectors: Float[np.ndarray, "count dim"], matrix: Float[np.ndarray, "dim dim"]) -> np.ndarray:
+    """vᵀ A v of each vector."""
+    found: np.ndarray = np.sum((vectors @ matrix) * vectors, axis=1)
+    return found

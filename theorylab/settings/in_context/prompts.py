@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from theorylab.numerics import random
 
 Covariates = Literal["gaussian", "uniform"]
-Target = Literal["linear", "relu", "tanh", "cubic", "network"]
+Target = Literal["linear", "relu", "tanh", "cubic", "network", "hermite"]
 
 
 class Law(NamedTuple):
@@ -30,6 +30,8 @@ class Law(NamedTuple):
         Law of the coordinates of x; f of the labels y = f(x) + N(0, σ²).
     target_width
         Hidden units of a random network as target.
+    link
+        Coefficients of a "hermite" link on z, (z² - 1)/√2 and (z³ - 3z)/√6, orthonormal for normal z.
     pool
         The tasks w_k of a finite pool, each used with both signs; None where every prompt has a fresh one.
     """
@@ -40,6 +42,7 @@ class Law(NamedTuple):
     covariates: Covariates = "gaussian"
     target: Target = "linear"
     target_width: int = 1
+    link: tuple[ArrayLike, ArrayLike, ArrayLike] = (1.0, 0.0, 0.0)
     pool: Float[Array, "tasks dim"] | None = None
 
 
@@ -110,10 +113,21 @@ def sample_prompts(key: jax.Array, law: Law, count: int, context_length: int) ->
         if law.target == "network":
             values = jnp.einsum("bnk,bk->bn", jax.nn.relu(z), pieces["outputs"]) / math.sqrt(hidden)
         else:
-            link = {"relu": jax.nn.relu, "tanh": lambda z: jnp.tanh(3 * z), "cubic": lambda z: z**3}[law.target]
-            values = link(z[:, :, 0])
+            links = {
+                "relu": jax.nn.relu,
+                "tanh": lambda z: jnp.tanh(3 * z),
+                "cubic": lambda z: z**3,
+                "hermite": lambda z: _hermite(z, law.link),
+            }
+            values = links[law.target](z[:, :, 0])
     labels = values + jnp.sqrt(1.0 * jnp.asarray(law.noise_variance)) * pieces["noise"]
     return Prompts(x[:, :-1], labels[:, :-1], x[:, -1], labels[:, -1], tasks)
+
+
+def _hermite(z: Array, link: tuple[ArrayLike, ArrayLike, ArrayLike]) -> Array:
+    """The function of normal z with these coefficients on the first three normalised Hermite polynomials."""
+    linear, quadratic, cubic = map(jnp.asarray, link)
+    return linear * z + quadratic / math.sqrt(2) * (z**2 - 1) + cubic / math.sqrt(6) * (z**3 - 3 * z)
 
 
 def _tasks(key: jax.Array, normals: Array, law: Law) -> Float[Array, "prompts dim"]:

@@ -305,16 +305,10 @@ def _finite(key: jax.Array, config: Config, *, fresh_prompts: bool = False) -> d
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     fresh = _contexts(generator, sphere(generator.standard_normal((CONTEXTS, d))), config)
     again = _contexts(generator, pool[np.arange(CONTEXTS) % len(pool)], config)
-    fit = leverages.fitted(
-        fresh if fresh_prompts else again,
-        round(config.prompt_ratio * d**2),
-        noise,
-        RIDGE,
-        generator=generator,
-    )
-    return {
-        name: np.float64(leverages.error(fit, law, noise)) for name, law in zip(ERRORS, (fresh, again), strict=True)
-    }
+    law = fresh if fresh_prompts else again
+    fit = leverages.fitted(law, round(config.prompt_ratio * d**2), noise, RIDGE, generator=generator)
+    errors = [leverages.error(fit, contexts, noise, fitted=contexts is law) for contexts in (fresh, again)]
+    return dict(zip(ERRORS, map(np.float64, errors), strict=True))
 
 
 def finite_error(config: Config, observable: str) -> float:

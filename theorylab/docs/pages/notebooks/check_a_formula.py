@@ -23,7 +23,9 @@ tl.summary(data)["least_squares_loss"]
 @theory(kind="ensemble", source="a textbook", predicts=("least_squares_loss",))
 def textbook(key, config):
     """σ² + σ² d/n."""
-    return {"least_squares_loss": config.noise_variance * (1 + config.dim / config.context_length)}
+    return {
+        "least_squares_loss": config.noise_variance * (1 + config.dim / config.context_length)
+    }
 
 
 tl.compare(setting, data, theories=[textbook])
@@ -34,7 +36,11 @@ tl.compare(setting, data, theories=[textbook])
 
 
 # %%
-@theory(kind="ensemble", source="mean of an inverse Wishart matrix", predicts=("least_squares_loss",))
+@theory(
+    kind="ensemble",
+    source="mean of an inverse Wishart matrix",
+    predicts=("least_squares_loss",),
+)
 def wishart(key, config):
     """σ² + σ² d/(n - d - 1)."""
     excess = config.dim / (config.context_length - config.dim - 1)
@@ -52,7 +58,10 @@ rows
 @theory(kind="ensemble", source="large matrices", predicts=("least_squares_loss",))
 def without_the_one(key, config):
     """σ² + σ² d/(n - d)."""
-    return {"least_squares_loss": config.noise_variance * (1 + config.dim / (config.context_length - config.dim))}
+    return {
+        "least_squares_loss": config.noise_variance
+        * (1 + config.dim / (config.context_length - config.dim))
+    }
 
 
 tl.table(tl.compare(setting, data, theories=[without_the_one]))

@@ -39,6 +39,9 @@ class Config:
     model_rank: int = size(default=5, help="columns of the model", symbol="k", at_least=1)
     num_measurements: int = size(default=1000, help="measurements (gaussian)", symbol="m", at_least=1)
     num_steps: int = size(default=3000, help="steps (after the rebalancing step, where there is one)", at_least=1)
+    rebalance_step: int = size(
+        default=0, help="step at which F and G are rebalanced (modified, boost); 0: near the optimum", at_least=0
+    )
     init: Literal["gaussian", "orthonormal"] = size(
         default="gaussian", help="entries N(0, 1/n), or random orthonormal columns, times init_scale"
     )

@@ -102,7 +102,10 @@ def descent_step(instance: Instance, config: Config) -> StepFunction:
 
 
 def burn_in(instance: Instance, config: Config, step: StepFunction) -> tuple[Factors, Array]:
-    """Train until :func:`ready_to_rebalance`, asked every 50 steps, 200 ln(1/α)/rate at most; then rebalance."""
+    """Train for ``rebalance_step`` steps and rebalance.
+
+    At 0 until :func:`ready_to_rebalance`, asked every 50 steps, 40 (2 + ln(1/α))/(rate s_r) at most.
+    """
     # Escape takes ln(1/α)/(rate s_r) steps, convergence of the signal a few times that.
     limit = 40 * (2 + jnp.abs(jnp.log(config.init_scale))) / (effective_rate(config) * last_value(config))
 
@@ -116,7 +119,11 @@ def burn_in(instance: Instance, config: Config, step: StepFunction) -> tuple[Fac
         return jax.lax.fori_loop(0, 50, lambda i, s: step(s, t), state), t + 50
 
     start: Any = (instance.left, instance.right), jnp.int32(0)
-    (f, g), t = jax.lax.while_loop(waiting, train, start)
+    if config.rebalance_step:
+        steps = jnp.int32(config.rebalance_step)
+        (f, g), t = jax.lax.fori_loop(0, steps, lambda i, s: step(s, i), start[0]), steps
+    else:
+        (f, g), t = jax.lax.while_loop(waiting, train, start)
     return rebalance(f, g, config.rebalance_scale, boost_only=config.trainer == "boost"), t
 
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from theorylab.contract import at_config
-from theorylab.settings.factorisation.factors import spectrum
+from theorylab.settings.factorisation.factors import last_value, spectrum
 from theorylab.settings.factorisation.robust_recovery.config import Config, num_entries
 from theorylab.settings.factorisation.robust_recovery.data import drawn, noise_matrix
 from theorylab.settings.factorisation.robust_recovery.theory import subgradient
@@ -39,6 +39,11 @@ def frobenius_deviation(key: jax.Array, config: Config) -> Predicted:
 def slope_of_the_largest(key: jax.Array, config: Config) -> Predicted:
     """ln(1 − η (2/π) s_1): the largest singular value decides."""
     return {"error_slope": math.log1p(-subgradient.effective_rate_l1(config.learning_rate) * config.largest_value)}
+
+
+def slope_of_the_smallest(key: jax.Array, config: Config) -> Predicted:
+    """ln(1 − η (2/π) s_r): measurements do not slow the late descent."""
+    return {"error_slope": math.log1p(-subgradient.effective_rate_l1(config.learning_rate) * last_value(config))}
 
 
 def population_exponent(key: jax.Array, config: Config) -> Predicted:

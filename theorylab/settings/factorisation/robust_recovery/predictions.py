@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.contract import theory, times
-from theorylab.settings.factorisation.factors import last_value, spectrum
+from theorylab.settings.factorisation.factors import spectrum
 from theorylab.settings.factorisation.papers import MA_FATTAHI
 from theorylab.settings.factorisation.regimes import requires
 from theorylab.settings.factorisation.robust_recovery import controls
@@ -22,12 +22,17 @@ from theorylab.settings.factorisation.robust_recovery.theory import subgradient
 from theorylab.settings.factorisation.robust_recovery.train import SMALLER, recorded_steps, train
 
 
+def rip_error(config: Config, observable: str) -> float:
+    """Relative error 0.01 + 0.9/n² of the deviation, measured at n = 2 to 100, ranks 1 to 5; of the scale none."""
+    return 0.01 + 0.9 / config.dim**2 if observable == "sign_rip_deviation" else 0.0
+
+
 @theory(
     kind="ensemble",
     source=MA_FATTAHI.at("Sign-RIP, here pointwise and with its constants"),
     predicts=("sign_rip_scale", "sign_rip_deviation"),
     holds=requires(operator="gaussian"),
-    error={"sign_rip_scale": 0.0, "sign_rip_deviation": 0.15},
+    error=rip_error,
     controls={
         "outliers ignored": controls.no_outliers,
         "no sqrt(2/π)": times(1 / subgradient.SIGN, "sign_rip_scale"),
@@ -65,26 +70,40 @@ def effective_descent(instance: Instance, config: Config) -> dict[str, Any]:
     return {"recovery_error": jnp.where(errors > floor, errors, jnp.nan)}
 
 
-def noise_driven(config: Config, observable: str) -> float:
-    """Relative error 2 sqrt(2 n/m), twice the deviation of Sign-RIP: late slopes hold the noise-driven part as well.
+def window(config: Config) -> tuple[float, float]:
+    """Sizes of |E|/|M| between which slopes are fitted: the plateau is near α^1.7, of k = n and finite m."""
+    return 0.01, max(100 * config.init_scale**1.7, 1e-12)
 
-    Measured at n = 10, m = 800, where it is 32%: 25% in the worst of 24 runs.
-    """
-    return 2 * subgradient.sign_rip_deviation(config.dim, config.num_measurements)
+
+def slope_is_late(config: Config) -> str | None:
+    """Enough measurements, a window of two decades or more, and the steps to its end."""
+    if config.num_measurements < 20 * config.dim * config.target_rank:
+        return f"num_measurements = {config.num_measurements} is below 20 n r: instances scatter by 10%"
+    if config.init_scale > 1e-4:
+        return f"init_scale = {config.init_scale:g} is above 1e-4: the plateau comes before the slope"
+    needed = plan_horizon(config)
+    return None if config.num_steps >= needed else f"num_steps = {config.num_steps} is below {needed}"
 
 
 @theory(
-    kind="exact",
-    source=MA_FATTAHI.at("the linear rate, here from the gradient descent of rate 2η/π that the steps are on average"),
+    kind="ensemble",
+    source=MA_FATTAHI.at("the linear rate, here with its constant: descent of rate 2η/π, slowed by m measurements"),
     predicts=("error_slope",),
-    holds=requires(loss="l1", operator="gaussian", step_schedule="residual"),
-    error=noise_driven,
-    controls={"rate η": controls.rate_of_the_steps, "largest value": controls.slope_of_the_largest},
+    holds=requires(slope_is_late, loss="l1", operator="gaussian", step_schedule="residual"),
+    # At most (4 ± 2)% at n = 6 to 30, ranks 1 to 3, m/(n r) = 20 to 125, 12 seeds each; the rate η 2/π s_r alone is
+    # 6 to 45% too fast there.
+    error=0.05,
+    controls={
+        "rate η": controls.rate_of_the_steps,
+        "largest value": controls.slope_of_the_largest,
+        "infinitely many measurements": controls.slope_of_the_smallest,
+    },
     traceable=False,
 )
 def effective_rate(key: jax.Array, config: Config) -> dict[str, Any]:
-    """ln(1 − η (2/π) s_r)."""
-    return {"error_slope": math.log1p(-subgradient.effective_rate_l1(config.learning_rate) * last_value(config))}
+    """ln(1 − η (2/π) λ), λ the mean rate over the window: below s_r, by what m measurements slow the slowest modes."""
+    rate = subgradient.residual_rate(spectrum(config), config.dim, config.num_measurements, window(config))
+    return {"error_slope": math.log1p(-subgradient.effective_rate_l1(config.learning_rate) * rate)}
 
 
 # --- the plateau of a small initialisation --------------------------------------------------------------------

@@ -23,7 +23,7 @@ DEFAULT = (
         seeds=4,
     ),
     Case("budget", SUBGRADIENT, {"learning_rate": (0.59, 0.77)}, seeds=4),
-    Case("plateau, l1", PLATEAU, seeds=3),
+    Case("plateau, l1", PLATEAU, seeds=8),
     Case("plateau, l2", dataclasses.replace(SQUARE, init_scale=1e-6, num_steps=2000), seeds=3),
     Case(
         "outliers, square loss",
@@ -40,9 +40,9 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "outliers",
             dataclasses.replace(SUBGRADIENT, outlier_prob=0.3, largest_value=1.25, smallest_value=0.75, **SMALL),
             {"learning_rate": (0.8, 1.3)},
-            seeds=6,
+            seeds=36,
         ),
-        Case("plateau, l1", dataclasses.replace(PLATEAU, **SMALL), seeds=6),
+        Case("plateau, l1", dataclasses.replace(PLATEAU, **SMALL), seeds=36),
         Case(
             "population, residual steps",
             dataclasses.replace(PLATEAU, operator="population", init_scale=1e-3, num_steps=200, **SMALL),
@@ -51,7 +51,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case(
             "outliers, square loss",
             dataclasses.replace(SQUARE, init_scale=1e-4, num_steps=2500, outlier_prob=0.2, **SMALL),
-            seeds=8,
+            seeds=36,
         ),
     ),
     "default": DEFAULT,

@@ -34,8 +34,12 @@ class Config:
     )
     target: Target = size(
         default="linear",
-        help="f: w·x, phi(w·x) with a unit vector w and phi = relu, tanh(3z), z^3, or a random two-layer ReLU network",
+        help="f: w·x, phi(w·x) with a unit vector w and phi = relu, tanh(3z), z^3 or hermite (the three coefficients "
+        "below), or a random two-layer ReLU network",
     )
+    link_linear: float = scalar(default=1.0, help="coefficient of phi on z (hermite)", symbol="c_1")
+    link_quadratic: float = scalar(default=0.0, help="its coefficient on (z^2 - 1)/sqrt(2) (hermite)", symbol="c_2")
+    link_cubic: float = scalar(default=0.0, help="its coefficient on (z^3 - 3z)/sqrt(6) (hermite)", symbol="c_3")
     target_width: int = size(default=8, help="hidden units of the target (network)", symbol="K", at_least=1)
     num_tasks: float = size(
         default=math.inf,

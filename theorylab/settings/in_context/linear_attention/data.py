@@ -38,6 +38,7 @@ def law_of(pool_key: jax.Array, config: Config) -> Law:
         covariates=config.covariates,
         target=config.target,
         target_width=config.target_width,
+        link=(config.link_linear, config.link_quadratic, config.link_cubic),
     )
     return law if math.isinf(config.num_tasks) else sample_pool(pool_key, law, int(config.num_tasks))
 

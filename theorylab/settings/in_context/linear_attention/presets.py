@@ -14,6 +14,7 @@ GAPPED = dataclasses.replace(LAYER, covariate_exponent=1.0, num_starts=12)
 MINIBATCHES = dataclasses.replace(LAYER, training="statistics", num_steps=1000, batch_size=256, initial_scale=0.3)
 PROMPTS = dataclasses.replace(LAYER, training="prompts", num_steps=1500, batch_size=512, initial_scale=0.3)
 RELU = dataclasses.replace(PROMPTS, target="relu", num_test=4000)
+HERMITE = dataclasses.replace(RELU, target="hermite", link_quadratic=0.5, link_cubic=0.3)
 POOL = dataclasses.replace(LAYER, num_tasks=10, num_starts=12)
 UNIFORM = dataclasses.replace(
     PROMPTS, covariates="uniform", covariate_variance=1 / 12, noise_variance=0.0, dim=10, context_length=10,
@@ -55,6 +56,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         ),
         Case("uniform covariates", UNIFORM, {}, seeds=4),
         Case("nonlinear targets", RELU, {"target": ("relu", "tanh", "network")}, seeds=8),
+        Case("a link by its coefficients", HERMITE, {"link_linear": (0.5, 1.0), "link_cubic": (0.0, 0.3)}, seeds=8),
         Case(
             "large layer",
             dataclasses.replace(MINIBATCHES, dim=20, context_length=40, batch_size=4096, num_steps=20_000),

@@ -16,6 +16,8 @@ KURTOSIS = {"gaussian": 3.0, "uniform": 1.8}
 
 def target_moments(law: Law) -> nonlinear.TargetMoments:
     """Moments of a nonlinear target; a random ReLU network has those of a single ReLU."""
+    if law.target == "hermite":
+        return nonlinear.hermite_moments(law.link, law.covariances.shape[0])
     link = "relu" if law.target == "network" else law.target
     return nonlinear.single_index_moments(link, law.covariances.shape[0])
 

@@ -37,8 +37,8 @@ class Measured(NamedTuple):
     #: times the share of the samples that is fitted, and times its 16th power: (nearly) interpolated
     fitted: float
     interpolated: float = 0.0
-    #: times the 16th power and the part of the test error that is noise
-    noise: float = 0.0
+    #: of the part that is noise: largest, ridge of which few samples leave half of it, samples that halve that ridge
+    noise: tuple[float, float, float] | None = None
     #: times the 8th power, (n/M)² and the part that is not noise
     population: float = 0.0
     #: times the square, n/k and the 16th power of K/(K + δ)
@@ -48,12 +48,12 @@ class Measured(NamedTuple):
 MEASURED = {
     "digits": {
         "test_error": Measured(0.02, 0.06, population=0.8, width=0.15),
-        "train_error": Measured(0.025, 0.14, noise=0.47),
+        "train_error": Measured(0.025, 0.14, noise=(0.74, 0.036, 110)),
         "inverse_trace": Measured(0.008, 0.02, interpolated=0.15),
     },
     "mnist": {
         "test_error": Measured(0.02, 0.03, population=0.4, width=0.15),
-        "train_error": Measured(0.025, 0.10, noise=0.45),
+        "train_error": Measured(0.025, 0.10, noise=(0.68, 0.066, 150)),
         "inverse_trace": Measured(0.008, 0.02, interpolated=0.10),
     },
 }
@@ -64,20 +64,31 @@ def measured_error(config: Config, observable: str) -> float:
 
     With 16 features or more, both kernels, and depths 1 and 4. What is left at M -> inf is the data's lack of
     universality, which is felt where eigenfunctions are fitted that few points see. The share of the samples that is
-    fitted, z/n, is at most K/(K + δ) with K = K(x, x), and at most k/n; the clean test error is about a third.
+    fitted, z/n, is at most K/(K + δ) with K = K(x, x), and at most k/n; the clean test error is about a third, the
+    clean train error a fifth.
+
+    Of noise that is nearly interpolated, σ² δ² tr (K + δ)⁻²/n, few samples leave much more than the theory has: the
+    train error, at K = 1 and 60 of 600 digits, 0.66 of it at δ = 0.001, 0.30 at 0.03, 0.13 at 0.1 and 0.01 at 1, as
+    means over 200 to 4000 choices of the samples. No tighter bound is to be had there without the eigenvectors.
     """
     measured = MEASURED[config.data_set][observable]
     scale = 2 * (config.depth + 1) if config.kernel == "ntk" else 1
-    kept, clean = scale / (scale + config.ridge), 1 / (1 + 3 * config.noise_variance)
-    n, k = config.num_samples, config.num_features
+    kept = scale / (scale + config.ridge)
+    clean = 1 / (1 + (5 if observable == "train_error" else 3) * config.noise_variance)
+    n, k, M = config.num_samples, config.num_features, config.population
     fitted = min(kept, k / n)
-    return (
+    error = (
         measured.floor
-        + measured.fitted * fitted
-        + (measured.interpolated + measured.noise * (1 - clean)) * fitted**16
-        + measured.population * clean * (n / config.population) ** 2 * fitted**8
+        + measured.fitted * fitted * (1.0 if measured.noise is None else clean)
+        + measured.interpolated * fitted**16
+        + measured.population * clean * (n / M) ** 2 * fitted**8
         + measured.width * n / k * fitted**2 * kept**16
     )
+    if measured.noise is not None:
+        largest, half, samples = measured.noise
+        largest *= min(1.0, k / n) ** 16 * min(1.0, M / 600) ** 0.3
+        error += (1 - clean) * largest / (1 + config.ridge / scale / half * (1 + n / samples))
+    return error
 
 
 @theory(

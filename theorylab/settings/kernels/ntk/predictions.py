@@ -260,7 +260,7 @@ def _mean_alone(key: jax.Array, config: Config) -> dict[str, Any]:
     kind="ensemble",
     source="neurons that move independently in the residuals of infinite width, derived here",
     predicts=("kernel_drift", "kernel_drift_square"),
-    holds=regimes.as_measured,
+    holds=regimes.neurons_move_alone,
     error=regimes.drift_error,
     controls={
         "scatter of the neurons alone": _scatter_alone,
@@ -293,13 +293,13 @@ def beyond_power_law(config: Config) -> float:
 
 
 def power_law_holds(config: Config) -> str | None:
-    """Say that the leading order is not near."""
-    if (why := regimes.as_measured(config)) is not None:
+    """Say that the leading order is not near: with what is beyond it, the square must be within 25%."""
+    if (why := regimes.neurons_move_alone(config)) is not None:
         return why
     if config.width < 512:
         return f"width = {config.width} is below 512"
-    gap = beyond_power_law(config)
-    return None if gap <= 0.4 else f"what is beyond the leading order is {gap:.0%} of it"
+    error = power_law_error(config, "kernel_drift_square")
+    return None if error <= 0.25 else f"the square of the drift may be {error:.0%} off its leading order"
 
 
 def power_law_error(config: Config, observable: str) -> float:

@@ -18,15 +18,16 @@ ABOVE_RELU = dataclasses.replace(RELU, width=2048, learning_rate=0.32)
 PRESETS: dict[str, tuple[Case, ...]] = {
     # 60 steps: beyond them the linearised loss leaves float32.
     "tiny": (
-        Case("relu", RELU, seeds=144, show="loss"),
+        # Of this data set ReLU's drift is near its leading order.
+        Case("relu", dataclasses.replace(RELU, data_seed=1), seeds=360, show="loss"),
         Case("tanh", dataclasses.replace(TANH, num_steps=60), {"label_scale": (0.1, 1.0)}, seeds=112, show="loss"),
         Case("narrow", NARROW, seeds=1000, show="linear_loss"),
         Case("catapult", dataclasses.replace(ABOVE, num_steps=60), seeds=112, show="final_sharpness"),
     ),
     "default": (
-        Case("relu", RELU, {"width": (128, 512, 2048), "label_scale": (0.1, 0.3)}, seeds=100),
+        Case("relu", RELU, {"width": (128, 512, 2048), "label_scale": (0.3, 0.6)}, seeds=320),
         Case("tanh", TANH, {"width": (128, 512, 2048), "label_scale": (0.1, 1.0)}, seeds=64),
-        Case("another data set", dataclasses.replace(RELU, data_seed=1), seeds=64),
+        Case("another data set", dataclasses.replace(RELU, data_seed=1), seeds=320),
         Case("narrow", NARROW, {"width": (64, 256)}, seeds=4000),
         Case("catapult", ABOVE, {"width": (512, 2048), "learning_rate": (0.54, 0.57, 0.6)}, seeds=32),
         Case("catapult_relu", ABOVE_RELU, {"learning_rate": (0.3, 0.33)}, seeds=32),

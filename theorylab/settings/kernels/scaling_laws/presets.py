@@ -27,7 +27,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             {"batch_size": (1, 4)},
             seeds=160,
         ),
-        Case("samples", _offline(SMALL), {"noise_variance": (0.0, 0.2)}, seeds=64),
+        Case("samples", _offline(SMALL), {"noise_variance": (0.0, 0.4)}, seeds=64),
     ),
     "default": (
         Case("slow target", MIDDLE, {"width": (16, 64), "batch_size": (1, 8)}, seeds=64),

@@ -101,10 +101,18 @@ def first_step_error(config: Config, observable: str) -> float:
 
 
 def first_step_residual(config: Config, observable: str) -> float:
-    """What m neurons leave of the scatter over training sets: the even part, and the error of their mean."""
-    if observable in ("first_cluster_accuracy", "alignment_drift"):
-        return 4 / math.sqrt(config.width) * max(1.0, math.sqrt(cluster_coupling(config) / 4))
-    return math.nan
+    """What m neurons leave of the scatter over training sets; in accuracies what num_test points add, too."""
+    if observable not in ("first_cluster_accuracy", "alignment_drift"):
+        return math.nan
+    neurons = 4 / math.sqrt(config.width) * max(1.0, math.sqrt(cluster_coupling(config) / 4))
+    if observable == "alignment_drift":
+        return neurons
+    # Accuracies Φ(x) with x of variance v have about the variance v/(2π (1 + 2 v/π)).
+    initial, noise = config.input_dim / config.num_train / step_init_ratio(config) ** 2, 4 / config.width
+    of_labels = snr(config) / (2 * (1 + config.mean_norm**2 / config.input_dim))
+    variance = (of_labels + noise * (initial + 0.25) * 2 / math.pi) / (1 + noise * (initial + 0.5))
+    points = 2 * math.pi * (1 + 2 * variance / math.pi) / (variance * config.num_test * (1 + variance))
+    return math.hypot(neurons, math.sqrt(points))
 
 
 @theory(
@@ -132,7 +140,11 @@ def first_step(instance: Instance, config: Config) -> Observables:
     cosine, ratio = linear_part(*given, **scales, width=config.width)
     return {
         "first_cluster_accuracy": cluster_accuracy(
-            *given, **scales, width=config.width, step_init_ratio=step_init_ratio(config)
+            *given,
+            **scales,
+            width=config.width,
+            step_init_ratio=step_init_ratio(config),
+            sign_sum=jnp.sum(instance.signs),
         ),
         "linear_cosine": cosine,
         "linear_ratio": ratio,

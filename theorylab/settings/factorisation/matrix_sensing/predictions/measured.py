@@ -55,13 +55,15 @@ def enough_measurements(config: Config) -> str | None:
 
 
 @theory(
-    kind="exact",
+    kind="instance",
     source="slope from the edge of a Wishart matrix over the slow levels of the start (measurements.wishart_rate)",
     predicts=("error_slope",),
     holds=requires(
         enough_measurements, model="asymmetric", operator="gaussian", trainer="gd", init="gaussian", extra_columns=True
     ),
-    error=0.4,
+    # Of means over instances, which scatter by 8 to 19% and one in a hundred by half: at n = 20 and 24, m/n = 25 to 42,
+    # scales .2 to .6 and k − r of 1 and 2, 16 instances each, measured over predicted is 0.96 to 1.06, all ± .03.
+    error=0.06,
     controls={
         "infinitely many measurements": controls.population_slope,
         "half of the measurements": controls.half_of_the_measurements,

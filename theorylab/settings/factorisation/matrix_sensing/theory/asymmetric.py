@@ -21,6 +21,33 @@ def imbalance_increment(
     return rate**2 * (a.T @ a - b.T @ b)
 
 
+def descent_imbalance(
+    left: Float[Numbers, "n1 k"],
+    right: Float[Numbers, "n2 k"],
+    spectrum: Float[Numbers, " rank"],
+    rate: Any,
+    times: Any,
+) -> Float[Numbers, "times k k"]:
+    """Δ_t to first order in the rate, leading order in α: the sum of its increments along the flow.
+
+    While s_i − σ_i of the signal is still missing, its own rows lose: Δ_i = f_i f_iᵀ − g_i g_iᵀ decays at the rate
+    rate (s_i − σ_i)², with σ_i = s_i/(1 + (s_i/σ_0 − 1) e^(−2 s_i t)) and σ_0 = |f_i + g_i|²/4: by rate I_i in all,
+    I_i = (s_i/2) ln(σ_i/σ_0) − (σ_i − σ_0)/2. All other rows gain rate (σ_i − σ_0)/2 of what Δ has of them along the
+    signal's column y_i: its part of F, or of G, is fitted away at the rate σ_i.
+    """
+    xp, rank = namespace(left), spectrum.shape[0]
+    f, g = left[:rank], right[:rank]
+    signal = f[:, :, None] * f[:, None, :] - g[:, :, None] * g[:, None, :]
+    others = left.T @ left - right.T @ right - signal.sum(0)
+    columns = xp.linalg.qr((f + g).T)[0].T
+    along = xp.einsum("ij,jk,ik->i", columns, others, columns)
+    start = ((f + g) ** 2).sum(1) / 4
+    strength = spectrum / (1 + (spectrum / start - 1) * xp.exp(-2 * spectrum * xp.asarray(times)[:, None]))
+    lost = 1 - xp.exp(-rate * (spectrum * xp.log(strength / start) - strength + start) / 2)
+    gained = xp.einsum("ti,ij,ik->tjk", rate * (strength - start) / 2 * along, columns, columns)
+    return signal.sum(0) + others - xp.einsum("ti,ijk->tjk", lost, signal) + gained
+
+
 def slow_levels(left: Float[Numbers, "n1 k"], right: Float[Numbers, "n2 k"], rank: int) -> Float[Numbers, " extra"]:
     """Signed k − r eigenvalues of P Δ_0 P, P the projector off the rows of Y = Uᵀ F_0 + Vᵀ G_0, by size.
 

@@ -30,8 +30,13 @@ def sign_rip_scale(norm: Any, outlier_prob: Any = 0.0, outlier_scale: Any = 0.0,
 
 
 def sign_rip_deviation(dim: int, num_measurements: int) -> float:
-    """|D(E) − φ E/|E||_op → sqrt(2 n/m) for a fixed E; 5 to 9% less at n = 20 to 40 (Tracy-Widom edge)."""
-    return math.sqrt(2 * dim / num_measurements)
+    """|D(E) − φ E/|E||_op for a fixed E: sqrt(2 n/m) (1 − 0.245 n^(−2/3) − 0.35/n) on average.
+
+    Signs of <A_i, E> say nothing of the rest of A_i: what is left over is 1/sqrt(m) times a matrix of the Gaussian
+    orthogonal ensemble without its part along E, at any m. 0.245 is half the mean −0.49 of the larger of two
+    Tracy-Widom variables, those of the two edges; 0.35 was fitted to means of 20,000 draws at n = 4 to 30.
+    """
+    return math.sqrt(2 * dim / num_measurements) * (1 - 0.245 * dim ** (-2 / 3) - 0.35 / dim)
 
 
 def instance_scale(rows: Float[Numbers, "m entries"], kept: Float[Numbers, " m"]) -> Any:
@@ -43,6 +48,34 @@ def instance_scale(rows: Float[Numbers, "m entries"], kept: Float[Numbers, " m"]
 def effective_rate_l1(step: Any) -> Any:
     """Rate of the gradient descent that ``l1`` steps amount to on average: step · 2/π."""
     return step * 2 / math.pi
+
+
+def residual_rate(
+    spectrum: Sequence[float], dim: int, num_measurements: int, window: tuple[float, float], *, draws: int = 20
+) -> float:
+    """Mean rate λ of |E| ~ exp(−λ t) between two sizes of |E|, t the sum of :func:`effective_rate_l1`.
+
+    Errors at the target are those of its tangent space, of rates s_i (n − r times) and s_i + s_j. m measurements turn
+    that diagonal Λ into Λ^½ W Λ^½, W a Wishart matrix of m degrees of freedom over m: |E|² is the mean of exp(−2 λ t)
+    over its eigenvalues, of which the smallest is below s_r by 2 s_r sqrt((n − r)/m). Of the sign map that is the
+    quadratic part, the first of its Hermite series: |a·e| of Gaussian a varies with a as (a·e)²/2 does.
+    """
+    from scipy.optimize import brentq
+
+    s, rng = np.asarray(spectrum), np.random.default_rng(0)
+    rates = np.concatenate([np.repeat(s, dim - len(s)), np.add.outer(s, s)[np.triu_indices(len(s))]])
+    found = []
+    for _ in range(draws):
+        rows = rng.standard_normal((num_measurements, len(rates))) * np.sqrt(rates)
+        values = np.linalg.eigvalsh(rows.T @ rows) / num_measurements
+        slowest, others = values[0], values - values[0]
+
+        def log_error(time: float, slowest: float = slowest, others: np.ndarray = others) -> float:
+            return float(-slowest * time + np.log(np.mean(np.exp(-2 * others * time))) / 2)
+
+        ends = [brentq(lambda t, e=e: log_error(t) - math.log(e), 0.0, -2 * math.log(e) / slowest) for e in window]
+        found.append(math.log(window[0] / window[1]) / (ends[1] - ends[0]))
+    return float(np.mean(found))
 
 
 # --- the plateau of a small initialisation -----------------------------------------------------------------------

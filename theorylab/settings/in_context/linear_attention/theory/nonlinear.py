@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
@@ -16,9 +17,9 @@ class TargetMoments(NamedTuple):
     ``linear`` is a = E|E_x[f(x) x]|²/d, ``weighted_power`` β = E[f² |x|²]/d, ``power`` E[f²].
     """
 
-    linear: float
-    weighted_power: float
-    power: float
+    linear: ArrayLike
+    weighted_power: ArrayLike
+    power: ArrayLike
 
 
 #: c1 = E[φ(g) g], m2 = E[φ²], m4 = E[φ² g²] in closed form; Gauss-Hermite quadrature is slow at ReLU's kink.
@@ -45,6 +46,18 @@ def single_index_moments(link: Link, dim: int) -> TargetMoments:
     else:
         raise ValueError(f"link = {link!r} is not allowed: choose one of {', '.join([*LINKS, 'tanh'])}")
     return TargetMoments(c1**2 / dim, ((dim - 1) * m2 + m4) / dim, m2)
+
+
+def hermite_moments(link: tuple[ArrayLike, ArrayLike, ArrayLike], dim: int) -> TargetMoments:
+    """Moments of f(x) = φ(w·x), φ = Σ_k c_k h_k, k = 1, 2, 3, on Hermite polynomials h_k of unit power.
+
+    z h_k = √(k+1) h_{k+1} + √k h_{k-1}, so m4 = c1² + 5 c2² + (√2 c1 + √3 c3)² + 4 c3². Any c1, m2, m4 that three
+    coefficients allow can be had; c3 = √6, c1 = 3 is z³.
+    """
+    linear, quadratic, cubic = map(jnp.asarray, link)
+    power = linear**2 + quadratic**2 + cubic**2
+    fourth = linear**2 + 5 * quadratic**2 + (2**0.5 * linear + 3**0.5 * cubic) ** 2 + 4 * cubic**2
+    return TargetMoments(linear**2 / dim, ((dim - 1) * power + fourth) / dim, power)
 
 
 def nonlinear_learning_rate(moments: TargetMoments, context_length: ArrayLike, noise_variance: ArrayLike) -> ArrayLike:

@@ -68,7 +68,7 @@ class Floor(NamedTuple):
     loss, exponent
         The loss, and the exponent of its leading term.
     neglected
-        Next term of the expansion in κ, relative; infinite at a pole of its coefficient.
+        Next terms, relative: in κ, infinite at a pole of its coefficient, and in the features beyond D.
     ridge
         κ, the effective ridge.
     """
@@ -79,9 +79,24 @@ class Floor(NamedTuple):
     ridge: float
 
 
-def _ridge(a: float, size: float) -> float:
-    """κ of Σ λ/(λ + κ) = size with infinitely many features: an integral less ζ(0) = -1/2, up to terms of order κ."""
-    return float((math.pi / a / math.sin(math.pi / a) / (size + 0.5)) ** a)
+def _beyond(exponent: float, features: float) -> float:
+    """Σ_{j > D} j^-exponent, by the midpoint rule."""
+    return float((features + 0.5) ** (1 - exponent) / (exponent - 1))
+
+
+def _ridge(a: float, size: float, features: float) -> tuple[float, float]:
+    """κ of Σ λ/(λ + κ) = size, and the part of that sum which features beyond D would have, to first order.
+
+    With infinitely many features the sum is an integral less ζ(0) = -1/2, up to terms of order κ; those beyond D have
+    Σ λ/κ of it. Both are NaN where D is too small for that.
+    """
+    scale, tail = math.pi / a / math.sin(math.pi / a), _beyond(a, features)
+    ridge = (scale / (size + 0.5)) ** a
+    for _ in range(100):
+        if not a * tail / ridge < size + 0.5:
+            return math.nan, math.nan
+        ridge = (scale / (size + 0.5 + tail / ridge)) ** a
+    return float(ridge), float(tail / ridge)
 
 
 def _off_pole(b: float, pole: float, terms: Callable[[float], float]) -> float:
@@ -91,42 +106,49 @@ def _off_pole(b: float, pole: float, terms: Callable[[float], float]) -> float:
     return terms(b)
 
 
-def width_floor(spectrum_exponent: float, target_exponent: float, width: float) -> Floor:
-    """Loss of the best weights on a sketch of M columns and infinitely many features, for M large.
+def width_floor(spectrum_exponent: float, target_exponent: float, width: float, features: float = math.inf) -> Floor:
+    """Loss of the best weights on a sketch of M columns and D features, for M and D large.
 
-    κ^r (π/a)/sin(πr) + κ ζ(b - a) with r = (b-1)/a, up to κ²: the first term rules for b < a + 1, the second above.
+    κ^r (π/a)/sin(πr) + κ ζ(b - a) - Σ_{j > D} c with r = (b-1)/a, up to κ²: the first term rules for b < a + 1, the
+    second above. The last, and what D does to κ, are of first order in κ^-1 Σ_{j > D} λ.
     """
     check_exponents(spectrum_exponent, target_exponent)
-    a = spectrum_exponent
-    ridge = _ridge(a, width)
+    a, b = spectrum_exponent, target_exponent
+    ridge, _ = _ridge(a, width, features)
 
     def terms(b: float) -> float:
         ratio = (b - 1) / a
         return float(ridge**ratio * math.pi / a / math.sin(math.pi * ratio) + ridge * zeta(b - a))
 
-    loss = _off_pole(target_exponent, 1 + a, terms)
-    neglected = abs(ridge**2 * zeta(target_exponent - 2 * a) / loss)
-    return Floor(loss, min(target_exponent - 1, a), neglected, ridge)
+    loss = _off_pole(b, 1 + a, terms) - _beyond(b, features)
+    exponent = min(b - 1, a)
+    features_next = exponent * _beyond(2 * a, features) / ridge**2 / width + _beyond(a + b, features) / ridge / loss
+    return Floor(loss, exponent, abs(ridge**2 * zeta(b - 2 * a) / loss) + abs(features_next), ridge)
 
 
-def sample_floor(spectrum_exponent: float, target_exponent: float, num_samples: float) -> Floor:
-    """Loss of interpolating n noiseless samples with infinitely many features, for n large.
+def sample_floor(
+    spectrum_exponent: float, target_exponent: float, num_samples: float, features: float = math.inf
+) -> Floor:
+    """Loss of interpolating n noiseless samples with D features, for n and D large.
 
-    [κ^r (1 - r) (π/a)/sin(πr) + κ² ζ(b - 2a)] a/(1 + 1/2n) with r = (b-1)/a: the first term rules for b < 2a + 1. The
-    last factor is that of the correlations between two resolvents of one sample.
+    [κ^r (1 - r) (π/a)/sin(πr) + κ² ζ(b - 2a) - Σ_{j > D} c] a/(1 + (1/2 - (a-1) T)/n) with r = (b-1)/a: the first term
+    rules for b < 2a + 1. The last factor is that of the correlations between two resolvents of one sample, and
+    T = Σ_{j > D} λ/κ, of which all is of first order.
     """
     check_exponents(spectrum_exponent, target_exponent)
-    a = spectrum_exponent
-    ridge = _ridge(a, num_samples)
+    a, b = spectrum_exponent, target_exponent
+    ridge, tail = _ridge(a, num_samples, features)
 
     def terms(b: float) -> float:
         ratio = (b - 1) / a
-        own = ridge**ratio / (a * np.sinc(1 - ratio))
-        return float(own + ridge**2 * zeta(b - 2 * a)) * a / (1 + 0.5 / num_samples)
+        return float(ridge**ratio / (a * np.sinc(1 - ratio)) + ridge**2 * zeta(b - 2 * a))
 
-    loss = _off_pole(target_exponent, 1 + 2 * a, terms)
-    neglected = abs(2 * a * ridge**3 * zeta(target_exponent - 3 * a) / loss)
-    return Floor(loss, min(target_exponent - 1, 2 * a), neglected, ridge)
+    factor = a / (1 + (0.5 - (a - 1) * tail) / num_samples)
+    loss = (_off_pole(b, 1 + 2 * a, terms) - _beyond(b, features)) * factor
+    exponent = min(b - 1, 2 * a)
+    features_next = (exponent + a) * _beyond(2 * a, features) / ridge**2 / num_samples
+    features_next += 2 * a * _beyond(a + b, features) / ridge / loss
+    return Floor(loss, exponent, abs(2 * a * ridge**3 * zeta(b - 3 * a) / loss) + abs(features_next), ridge)
 
 
 class Frontier(NamedTuple):

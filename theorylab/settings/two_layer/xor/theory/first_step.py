@@ -33,6 +33,7 @@ def cluster_accuracy(
     input_dim: int,
     width: float = math.inf,
     step_init_ratio: ArrayLike = math.inf,
+    sign_sum: ArrayLike | None = None,
 ) -> Float[Array, " 4"]:
     """Clean accuracy of each cluster (k, σ) after one step, from the labels alone.
 
@@ -45,18 +46,34 @@ def cluster_accuracy(
     weights and from the samples' noise: ν² = (4/m) (2 p/(n κ²) + 3/4). The mean accuracy over initial weights is
     Φ(y_k σ g N_k / √(1 + τ² + ν²)).
 
-    Source: Xu et al. 2023, arXiv 2310.02541, eq. 4.3 for f_1; the accuracy, τ and ν are derived from it. Regime: κ ≫ 1,
-    ν² small.
+    Most of the even part is the same everywhere, and shifts σ g N_k by h_k⁺ − h_k⁻ + (s/m)(h_k⁺ + h_k⁻), h_k^± the mean
+    size of a pre-activation on the boundary of a neuron with a_j of that sign. Given ``sign_sum`` s = Σ_j sgn(a_j),
+    more neurons of one sign shift all outputs; their mean square, (4/m) h_k², leaves τ² + ν². Initial weights along μ_k
+    have the variance ι² = |μ|²/(n κ²), and steer what is active: neurons of the pair's own sign are kicked along, the
+    others back, (h_k^±)² = (2/π) (g² V_k + p/(n κ²) + 1/4 + ι² ± 2 g ι √ρ (Σ_{i in pair k} y_i)/√(2π)).
+
+    Source: Xu et al. 2023, arXiv 2310.02541, eq. 4.3 for f_1; the accuracy, τ, ν and h are derived from it. Regime:
+    κ ≫ 1.
     """
     imbalance = pair_sums(pair, side * observed)
     size = mean_norm**2
     unit = size / jnp.sqrt(pair.shape[0] * (input_dim + size))
     drift, variance = alignment_law(pair, side, observed, mean_norm=mean_norm, input_dim=input_dim)
     spread = (4 / width) * unit**2 * (2 * variance[:2] + drift[:2] ** 2)
-    spread = spread + (4 / width) * (2 * (input_dim / pair.shape[0]) / step_init_ratio**2 + 0.75)
-    argument = unit * imbalance / jnp.sqrt(1 + spread)
-    truth = jnp.array([1.0, 1.0, -1.0, -1.0])
-    return ndtr(truth * jnp.array(SIDES) * argument.repeat(2))
+    initial = (input_dim / pair.shape[0]) / step_init_ratio**2
+    spread = spread + (4 / width) * (2 * initial + 0.75)
+    # On the boundary the part that all neurons share is zero.
+    rest = unit**2 * variance[:2] + initial * (1 + size / input_dim) + 0.25
+    along = (
+        size * jnp.sqrt(initial / input_dim / (input_dim + size)) * pair_sums(pair, observed) / math.sqrt(2 * math.pi)
+    )
+    more, less = (jnp.sqrt(2 / math.pi * (rest + 2 * sign * unit * along)) for sign in (1, -1))
+    shift = more - less
+    if sign_sum is not None:
+        shift = shift + (sign_sum / width) * (more + less)
+        spread = spread - (4 / width) * (2 / math.pi) * rest
+    argument = (jnp.array(SIDES) * (unit * imbalance).repeat(2) + shift.repeat(2)) / jnp.sqrt(1 + spread).repeat(2)
+    return ndtr(jnp.array([1.0, 1.0, -1.0, -1.0]) * argument)
 
 
 def alignment_law(

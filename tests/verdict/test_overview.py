@@ -9,6 +9,7 @@ from toy import SETTING, Config
 from theorylab import get
 from theorylab.contract import Case
 from theorylab.lab.sweep import sweep
+from theorylab.verdict.compare import compare
 from theorylab.verdict.overview import _allowed, overview
 from theorylab.verdict.plotting import style
 
@@ -41,6 +42,29 @@ def test_a_sweep_is_drawn_against_its_field():
     smooth = curves[max(curves)]
     assert len(smooth) >= 60
     np.testing.assert_allclose(smooth[:, 0], smooth[:, 1])
+
+
+def test_what_a_comparison_has_compiled_is_not_compiled_again():
+    """Nor for the smooth line, whose many values run in blocks of the sweep's."""
+    import jax
+
+    programs = []
+
+    def listen(event, duration_secs, fun_name="", **_):
+        if event.endswith("backend_compile_duration") and "mapped" in str(fun_name):
+            programs.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    for show in ("sample_mean", "path"):
+        case = Case("means", Config(num_samples=37), {"mean": (1.0, 2.0, 4.0)}, seeds=5, show=show)
+        data = sweep(SETTING, case.config, case.grid, seeds=case.seeds)
+        compare(SETTING, data)
+        seen = len(programs)
+        with style():
+            overview(SETTING, [(case, data)])
+        assert len(programs) == seen
+    if jax.__version_info__ >= (0, 8):  # negative control; older ones do not name what they compile
+        assert programs
 
 
 def test_a_case_with_nothing_to_draw_against_is_left_out():

@@ -5,7 +5,7 @@ from torch.func import grad, vmap
 
 EPS, EVERY = 0.5, 10
 NAMES = ("inputs", "labels", "fresh", "fresh_labels", "weights", "scales")
-tensors = {name: torch.from_numpy(DATA[name]).to(DEVICE) for name in NAMES}
+tensors = {name: torch.from_numpy(DATA[name]).to(DEVICE) for name in DATA}
 
 
 def eager(steps):
@@ -57,10 +57,10 @@ def mapped(steps):
 
 def products(steps):
     """The matrix products of the steps on moments, all runs at once, and nothing else."""
-    points = tensors["inputs"]
-    columns = points.mT.contiguous()
-    matrix = torch.eye(points.shape[2], device=DEVICE).expand(len(points), -1, -1) / points.shape[2]
+    points, basis, largest = tensors["inputs"], tensors["basis"], tensors["largest"][:, None, None]
+    columns, back = points.mT.contiguous(), basis.mT.contiguous()
+    matrix = torch.eye(points.shape[2], device=DEVICE).expand(len(points), -1, -1)
     for _ in range(steps):
-        matrix = torch.bmm(torch.bmm(matrix, columns), points) / points.shape[1]
-        matrix = torch.bmm(torch.bmm(matrix, matrix), matrix)
-    return float(matrix.sum())
+        matrix = torch.bmm(torch.bmm(matrix, columns), points) / largest
+        matrix = torch.bmm(torch.bmm(matrix, basis), back)
+    return matrix

@@ -43,7 +43,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "asymmetric, measured",
-            dataclasses.replace(MEASURED, num_measurements=800, learning_rate=0.4, num_steps=1000),
+            dataclasses.replace(MEASURED, num_measurements=800, learning_rate=0.4, num_steps=800),
             seeds=32,
         ),
         Case(

@@ -65,11 +65,19 @@ def test_the_first_moments_are_short():
     ("command", "stored"),
     [("sweep toy", True), ("check toy --store=a.zarr", True), ("check toy", False), ("reproduce", False)],
 )
-def test_only_what_stores_says_so(monkeypatch, capsys, command, stored):
+def test_only_what_stores_says_so(tmp_path, monkeypatch, capsys, command, stored):
+    """And only where something is stored."""
+
     def interrupt(arguments):
         raise KeyboardInterrupt
 
+    monkeypatch.chdir(tmp_path)
+
     # The module's name in the package is that of its function.
     monkeypatch.setattr(sys.modules["theorylab.cli.main"], "_dispatch", interrupt)
+    assert main(command.split()) == 130
+    assert "stored" not in capsys.readouterr().err
+    for folder in ("a-tiny-one.zarr", "results/toy-tiny-one.zarr"):
+        (tmp_path / folder).mkdir(parents=True)
     assert main(command.split()) == 130
     assert ("stored" in capsys.readouterr().err) == stored

@@ -186,7 +186,8 @@ def main() -> None:
     if arguments.device == "gpu" and not arguments.render:
         if not (name := gpu_name()):
             parser.error("--device gpu: JAX finds no GPU here, and nothing is measured")
-        part = results["gpu"] = {"name": name, "machine": machine(threads), "benchmarks": {}}
+        kept = results["gpu"]["benchmarks"] if arguments.only and "gpu" in results else {}
+        part = results["gpu"] = {"name": name, "machine": machine(threads), "benchmarks": kept}
         for name in arguments.only or page.ON_A_GPU:
             print(f"\n== {name}", flush=True)
             part["benchmarks"][name] = run_one(name, arguments.rounds, threads, "gpu")

@@ -33,7 +33,7 @@ def of_this_size(config: Any, ratios: Iterable[float]) -> np.ndarray:
     for ratio in ratios:
         cell = dataclasses.replace(config, prompt_ratio=ratio)
         both = theory.predict(key, cell) if theory.holds(cell) is None else {}
-        found.append([float(both.get(name, np.nan)) for name in ("fresh_task_error", "pool_error")])
+        found.append([float(both.get(name, np.nan)) for name in theory.predicts])
     return np.array(found)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from theorylab.contract.fields import field_help
+from theorylab.contract.notebook import shown
 from theorylab.contract.setting import Case, Setting
 
 OUR_CHOICE = "our choice"
@@ -21,11 +22,6 @@ def origin(field: dataclasses.Field[Any], value: Any) -> str:
     if value == field.default:
         return source or OUR_CHOICE
     return rest if colon and stated == shown(value) else OUR_CHOICE
-
-
-def shown(value: Any) -> str:
-    """Write a field's value, numbers to six digits."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def parameters(setting: Setting) -> list[list[str]]:

@@ -16,14 +16,18 @@ def html_table(rows: Iterable[Sequence[object]]) -> str:
     return f"<table>{''.join(f'<tr>{part}</tr>' for part in parts)}</table>"
 
 
+def shown(value: Any) -> str:
+    """Write a field's value, numbers to six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def config_html(config: Any) -> str:
     """Fields of a configuration with symbols (LaTeX, which notebooks typeset), values and meanings."""
     rows: list[list[object]] = [["field", "symbol", "value", "what"]]
     for field in dataclasses.fields(config):
         symbol = field.metadata["symbol"]
-        value = getattr(config, field.name)
-        shown = f"{value:.6g}" if isinstance(value, float) else value
-        rows.append([field.name, f"${symbol}$" if symbol else "", shown, field.metadata["help"]])
+        value = shown(getattr(config, field.name))
+        rows.append([field.name, f"${symbol}$" if symbol else "", value, field.metadata["help"]])
     return html_table(rows)
 
 

@@ -179,15 +179,21 @@ def parameters_table(setting: Setting) -> str:
     A source that begins with a value, ``1000: Xu et al. 2024``, has another default.
     """
     from theorylab.contract.describe import OUR_CHOICE
+    from theorylab.contract.notebook import shown
 
     rows = [["parameter", "symbol", "what", "default", "source (its value, where it is another)"]]
     for field in dataclasses.fields(setting.config):
         about = field.metadata
         symbol = f"${about['symbol']}$" if about["symbol"] else ""
-        default = f"{field.default:.6g}" if isinstance(field.default, float) else str(field.default)
         kind = f"`{field.name}`" + ("" if about["static"] else " (scalar)")
         rows.append(
-            [kind, symbol.replace(r"\|", r"\Vert "), cell(about["help"]), default, cell(about["source"] or OUR_CHOICE)]
+            [
+                kind,
+                symbol.replace(r"\|", r"\Vert "),
+                cell(about["help"]),
+                shown(field.default),
+                cell(about["source"] or OUR_CHOICE),
+            ]
         )
     return table(rows)
 

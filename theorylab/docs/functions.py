@@ -91,13 +91,13 @@ def _one_run(setting: Setting, theory: Theory, shown: str) -> Iterator[str]:
 
 def _further(setting: Setting, theory: Theory) -> str:
     """What else is there, in a sentence each."""
-    name, page = setting.name, "../"
+    name = setting.name
     said = []
     if any(t.traceable for t in setting.theories) and scalar_fields(setting.config):
-        said.append(f"`tl.fit` estimates parameters from measured curves ([fitting]({page}fitting.md)).")
+        said.append("`tl.fit` estimates parameters from measured curves ([fitting](../fitting.md)).")
     if able := [f"`{t.name}`" for t in setting.theories if t.of_instance is not None]:
         said.append(
-            f"`tl.predict_instance` gives {', '.join(able)} of your own instance ([instances]({page}instances.md))."
+            f"`tl.predict_instance` gives {', '.join(able)} of your own instance ([instances](../instances.md))."
         )
     if setting.advance is not None:
         said.append("`tl.advance` trains on.")

@@ -275,12 +275,8 @@ def _sweep_panel(panel: _Panel) -> None:
     if along in scalar_fields(setting.config):
         smooth = _allowed(setting, case.config, along, _fine(x, logarithmic).tolist())
     asked = panel.theories is not setting.theories
-    drawn = [
-        (theory, values, _lines(panel, theory, case.config, {along: values}))
-        for theory in panel.theories
-        if theory.kind != "instance" or asked
-        for values in [smooth if theory.kind == "ensemble" else swept]
-    ]
+    values_of = {t: smooth if t.kind == "ensemble" else swept for t in panel.theories if t.kind != "instance" or asked}
+    drawn = [(t, values, _lines(panel, t, case.config, {along: values})) for t, values in values_of.items()]
     for position, color in zip(curves, gradient(len(curves)), strict=True):
         chosen = {n: case.grid[n][i] for n, i in position.items()}
         selected = data[observable.name].isel(position).isel(last)
@@ -380,9 +376,7 @@ def _lines(
             predicted = _predicted(panel, theory, dataclasses.replace(config, **chosen), finer)
         return None if predicted is None or not predicted.notnull().any() else predicted.isel(last)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of values between those that somebody chose
-        whole = _predicted(panel, theory, config, grid) if theory.traceable else None
+    whole = _predicted(panel, theory, config, grid) if theory.traceable else None
     return line_of
 
 
@@ -405,8 +399,10 @@ def _predicted(panel: _Panel, theory: Theory, config: Any, grid: dict[str, Any])
     if panel.observable.name not in names:
         return None
     at_once = {name: len(values) for name, values in panel.case.grid.items()}
-    plan, seeds = make_plan(panel.setting, config, grid), panel.data["seed"].values
-    prediction = predictions(panel.setting, plan, seeds, panel.base_seed, theory, names, at_once=at_once)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values between those that somebody chose
+        plan, seeds = make_plan(panel.setting, config, grid), panel.data["seed"].values
+        prediction = predictions(panel.setting, plan, seeds, panel.base_seed, theory, names, at_once=at_once)
     if panel.observable.name not in prediction:
         return None
     value = prediction[panel.observable.name]

@@ -44,6 +44,19 @@ def test_the_same_as_one_by_one(kind, inner):
         same(row, judge(runs, predicted[number], kind=kind, declared=declared[number], z_max=4.0))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_an_entry_that_should_be_zero_is_rounding(dtype):
+    """The least eigenvalue of a singular matrix is a few times the rounding of the largest, of either sign."""
+    eps = np.finfo(dtype).eps
+    predicted = np.array([[[1.0, -2 * eps]], [[1.0, -2 * eps]]], dtype)
+    values = np.array([[[1.0, 2 * eps]], [[1.0, 40 * eps]]], dtype)
+    for number, row in enumerate(judge_many(values, predicted, kind="exact", declared=np.full(2, 1e-8), z_max=4.0)):
+        runs = Runs(values[number], np.zeros(1), np.full(1, -1), False)
+        alone = judge(runs, predicted[number], kind="exact", declared=1e-8, z_max=4.0)
+        assert str(row["verdict"]) == str(alone["verdict"]) == ("agrees", "disagrees")[number]
+        assert row["tolerance"] == pytest.approx(alone["tolerance"], rel=1e-6)
+
+
 def test_what_is_not_plain_is_judged_one_by_one():
     values, predicted = np.ones((4, 3)), np.ones(4)
     values[1, 2], predicted[2] = np.nan, np.inf

@@ -13,7 +13,7 @@ import numpy as np
 
 from theorylab.contract.theory import Kind
 from theorylab.numerics.statistics import standard_error
-from theorylab.verdict.judge import failing_first, nearest, relative, root_mean_square
+from theorylab.verdict.judge import failing_first, nearest, relative, root_mean_square, rounding
 from theorylab.verdict.rows import Status, Verdict
 from theorylab.verdict.slope import slopes
 
@@ -57,6 +57,7 @@ def judge_many(
     if kind == "exact":
         means, targets, errors = values, predicted, np.zeros(())
         tolerance = epsilon * np.abs(predicted)
+        tolerance += rounding(np.abs(predicted).reshape(cells, -1).max(1), values.dtype).reshape(epsilon.shape)
     else:
         paired = kind != "ensemble"
         means, targets = values.mean(1), predicted.mean(1) if paired else predicted

@@ -85,14 +85,14 @@ def judge(
             target = predicted[position] if kind == "ensemble" else np.nan
         elif kind == "exact":
             # Every seed counts on its own: no averaging, no standard error.
-            difference, tolerance = np.abs(kept - used), declared * np.abs(used)
             scale = largest(np.abs(used))
+            difference, tolerance = np.abs(kept - used), declared * np.abs(used) + rounding(scale, kept.dtype)
             # A seed without a value ("never reached") is left out.
             worst = _index(nearest(difference, tolerance, used, scale))
             position = worst[1:]
             mean, target, error = kept[worst], used[worst], 0.0
             allowed, gap = tolerance[worst], difference[worst]
-            theirs = allowed
+            theirs = declared * abs(target)
         else:
             means, targets, errors = _averages(kept, used, kind)
             tolerance = z_max * errors + declared * np.abs(targets)
@@ -174,6 +174,11 @@ def root_mean_square(predicted: np.ndarray, axis: int = 0) -> np.ndarray:
 def largest(sizes: np.ndarray) -> float:
     """Largest finite number; NaN without one."""
     return float(np.max(sizes, where=np.isfinite(sizes), initial=-np.inf)) if np.isfinite(sizes).any() else np.nan
+
+
+def rounding(scale: Any, dtype: np.dtype) -> Any:
+    """What adding up numbers of a row's size leaves of an entry that should be zero (an eigenvalue, an imbalance)."""
+    return 8 * np.finfo(dtype if np.issubdtype(dtype, np.inexact) else float).eps * np.nan_to_num(scale)
 
 
 def relative(mean: float, target: float, scale: float) -> float:

@@ -82,7 +82,7 @@ def test_a_gpu_tunes_once(compiled_with, monkeypatch):
     budget = 1_500_000
     here = program(large_inside, 20).fit(budget)
     assert len(compiled_with) > 1
-    assert set(map(str, compiled_with)) == {"None"}
+    assert not any("xla_gpu_autotune_level" in (options or {}) for options in compiled_with)
     compiled_with.clear()
     monkeypatch.setattr(Program, "_is_tuned", True)
     there = program(large_inside, 20).fit(budget)
@@ -93,4 +93,5 @@ def test_a_gpu_tunes_once(compiled_with, monkeypatch):
     assert all(options == {"xla_gpu_autotune_level": 0} for options in trials)
     compiled_with.clear()
     program(large_inside, 20).fit(2**30)  # far from the budget: compiled at once
-    assert compiled_with == [None]
+    assert len(compiled_with) == 1
+    assert "xla_gpu_autotune_level" not in (compiled_with[0] or {})

@@ -1,8 +1,9 @@
 """Few tasks: memorising the pool against generalising to fresh ones.
 
 The reduced layer ŷ = x_q·(P b d/n + c mean(y²)), b = sum_i x_i y_i, has d(d + 1) weights. It is fitted by least squares
-to τ d² prompts whose tasks come from a pool of K, and tried on that pool and on fresh tasks. x ~ N(0, I/d), |w|² = d,
-label noise σ²; errors are E(ŷ - y_q)² on noisy targets, averaged over the query.
+to τ d² prompts whose tasks come from a pool of K, and tried on that pool and on fresh tasks, with contexts of another
+length if one wants. x ~ N(0, I/d), |w|² = d, label noise σ²; errors are E(ŷ - y_q)² on noisy targets, averaged over the
+query.
 
 Lu, Letey, Zavatone-Veth, Maiti and Pehlevan 2024 (arXiv 2405.11751).
 """
@@ -25,6 +26,7 @@ from theorylab.contract import (
     Observable,
     Observables,
     Setting,
+    at_config,
     config,
     scalar,
     size,
@@ -48,7 +50,10 @@ class Config:
     """A reduced layer of dimension d, n tokens of context, K tasks, τ d² prompts."""
 
     dim: int = size(default=20, help="covariate dimension", symbol="d", at_least=1, source="our choice")
-    context_length: int = size(default=40, help="context tokens", symbol="n", at_least=1)
+    context_length: int = size(default=40, help="context tokens in training", symbol="n", at_least=1)
+    test_length: int = size(
+        default=0, help="context tokens where errors are measured; 0: as many as in training", symbol="m", at_least=0
+    )
     num_tasks: int = size(default=40, help="pre-training tasks", symbol="K", at_least=1)
     prompt_ratio: float = size(default=3.0, help="prompts over d^2", symbol=r"\tau", above=0, whole=False)
     noise_variance: float = scalar(default=0.1, help="variance of the label noise", symbol=r"\sigma^2", at_least=0)
@@ -74,6 +79,11 @@ def check_config(config: Config) -> None:
         )
 
 
+def test_length(config: Config) -> int:
+    """Context tokens where errors are measured."""
+    return config.test_length or config.context_length
+
+
 def sphere(tasks: Any) -> Any:
     """Tasks of squared norm d, JAX's or NumPy's."""
     return tasks * (tasks.shape[1] / (tasks**2).sum(axis=1, keepdims=True)) ** 0.5
@@ -82,14 +92,14 @@ def sphere(tasks: Any) -> Any:
 def simulate(key: jax.Array, config: Config) -> Observables:
     """Fit the reduced layer by least squares to τ d² prompts on K tasks, and try it on both kinds of tasks.
 
-    Pure and traceable in ``noise_variance``; ``num_test`` prompts for each error.
+    Pure and traceable in ``noise_variance``; ``num_test`` prompts of the test length for each error.
     """
-    d, n, count = config.dim, config.context_length, round(config.prompt_ratio * config.dim**2)
+    d, count = config.dim, round(config.prompt_ratio * config.dim**2)
     pool_key, train_key, choice_key, fresh_key, test_key, pool_test_key = random.split(key, 6)
     pool = sphere(random.normal(pool_key, config.num_tasks, d))
     noise_scale = jnp.sqrt(1.0 * jnp.asarray(config.noise_variance))
 
-    def contexts(key: jax.Array, tasks: Array) -> tuple[Array, Array, Array]:
+    def contexts(key: jax.Array, tasks: Array, n: int) -> tuple[Array, Array, Array]:
         x_key, noise_key = random.split(key)
         x = random.normal(x_key, tasks.shape[0], n + 1, d) / math.sqrt(d)
         noise = random.normal(noise_key, tasks.shape[0], n + 1)
@@ -99,7 +109,7 @@ def simulate(key: jax.Array, config: Config) -> Observables:
         return summary, x[:, n], y[:, n]
 
     tasks = pool[jax.random.randint(choice_key, (count,), 0, pool.shape[0])]
-    summary, queries, targets = contexts(train_key, tasks)
+    summary, queries, targets = contexts(train_key, tasks, config.context_length)
     features = jnp.einsum("bd,be->bde", queries, summary).reshape(count, d * (d + 1))
     if count > features.shape[1]:
         gram = features.T @ features + RIDGE * jnp.eye(features.shape[1])
@@ -110,7 +120,7 @@ def simulate(key: jax.Array, config: Config) -> Observables:
     matrix = weights.reshape(d, d + 1)
 
     def error(key: jax.Array, tasks: Array) -> Array:
-        summary, _, _ = contexts(key, tasks)
+        summary, _, _ = contexts(key, tasks, test_length(config))
         return jnp.mean(jnp.sum((summary @ matrix.T - tasks) ** 2, axis=1)) / d + config.noise_variance
 
     fresh = sphere(random.normal(fresh_key, config.num_test, d))
@@ -142,7 +152,11 @@ def finite_pool_errors(
 
 
 def pretraining_errors(
-    context_ratio: float | int, task_ratio: float | int, prompt_ratio: float | int, noise_variance: ArrayLike
+    context_ratio: float | int,
+    task_ratio: float | int,
+    prompt_ratio: float | int,
+    noise_variance: ArrayLike,
+    test_ratio: float | int | None = None,
 ) -> DiversityErrors:
     """Errors of a reduced layer fitted without ridge to finitely many prompts on finitely many tasks, as d -> ∞.
 
@@ -156,6 +170,10 @@ def pretraining_errors(
     τ < 1: fresh = τ(1+x)/(1-τ) [1 - τ(1-μ)² - ((x-ρ)/x) μ] - 2τ(1-μ) + 1 + ρ, and with ξ = (1-τ)x/(τμ),
       q = 1/(1 - κ/(1 + κξ/(1-τ))²): pool = τ [(x+ξ)²/ξ + (ρ + x - 2x(1-τ)(x/ξ+1))/(1-τ-q(1-τ)²)].
 
+    At α' = m/d tokens (``test_ratio``) both errors of the same layer are larger by (x' - x) T, x' = (1+ρ)/α'. The rest
+    of a context, Σ of its tasks, is what it was: T = E tr P Pᵀ/d of the fitted P, which is in the error on fresh tasks,
+    1 + ρ - 2A + (1+x) T, with A = tr E P/d = 1 - xM at τ > 1 and τ(1-μ) at τ < 1. Derived here.
+
     Deviations at finite d are about 1/d; :mod:`.dimension_correction` has that term.
 
     Raises
@@ -164,14 +182,16 @@ def pretraining_errors(
         If a ratio is not positive, the noise negative, or ``prompt_ratio`` is 1, where both errors are infinite.
     """
     alpha, kappa, tau, rho = context_ratio, task_ratio, prompt_ratio, noise_variance
-    for name, value in (("context_ratio", alpha), ("task_ratio", kappa), ("prompt_ratio", tau)):
+    other = alpha if test_ratio is None else test_ratio
+    positive = {"context_ratio": alpha, "task_ratio": kappa, "prompt_ratio": tau, "test_ratio": other}
+    for name, value in positive.items():
         if not value > 0:
             raise ValueError(f"{name} = {value!r} is not allowed: must be > 0")
     if isinstance(rho, (int, float)) and rho < 0:
         raise ValueError(f"noise_variance = {rho!r} is not allowed: must be >= 0")
     if tau == 1:
         raise ValueError("prompt_ratio = 1 is not allowed: the errors are infinite at the interpolation threshold")
-    x = jnp.asarray((1 + rho) / alpha)
+    x, longer = jnp.asarray((1 + rho) / alpha), (1 + rho) * (1 / other - 1 / alpha)
 
     def resolvent(k: float | int) -> Array:
         half = x + 1 - 1 / k
@@ -187,14 +207,17 @@ def pretraining_errors(
             + rho * m / (tau - 1)
             + rho
         )
-        return DiversityErrors(jnp.asarray(fresh), jnp.asarray(tau * (rho + x * (1 - x * m)) / (tau - 1)))
+        moved = longer * (fresh - rho - 1 + 2 * (1 - x * m)) / (1 + x)
+        pool = tau * (rho + x * (1 - x * m)) / (tau - 1)
+        return DiversityErrors(jnp.asarray(fresh + moved), jnp.asarray(pool + moved))
     mu = x * resolvent(kappa / tau)
     bracket = 1 - tau * (1 - mu) ** 2 - (x - rho) / x * mu
     fresh = tau * (1 + x) / (1 - tau) * bracket - 2 * tau * (1 - mu) + 1 + rho
     xi = (1 - tau) * x / (tau * mu)
     q = 1 / (1 - kappa / (1 + kappa * xi / (1 - tau)) ** 2)
     rest = (rho + x - 2 * x * (1 - tau) * (x / xi + 1)) / (1 - tau - q * (1 - tau) ** 2)
-    return DiversityErrors(jnp.asarray(fresh), jnp.asarray(tau * ((x + xi) ** 2 / xi + rest)))
+    moved = longer * tau / (1 - tau) * bracket
+    return DiversityErrors(jnp.asarray(fresh + moved), jnp.asarray(tau * ((x + xi) ** 2 / xi + rest) + moved))
 
 
 def infinite_prompts_errors(
@@ -217,6 +240,8 @@ def correction_is_small(config: Config) -> str | None:
     """Say where what the correction leaves may be above 30%; None elsewhere."""
     if (threshold := off_threshold(config)) is not None:
         return threshold
+    if prompts_per_weight(config) < 1 and min(config.context_length, config.dim) <= 2:
+        return "fewer prompts than weights, of at most two tokens or dimensions, have errors without a mean"
     error = second_order(config, "fresh_task_error")
     if not error <= 0.3:
         return (
@@ -246,19 +271,29 @@ def off_threshold(config: Config) -> str | None:
     return None
 
 
+def _ratios(config: Config) -> tuple[float, float]:
+    return config.context_length / config.dim, config.num_tasks / config.dim
+
+
 def _errors(config: Config, prompt_ratio: float) -> Observables:
-    d = config.dim
-    errors = pretraining_errors(config.context_length / d, config.num_tasks / d, prompt_ratio, config.noise_variance)
+    d, ratios = config.dim, _ratios(config)
+    errors = pretraining_errors(*ratios, prompt_ratio, config.noise_variance, test_length(config) / d)
     return {"fresh_task_error": jnp.asarray(errors.fresh), "pool_error": jnp.asarray(errors.pool)}
 
 
 def _corrected(config: Config, sign: float = 1.0) -> Observables:
     """The limit times exp of ``sign`` times its relative correction."""
-    d = config.dim
-    limit, slope = dimension_correction.first_correction(
-        config.context_length / d, config.num_tasks / d, prompts_per_weight(config), config.noise_variance
-    )
-    return dict(zip(ERRORS, limit * jnp.exp(sign * slope / limit / d), strict=True))
+    n, d, ratio, other = config.context_length, config.dim, prompts_per_weight(config), None
+    if test_length(config) != n:
+        other = test_length(config) / d
+    limit, slope = dimension_correction.first_correction(*_ratios(config), ratio, config.noise_variance, other)
+    relative = slope / limit / d
+    if ratio < 1:  # 2/n and 2/d are the first order of these poles
+        relative -= sum(math.log1p(-2 / size) + 2 / size for size in (n, d))
+    return dict(zip(ERRORS, limit * jnp.exp(sign * relative), strict=True))
+
+
+AT_TRAINING_LENGTH = at_config(lambda config: dataclasses.replace(config, test_length=0))
 
 
 @theory(
@@ -271,13 +306,16 @@ def _corrected(config: Config, sign: float = 1.0) -> Observables:
         "correction with its sign flipped": lambda key, config: _corrected(config, -1.0),
         "limit of large dimension": lambda key, config: _errors(config, prompts_per_weight(config)),
         "infinitely many prompts": lambda key, config: _errors(config, 1e7),
+        "as many tokens as in training": AT_TRAINING_LENGTH,
     },
 )
 def pool_regression(key: jax.Array, config: Config) -> Observables:
     """Predict both errors of the reduced layer fitted to finitely many prompts, to first order in 1/d.
 
     The layer has d(d+1) weights (the mean of y² adds d to the d² of the limit), so the ratio that decides is prompts
-    over weights. The correction multiplies: exp leaves less of the second order than 1 + does.
+    over weights. The correction multiplies: exp leaves less of the second order than 1 + does. Fewer prompts than
+    weights are interpolated, and the smaller |x_q|² mean(y²) of one, the larger are the weights that do so: the errors
+    hold E 1/(|x_q|² mean(y²)), whose poles d/(d-2) and n/(n-2) are kept whole.
     """
     return _corrected(config)
 
@@ -285,9 +323,9 @@ def pool_regression(key: jax.Array, config: Config) -> Observables:
 # --- finite dimension -------------------------------------------------------------------------------------------------
 
 
-def _contexts(generator: np.random.Generator, tasks: np.ndarray, config: Config) -> leverages.Contexts:
-    """Summaries (b, mean of y²) of a context for each task."""
-    d, n = config.dim, config.context_length
+def _contexts(generator: np.random.Generator, tasks: np.ndarray, config: Config, n: int) -> leverages.Contexts:
+    """Summaries (b, mean of y²) of a context of n tokens for each task."""
+    d = config.dim
     noise = math.sqrt(config.noise_variance)
     parts = []
     for some in np.array_split(tasks, max(1, tasks.size * n // 10**7)):
@@ -299,15 +337,17 @@ def _contexts(generator: np.random.Generator, tasks: np.ndarray, config: Config)
 
 
 def _finite(key: jax.Array, config: Config, *, fresh_prompts: bool = False) -> dict[str, Any]:
-    d, noise = config.dim, float(config.noise_variance)
+    d, n, m, noise = config.dim, config.context_length, test_length(config), float(config.noise_variance)
     pool_key = random.split(key, 6)[0]
     pool = np.asarray(sphere(random.normal(pool_key, config.num_tasks, d)), float)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    fresh = _contexts(generator, sphere(generator.standard_normal((CONTEXTS, d))), config)
-    again = _contexts(generator, pool[np.arange(CONTEXTS) % len(pool)], config)
+    of_pool = pool[np.arange(CONTEXTS) % len(pool)]
+    fresh = _contexts(generator, sphere(generator.standard_normal((CONTEXTS, d))), config, m)
+    again = _contexts(generator, of_pool, config, n)
+    tested = again if m == n else _contexts(generator, of_pool, config, m)
     law = fresh if fresh_prompts else again
     fit = leverages.fitted(law, round(config.prompt_ratio * d**2), noise, RIDGE, generator=generator)
-    errors = [leverages.error(fit, contexts, noise, fitted=contexts is law) for contexts in (fresh, again)]
+    errors = [leverages.error(fit, contexts, noise, fitted=contexts is law) for contexts in (fresh, tested)]
     return dict(zip(ERRORS, map(np.float64, errors), strict=True))
 
 
@@ -328,6 +368,7 @@ def finite_error(config: Config, observable: str) -> float:
     error=finite_error,
     controls={
         "every prompt a fresh task": lambda key, config: _finite(key, config, fresh_prompts=True),
+        "as many tokens as in training": AT_TRAINING_LENGTH,
         "limit of large dimension": lambda key, config: _errors(config, prompts_per_weight(config)),
     },
     traceable=False,

@@ -243,10 +243,8 @@ def prompts_per_weight(config: Config) -> float:
 
 def correction_is_small(config: Config) -> str | None:
     """Say where what the correction leaves may be above 30%; None elsewhere."""
-    if (threshold := off_threshold(config)) is not None:
-        return threshold
-    if prompts_per_weight(config) < 1 and min(config.context_length, config.dim) <= 2:
-        return "fewer prompts than weights, of at most two tokens or dimensions, have errors without a mean"
+    if (tails := light_tails(config)) is not None:
+        return tails
     error = second_order(config, "fresh_task_error")
     if not error <= 0.3:
         return (
@@ -257,19 +255,21 @@ def correction_is_small(config: Config) -> str | None:
 
 
 def second_order(config: Config, observable: str) -> float:
-    """Relative error of order 1/d², (4 + 25 t² s)/d² + 1/n(n + m) + 1.5/K², t = min(r, r^-1.5), r prompts per weight.
+    """Relative error of order 1/d², (4 + 25 t² s)/d² + 2/n(n + m) + 1.5/K², t = min(r, r^-1.5), r prompts per weight.
 
     s is 1 + d²/2n² above one prompt per weight and 1 below. MEASURED
     """
     d, n, ratio = config.dim, config.context_length, prompts_per_weight(config)
     near = min(ratio, ratio**-1.5) ** 2 * (1 + (d / n) ** 2 / 2 if ratio > 1 else 1)
-    return (4 + 25 * near) / d**2 + 1 / (n * (n + test_length(config))) + 1.5 / config.num_tasks**2
+    return (4 + 25 * near) / d**2 + 2 / (n * (n + test_length(config))) + 1.5 / config.num_tasks**2
 
 
-def off_threshold(config: Config) -> str | None:
-    """Say that there are nearly as many prompts as weights, where both errors have heavy tails; None elsewhere."""
+def light_tails(config: Config) -> str | None:
+    """Say where both errors have heavy tails, as with nearly as many prompts as weights; None elsewhere."""
     if 0.85 < (ratio := prompts_per_weight(config)) < 1.15:
         return f"{ratio:.2g} prompts per weight: too near the interpolation threshold, where errors have heavy tails"
+    if ratio < 1 and min(config.context_length, config.dim) <= 3:
+        return "fewer prompts than weights, of three tokens or dimensions at most: errors have heavy tails"
     return None
 
 
@@ -366,7 +366,7 @@ def finite_error(config: Config, observable: str) -> float:
     kind="instance",
     source="deterministic equivalent of least squares on x ⊗ h, the leverages of its prompts included, derived here",
     predicts=ERRORS,
-    holds=off_threshold,
+    holds=light_tails,
     error=finite_error,
     controls={
         "every prompt a fresh task": lambda key, config: _finite(key, config, fresh_prompts=True),
@@ -438,6 +438,14 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     ),
 }
 
+
+def _lengths(config: Config, lengths: tuple[int, ...], ratios: tuple[float, ...], seeds: int) -> Case:
+    """Errors against the test length, n = d, K = d/2."""
+    d = config.dim
+    trained = dataclasses.replace(config, context_length=d, num_tasks=d // 2)
+    return Case("lengths", trained, {"prompt_ratio": ratios, "test_length": lengths}, seeds=seeds)
+
+
 QUIET = dataclasses.replace(REGRESSION, noise_variance=0.01)
 RATIOS = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)
 FEW_TO_MANY = (0.2, 0.5, 1, 2, 4)
@@ -445,14 +453,17 @@ SWEEPS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         *_prompts(dataclasses.replace(QUIET, dim=10, num_test=500), (1,), (0.5, 2.0), seeds=2),
         *_pools(dataclasses.replace(QUIET, dim=5, num_test=200), {10: (1, 4)}, seeds=2),
+        _lengths(dataclasses.replace(REGRESSION, dim=6, num_test=200), (3, 12), (2.0,), seeds=2),
     ),
     "default": (
         *_prompts(dataclasses.replace(QUIET, num_test=500), (1, 10), RATIOS, seeds=8),
         *_pools(dataclasses.replace(QUIET, num_test=400), {10: FEW_TO_MANY, 20: (0.5, 2)}, seeds=4),
+        _lengths(REGRESSION, (5, 10, 20, 40, 80, 160), (0.5, 2.0), seeds=16),
     ),
     "paper": (
         *_prompts(dataclasses.replace(QUIET, dim=100, num_test=500), (1, 10), RATIOS, seeds=16),
         *_pools(dataclasses.replace(QUIET, dim=32), {10: FEW_TO_MANY, 20: (0.5, 2), 40: (0.5, 2)}, seeds=16),
+        _lengths(dataclasses.replace(REGRESSION, dim=40), (10, 20, 40, 80, 160, 320), (0.5, 2.0, 8.0), seeds=16),
     ),
 }
 

@@ -257,7 +257,11 @@ def correction_is_small(config: Config) -> str | None:
 def second_order(config: Config, observable: str) -> float:
     """Relative error of order 1/d², (4 + 25 t² s)/d² + 2/n(n + m) + 1.5/K², t = min(r, r^-1.5), r prompts per weight.
 
-    s is 1 + d²/2n² above one prompt per weight and 1 below. MEASURED
+    s is 1 + d²/2n² above one prompt per weight and 1 below. Measured at 214 configurations of 64 or 80 seeds, each with
+    m = n and four other test lengths: d = 10 to 30, n/d = .25 to 10, K/d = .25 to 8, r = .25 to 8, m/n = .2 to 8, noise
+    0 to 1 (experiments/fidelity/few_tasks.py). The limit is 10% off in the median and 70% at worst, the correction 1.0%
+    and (22 ± 5)%. Less two standard errors no deviation is above this; none is above .73 of it at the 50 configurations
+    that were drawn after it was chosen.
     """
     d, n, ratio = config.dim, config.context_length, prompts_per_weight(config)
     near = min(ratio, ratio**-1.5) ** 2 * (1 + (d / n) ** 2 / 2 if ratio > 1 else 1)
@@ -356,7 +360,8 @@ def _finite(key: jax.Array, config: Config, *, fresh_prompts: bool = False) -> d
 def finite_error(config: Config, observable: str) -> float:
     """Relative error of finite dimension, (1/2 + 3/2 min(r, r^-1.5))/d with r prompts per weight.
 
-    Measured at d = 10 with contexts of 5 and 10, and 5 to 20 tasks: at most (1.7 ± .8)/d, of the limit's 16/d.
+    Measured at d = 10 with contexts of 5 and 10, and 5 to 20 tasks: at most (1.7 ± .8)/d, of the limit's 16/d; at 13
+    points of d = 10 to 24 with 4 to 30 tokens, r = .3 to 4.6 and m = n/4, n and 4n at most (.8 ± .3)/d.
     """
     ratio = prompts_per_weight(config)
     return (0.5 + 1.5 * min(ratio, ratio**-1.5)) / config.dim

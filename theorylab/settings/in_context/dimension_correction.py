@@ -263,8 +263,7 @@ def _correction(
 ) -> tuple[Array, Array]:
     """As :func:`first_correction`; the test length is that of contexts of fresh tasks alone.
 
-    With more prompts than weights
-    the spread of the fitted weights costs E/r of the error E. There 1/r becomes
+    With more prompts than weights the spread of the fitted weights costs E/r of the error E. There 1/r becomes
     r (L/(1 + L))² (1 + (s/d) L (L - 2)/(1 + L)²) where L = 1/(r - 1) + s/(d r (r - 1)) is the mean leverage and s/d the
     variance of |x|² a; to that come the covariances of leverages with residuals. With fewer prompts all means move with
     the implied ridge.

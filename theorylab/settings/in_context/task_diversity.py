@@ -347,13 +347,12 @@ def _finite(key: jax.Array, config: Config, *, fresh_prompts: bool = False) -> d
     pool_key = random.split(key, 6)[0]
     pool = np.asarray(sphere(random.normal(pool_key, config.num_tasks, d)), float)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    of_pool = pool[np.arange(CONTEXTS) % len(pool)]
-    fresh = _contexts(generator, sphere(generator.standard_normal((CONTEXTS, d))), config, m)
-    again = _contexts(generator, of_pool, config, n)
-    tested = again if m == n else _contexts(generator, of_pool, config, m)
-    law = fresh if fresh_prompts else again
-    fit = leverages.fitted(law, round(config.prompt_ratio * d**2), noise, RIDGE, generator=generator)
-    errors = [leverages.error(fit, contexts, noise, fitted=contexts is law) for contexts in (fresh, tested)]
+    of_pool, others = pool[np.arange(CONTEXTS) % len(pool)], sphere(generator.standard_normal((CONTEXTS, d)))
+    fresh = _contexts(generator, others, config, m)
+    trained = _contexts(generator, others if fresh_prompts else of_pool, config, n)
+    again = trained if m == n and not fresh_prompts else _contexts(generator, of_pool, config, m)
+    fit = leverages.fitted(trained, round(config.prompt_ratio * d**2), noise, RIDGE, generator=generator)
+    errors = [leverages.error(fit, contexts, noise, fitted=contexts is trained) for contexts in (fresh, again)]
     return dict(zip(ERRORS, map(np.float64, errors), strict=True))
 
 

@@ -59,7 +59,9 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.axvline(data.attrs["trained_at"], color="grey", linewidth=0.6)
         axes.set(xscale="log", yscale="log", xlabel="context tokens at test $m$", title=title)
         axes.set_xticks(lengths, [str(m) for m in lengths])
-        axes.xaxis.set_ticks([], minor=True)
+        axes.set_yticks([0.4, 0.6, 1, 2, 4], ["0.4", "0.6", "1", "2", "4"])
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks([], minor=True)
     panels[0].set_ylabel("error (noisy target)")
     dim, count, noise = (data.attrs[name] for name in ("dim", "num_tasks", "noise_variance"))
     panels[0].plot([], [], ":", color="grey", linewidth=1, label=r"theory, $d \to \infty$")

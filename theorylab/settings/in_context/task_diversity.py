@@ -421,8 +421,8 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     "tiny": (
         Case(
             "finitely many prompts",
-            dataclasses.replace(REGRESSION, dim=16, context_length=8, test_length=12, num_tasks=4, num_test=500),
-            {"prompt_ratio": (1.6, 4.0)},
+            dataclasses.replace(REGRESSION, dim=16, context_length=8, test_length=16, num_tasks=4, num_test=500),
+            {"prompt_ratio": (2.0, 4.0)},
             seeds=36,
         ),
     ),

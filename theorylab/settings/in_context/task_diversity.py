@@ -423,7 +423,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "finitely many prompts",
             dataclasses.replace(REGRESSION, dim=16, context_length=8, test_length=16, num_tasks=4, num_test=500),
             {"prompt_ratio": (2.0, 4.0)},
-            seeds=36,
+            seeds=30,
         ),
     ),
     "default": (

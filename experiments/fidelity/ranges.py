@@ -106,10 +106,12 @@ def estimators(draw: Draw) -> Estimators:
 
 
 def task_diversity(draw: Draw) -> Diversity:
-    dim, length, tasks = draw.one_of("sizes", [(10, 5, 10), (10, 30, 30), (20, 20, 10), (20, 40, 40), (30, 30, 15)])
+    sizes = [(10, 5, 10), (10, 30, 30), (20, 20, 10), (20, 40, 40), (30, 30, 15), (24, 6, 12)]
+    dim, length, tasks = draw.one_of("sizes", sizes)
     ratio = draw.one_of("prompt_ratio", [0.3, 0.6, 1.5, 2.0, 3.0, 5.0])
+    other = draw.one_of("test_length", [0, 0, 0.25, 0.5, 2, 8])  # of the training length
     return Diversity(
-        dim=dim, context_length=length, num_tasks=tasks, prompt_ratio=ratio,
+        dim=dim, context_length=length, test_length=math.ceil(other * length), num_tasks=tasks, prompt_ratio=ratio,
         noise_variance=draw.log("noise_variance", 0.03, 1), num_test=500,
     )  # fmt: skip
 

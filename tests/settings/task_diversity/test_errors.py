@@ -29,10 +29,16 @@ def test_infinitely_many_prompts_on_few_tasks(alpha, kappa, rho, fresh, pool):
     for _ in range(3):
         w = rng.standard_normal((round(kappa * d), d))
         w *= math.sqrt(d) / np.linalg.norm(w, axis=1, keepdims=True)
-        draws.append([float(e) for e in errors(jnp.array(w), case, float(alpha * d))])
-    np.testing.assert_allclose(np.mean(draws, 0), limit, rtol=0.011)
+        lengths = alpha * d, alpha * d / 2, 4 * alpha * d
+        draws.append([[float(e) for e in errors(jnp.array(w), case, float(alpha * d), float(m))] for m in lengths])
+    mean = np.mean(draws, 0)
+    np.testing.assert_allclose(mean[0], limit, rtol=0.011)
     wrong = task_diversity.infinite_prompts_errors(alpha, 1.2 * kappa, rho)
-    assert np.any(np.abs(np.mean(draws, 0) / np.array(wrong) - 1) > 0.011)
+    assert np.any(np.abs(mean[0] / np.array(wrong) - 1) > 0.011)
+    for ratio, found in zip((alpha / 2, 4 * alpha), mean[1:], strict=True):
+        there = task_diversity.pretraining_errors(alpha, kappa, 1e7, rho, ratio)
+        np.testing.assert_allclose(found, there, rtol=0.015)
+        assert np.all(np.abs(found / np.array(limit) - 1) > 0.05)
 
 
 def test_finitely_many_prompts_have_the_published_values():
@@ -51,17 +57,35 @@ def test_finitely_many_prompts_have_the_published_values():
 
 @pytest.mark.parametrize(("ratios", "d"), [((1, 0.5, 1.5, 0.01), 16), ((2, 1, 0.5, 0.1), 14)])
 def test_the_first_correction_is_that_of_least_squares_in_numpy(ratios, d):
-    """Layers fitted in NumPy, their errors exact: the limit's deviation is slope/d, and not minus it."""
+    """Layers fitted in NumPy, their errors exact at any length: the limit's deviation is slope/d, and not minus it."""
     alpha, kappa, r, noise = ratios
-    limit, slope = jax.jit(dimension_correction.first_correction, static_argnums=2)(alpha, kappa, r, noise)
-    np.testing.assert_allclose(limit, task_diversity.pretraining_errors(alpha, kappa, r, noise), rtol=1e-10)
-    rng, prompts = np.random.default_rng(5), round(r * d * (d + 1))
-    runs = [fitted_errors(rng, d, round(alpha * d), round(kappa * d), prompts, noise) for _ in range(50)]
+    lengths = np.array([1, 0.5, 4]) * alpha
+    corrected = jax.jit(jax.vmap(dimension_correction.first_correction, (None, None, None, None, 0)), static_argnums=2)
+    limits, slopes = map(np.asarray, corrected(alpha, kappa, r, noise, jnp.asarray(lengths)))
+    theory = [task_diversity.pretraining_errors(alpha, kappa, r, noise, ratio) for ratio in lengths.tolist()]
+    np.testing.assert_allclose(limits, theory, rtol=1e-10)
+    rng, prompts, tokens = np.random.default_rng(5), round(r * d * (d + 1)), (lengths * d).tolist()
+    runs = [fitted_errors(rng, d, round(alpha * d), round(kappa * d), prompts, noise, tokens) for _ in range(50)]
     mean, error = np.mean(runs, axis=0), np.std(runs, axis=0, ddof=1) / math.sqrt(50)
     tolerance = 4 * error + 0.04 * mean
-    assert np.all(np.abs(np.exp(slope / limit / d) * limit - mean) < tolerance)
-    for wrong in (limit, np.exp(-slope / limit / d) * limit):
-        assert np.all(np.abs(wrong - mean) > tolerance)
+    assert np.all(np.abs(np.exp(slopes / limits / d) * limits - mean) < tolerance)
+    for wrong in (limits[:1], np.exp(-slopes / limits / d)[:1] * limits[:1]):
+        assert np.all(np.abs(wrong - mean[:1]) > tolerance[:1])
+    assert np.all(np.abs(np.exp(slopes / limits / d)[:1] * limits[:1] - mean[1:]) > tolerance[1:])  # another length
+
+
+def test_few_tokens_where_prompts_are_interpolated_are_ruled_by_a_pole():
+    """Four tokens: the mean of 1/mean(y²) is twice that of many, of which the first order in 1/d has half."""
+    config = task_diversity.Config(dim=16, context_length=4, num_tasks=8, prompt_ratio=136 / 256)
+    rng = np.random.default_rng(5)
+    runs = [fitted_errors(rng, 16, 4, 8, 136, config.noise_variance) for _ in range(250)]
+    mean, error = np.mean(runs, axis=0), np.std(runs, axis=0, ddof=1) / math.sqrt(250)
+    predicted = np.array([*jax.jit(task_diversity.pool_regression.predict)(jax.random.key(0), config).values()])
+    tolerance = 4 * error + task_diversity.second_order(config, "pool_error") * mean
+    assert np.all(np.abs(predicted - mean) < tolerance)
+    poles = (1 - 2 / 4) * math.exp(2 / 4) * (1 - 2 / 16) * math.exp(2 / 16)
+    assert np.all(np.abs(predicted * poles - mean) > tolerance)
+    assert "heavy tails" in task_diversity.pool_regression.holds(dataclasses.replace(config, context_length=3))
 
 
 def test_less_than_one_prompt_is_refused():

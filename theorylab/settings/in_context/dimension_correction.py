@@ -160,24 +160,28 @@ class Moments(NamedTuple):
     sizes: Any
 
 
-def moments(context_ratio: ArrayLike, task_ratio: ArrayLike, noise: ArrayLike, ridge: Any) -> Moments:
-    """The limit."""
+def moments(
+    context_ratio: ArrayLike, task_ratio: ArrayLike, noise: ArrayLike, ridge: Any, test_ratio: ArrayLike
+) -> Moments:
+    """The limit; fresh tasks have contexts of ``test_ratio`` tokens a dimension."""
     y, x = ridge, (1 + noise) / context_ratio
-    z = x + y
+    z, spread = x + y, 1 + (1 + noise) / test_ratio
     _, one, two = resolvents(task_ratio, z, 2).plain
     square = 1 - 2 * z * one + z**2 * two
     # tr G S⁻¹ Gᵀ = 1 - z + z² q with its slope in y, and the fit's mean M = 1 - zQ on fresh tasks.
-    errors = [z - z**2 * one - y * square, 2 * z * one - 1 + (1 + x) * square]
-    sizes = [1 - 2 * y * one + y**2 * two, (1 + x) * (one - y * two)]
+    errors = [z - z**2 * one - y * square, 2 * z * one - 1 + spread * square]
+    sizes = [1 - 2 * y * one + y**2 * two, spread * (one - y * two)]
     return Moments(1 - y * one, jnp.stack(errors), jnp.stack(sizes))
 
 
-def moments_correction(context_ratio: ArrayLike, task_ratio: ArrayLike, noise: ArrayLike, ridge: Any) -> Moments:
+def moments_correction(
+    context_ratio: ArrayLike, task_ratio: ArrayLike, noise: ArrayLike, ridge: Any, test_ratio: ArrayLike
+) -> Moments:
     """What is added to :func:`moments` for each 1/d: 1/n, the mean of y² as a feature, and K random tasks."""
     alpha, kappa, y, power = context_ratio, task_ratio, ridge, 1 + noise
     x = power / alpha
-    z, spread = x + y, 1 + x
-    limit, pool = moments(alpha, kappa, noise, ridge), resolvents(kappa, z, 3)
+    z, spread = x + y, 1 + power / test_ratio
+    limit, pool = moments(alpha, kappa, noise, ridge, test_ratio), resolvents(kappa, z, 3)
     _, one, two, _ = pool.plain
     # w̄ᵀQ²w̄ and w̄ᵀQ³w̄ of the pool's mean task w̄; Schur's complement of the feature, as a share of its square.
     mean2, mean3 = pool.weighted[2] / kappa, pool.weighted[3] / kappa
@@ -194,7 +198,7 @@ def moments_correction(context_ratio: ArrayLike, task_ratio: ArrayLike, noise: A
         return (
             of_b + feature + share / power**2,
             fitted,
-            spread * (of_b + feature) + one / alpha + share,
+            spread * (of_b + feature) + one / test_ratio + share,
             of_b,
         )
 
@@ -204,7 +208,7 @@ def moments_correction(context_ratio: ArrayLike, task_ratio: ArrayLike, noise: A
     fresh_error = (
         2 * z * of_b
         + 2 * (1 - z * one) / alpha
-        + square / alpha
+        + square / test_ratio
         - spread * (2 * square / alpha + 2 * z * of_b + z**2 * slopes[3])
         + 2 * share * z * mean2
         + spread * (-2 * share * z * (mean2 - z * mean3) + (share * z * mean2) ** 2)
@@ -221,12 +225,45 @@ def moments_correction(context_ratio: ArrayLike, task_ratio: ArrayLike, noise: A
 
 
 def first_correction(
-    context_ratio: ArrayLike, task_ratio: ArrayLike, prompts_per_weight: float, noise: ArrayLike
+    context_ratio: ArrayLike,
+    task_ratio: ArrayLike,
+    prompts_per_weight: float,
+    noise: ArrayLike,
+    test_ratio: ArrayLike | None = None,
 ) -> tuple[Array, Array]:
     """Errors on fresh tasks and on the pool, [2], in the limit, and what is added for each 1/d.
 
-    ``prompts_per_weight`` r counts d(d + 1) weights; all ratios are fixed as d grows. With more prompts than weights
-    the spread of the fitted weights costs E/r of the error E. There 1/r becomes
+    ``prompts_per_weight`` r counts d(d + 1) weights; all ratios are fixed as d grows. Errors are measured with contexts
+    of m = ``test_ratio`` d tokens, as many as in training unless it is given. The second moments of a summary b are
+    (1 + 1/m) Σ + (1+ρ) d/m, Σ those of its tasks; other moments hold the length in terms of order 1/d² alone. Hence the
+    error of a fitted P grows by (d/m - d/n) ((1+ρ) T + U/d), T = E tr P Pᵀ/d and U = E tr P Σ Pᵀ/d. On fresh tasks U is
+    T. On the pool it is what its error 1 + ρ - 2 E tr P Σ/d + U + xT holds.
+    """
+    arguments = context_ratio, task_ratio, prompts_per_weight, noise
+    if test_ratio is None:
+        return _correction(*arguments, context_ratio)
+    lengths = jnp.stack([jnp.asarray(1.0 * ratio) for ratio in (context_ratio, test_ratio)])
+    (limit, longer), (slope, steeper) = jax.vmap(lambda ratio: _correction(*arguments, ratio))(lengths)
+    x = (1 + noise) / lengths[0]
+    z = x + implied_ridge(prompts_per_weight, task_ratio, x)
+    fit = 1 - z * resolvents(task_ratio, z, 1).plain[1]
+    size = (limit[0] - 1 - noise + 2 * fit) / (1 + x)
+    of_pool = limit[1] - 1 - noise + 2 * (1 - z * fit) - x * size
+    moved = steeper[0] - slope[0]
+    on_pool = moved + (1 / lengths[1] - 1 / lengths[0]) * (of_pool - size)
+    return limit + longer[0] - limit[0], slope + jnp.stack([moved, on_pool])
+
+
+def _correction(
+    context_ratio: ArrayLike,
+    task_ratio: ArrayLike,
+    prompts_per_weight: float,
+    noise: ArrayLike,
+    test_ratio: ArrayLike,
+) -> tuple[Array, Array]:
+    """As :func:`first_correction`; the test length is that of contexts of fresh tasks alone.
+
+    With more prompts than weights the spread of the fitted weights costs E/r of the error E. There 1/r becomes
     r (L/(1 + L))² (1 + (s/d) L (L - 2)/(1 + L)²) where L = 1/(r - 1) + s/(d r (r - 1)) is the mean leverage and s/d the
     variance of |x|² a; to that come the covariances of leverages with residuals. With fewer prompts all means move with
     the implied ridge.
@@ -234,7 +271,7 @@ def first_correction(
     r, rho, arguments = prompts_per_weight, noise, (context_ratio, task_ratio, noise)
     ridge = implied_ridge(r, task_ratio, jnp.asarray((1 + rho) / context_ratio))
     law = Fluctuations(*arguments, ridge)
-    x, z = law.x, law.z
+    x, z = jnp.asarray((1 + rho) / test_ratio), law.z
     once, twice = jnp.asarray([0.0, 1.0, 0.0, 0.0], x.dtype), jnp.asarray([0.0, 0.0, 1.0, 0.0], x.dtype)
     # What the spread of the weights is seen with: H of pool or fresh tasks between two resolvents. HQ = 1 - yQ.
     seen = jnp.stack([times(once, 1, -ridge), (1 + x) * twice])
@@ -243,8 +280,8 @@ def first_correction(
     forms = jnp.concatenate([summaries[:1], law.of_residual()[None], summaries[1:3], turns, summaries[3:]])
     size, residual, pool_seen, *_ = forms @ law.covariance() @ forms.T
     spread, both = size[0], 2 + size[0]
-    limit, slope = jax.jvp(lambda y: moments(*arguments, y), (ridge,), (jnp.ones_like(ridge),))
-    added = moments_correction(*arguments, ridge)
+    limit, slope = jax.jvp(lambda y: moments(*arguments, y, test_ratio), (ridge,), (jnp.ones_like(ridge),))
+    added = moments_correction(*arguments, ridge, test_ratio)
     # Fewer prompts than weights: the implied ridge moves.
     moved = -(added.size - ridge * size[8] / r) / slope.size if r < 1 else jnp.zeros_like(ridge)
 

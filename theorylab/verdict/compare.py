@@ -18,11 +18,10 @@ from theorylab.catalogue import SETTINGS
 from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid, make_plan
-from theorylab.lab.interactive import by_default
 from theorylab.lab.job import check_base_seed, check_seeds, make_job
 from theorylab.lab.predict import Reasons, predictions, reasons, try_out
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
-from theorylab.lab.progress import Progress
+from theorylab.lab.progress import Progress, by_default
 from theorylab.lab.store import store_of_case
 from theorylab.lab.sweep import prepare, run_in_memory, sweep
 from theorylab.verdict.batch import judge_many, plain

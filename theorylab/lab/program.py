@@ -8,6 +8,7 @@ import math
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -281,7 +282,8 @@ class Program:
     @functools.cached_property
     def operations(self) -> float:
         """Operations of one device in one run of the block, as :func:`~theorylab.lab.operations.operations` counts."""
-        records = max((shape[0] for shape in self.inner_shapes.values() if shape), default=1)
+        lengths = Counter(shape[0] for shape in self.inner_shapes.values() if shape)
+        records = max(lengths, key=lengths.__getitem__, default=1)  # what most observables have along their first axis
         return max(operations(self.traced().jaxpr, getattr(self.config, "num_steps", 1), records), 1.0)
 
     def blocks(self) -> Iterator[tuple[slice, ...]]:

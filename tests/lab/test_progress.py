@@ -1,6 +1,7 @@
 """The bar moves inside a batch, at the pace of the one before; it stops short of the end, and never goes back."""
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import logging
@@ -15,6 +16,7 @@ import toy
 from theorylab.lab import progress
 from theorylab.lab.progress import Meter, by_default, likely, reporter
 from theorylab.lab.sweep import sweep
+from theorylab.verdict.compare import check
 
 LOG = logging.getLogger("theorylab")
 
@@ -104,6 +106,14 @@ def test_a_sweep_says_what_a_batch_takes_and_learns_from_it(drawn):
     assert batches[1].seconds != batches[0].seconds > 0
     assert drawn[-1][:3] == (12, 12.0, 12)
     assert bool((data["first_bad_step"] >= 0).any())
+
+
+def test_compiling_the_first_case_is_under_the_bar_too(drawn):
+    case = dataclasses.replace(toy.CASE, config=toy.Config(num_samples=23), grid={})
+    for _ in check(toy.SETTING, [case], progress=True):
+        pass
+    assert any("compiling" in shown[3] for shown in drawn)
+    assert drawn[-1][0] == drawn[-1][2] == case.seeds
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

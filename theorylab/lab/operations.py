@@ -10,9 +10,11 @@ import jax.extend.core as core
 
 from theorylab.numerics.xla import equations
 
-#: Operations that one core of a processor does in a second, as :func:`operations` counts them; fitted to the tiny
-#: presets on a core of an x86 server, float64.
+#: Operations that one core of a processor does in a second, as :func:`operations` counts them. This and the costs below
+#: are fitted to presets on a core of an x86 server, float64; the page on scaling says how well.
 RATE = 5e9
+#: Operations per multiplication of a product of matrices, and per entry that it reads or writes.
+_MULTIPLICATION, _MOVED = 0.3, 6
 #: Operations per entry of what costs more than one, and per n³ of a decomposition.
 _COSTS = {"random_bits": 30, "threefry2x32": 30, "erf_inv": 20, "exp": 8, "log": 8, "tanh": 10, "pow": 15, "erf": 15}
 _DECOMPOSITIONS = {"cholesky": 5, "lu": 5, "geqrf": 10, "householder_product": 10, "qr": 20, "eigh": 50, "svd": 100}
@@ -50,7 +52,8 @@ def _of_equation(equation: Any, steps: int, records: int) -> float:
     entries = max((math.prod(map(float, shape)) for shape in shapes[len(equation.invars) :]), default=0.0)
     if name == "dot_general":
         (contracted, _), _ = parameters["dimension_numbers"]
-        return 2 * entries * math.prod(float(shapes[0][axis]) for axis in contracted)
+        each = math.prod(float(shapes[0][axis]) for axis in contracted)
+        return _MULTIPLICATION * entries * each + _MOVED * sum(math.prod(map(float, shape)) for shape in shapes)
     if name in _DECOMPOSITIONS:
         *batch, rows, columns = shapes[0]
         return _DECOMPOSITIONS[name] * math.prod(map(float, batch)) * rows * columns * float(min(rows, columns))

@@ -12,7 +12,7 @@ import xarray
 from paper_figures.step_size import weak_shares
 from theorylab.catalogue import Preset
 from theorylab.settings.step_size.oscillation import SIGN_CHANGE, marginal_share
-from theorylab.verdict.plotting import COLOURS, run_script
+from theorylab.verdict.plotting import COLOURS, below, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +44,8 @@ def draw(data: xarray.Dataset) -> Figure:
         marginal = np.interp(rates[late], data.above.values, here.marginal_theory.values)
         right.plot(rates[late], here.weak_share.values[late] / marginal - 1, "o", color=color)
     left.plot([], [], "--", color="grey", linewidth=0.9, label="marginal stability")
+    left.plot([], [], color="grey", label="theory")
+    left.plot([], [], "o", color="grey", label="gradient descent")
     left.axvline(0.5, color="grey", linewidth=0.6)
     left.set(xlabel=r"learning rate $\eta S^2$", ylabel="share of the weak feature, $s^2 b^2$")
     left.set_title(f"(a) from $a = b = {data.attrs['init_scale']:g}$")
@@ -52,8 +54,7 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.set_xlim(None, 0.93)
     right.set(xlabel=r"learning rate $\eta S^2$", ylabel="share over the marginal one, minus 1", ylim=(0, 0.07))
     right.set_title("(b) overshoot: the oscillation takes time to die")
-    left.legend(loc="upper left")
-    right.legend(loc="upper left", ncols=2)
+    below(left, right, columns=2)
     return figure
 
 

@@ -14,7 +14,7 @@ from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.factorisation import linear_map
 from theorylab.settings.factorisation.catapult import mean_field_limit
-from theorylab.verdict.plotting import COLOURS, gradient, key, points, run_script
+from theorylab.verdict.plotting import COLOURS, below, gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +59,6 @@ def draw(data: xarray.Dataset) -> Figure:
     )
     left.set_title("(a) each network, NTK and standard scaling")
     left.plot([], [], "s", color="grey", markersize=4, label="squares: standard scaling")
-    left.legend()
     for (scaling, name), color in zip(NAMES.items(), COLOURS, strict=False):
         here = data.sel(scaling=scaling)
         right.plot(data.fine_width, here.limit_theory, color=color, label=name)
@@ -68,7 +67,7 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set(xscale="log", yscale="log", xlabel="width $m$", ylabel="last stable step (muP: first unstable)")
     right.set_title("(b) against the width")
     key(right, seeds=data.sizes["seed"], of="networks", line="infinite width")
-    right.legend()
+    below(left, right, columns=2)
     return figure
 
 

@@ -18,7 +18,7 @@ from theorylab.settings.two_layer.grokking.theory.population import (
     population_curves,
     stationary_loss,
 )
-from theorylab.verdict.plotting import gradient, key, points, run_script
+from theorylab.verdict.plotting import below, gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,9 +102,7 @@ def draw(data: xarray.Dataset) -> Figure:
     left.axhline(1, color="grey", linestyle=":", linewidth=1)
     left.set_xlim(*middle.get_xlim())
     left.plot([], [], "^", color="grey", markersize=5, label=rf"so many not by $\tau$ = {data.end:g}")
-    left.legend(loc="lower left")
     middle.set(title="(b) the floor that decay leaves", ylim=(3e-4, 1))
-    middle.legend(loc="lower right")
 
     for number, color in enumerate(gradient(data.sizes["strength_many"], "plasma")):
         one = data.isel(strength_many=number)
@@ -117,7 +115,7 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set(xscale="log", yscale="log", xlabel=r"$s = \nu\tau$", ylabel="test loss", ylim=(2e-3, 2))
     right.set_title(rf"(c) $D$ = {data.many_dim}, $P$ = {data.many_count:,}: flow and simulation")
     key(right, seeds=data.sizes["seed_many"], of="data sets", line="flow; dotted: its end")
-    right.legend(loc="lower left")
+    below(left, middle, right, columns=2)
     return figure
 
 

@@ -62,7 +62,7 @@ def draw(data: xarray.Dataset) -> Figure:
     rows[0][0].plot([], [], color="grey", label=f"test, {data.sizes['seed']} runs each")
     rows[0][0].plot([], [], "--", color="grey", linewidth=0.9, label="train")
     letter(*rows.flat)
-    rows[0][0].legend(loc="center left", fontsize=8)
+    figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
 
 

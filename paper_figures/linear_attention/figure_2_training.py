@@ -94,7 +94,7 @@ def draw(data: xarray.Dataset) -> Figure:
     learned, best = data.learned_step.sel(context_length=10), float(data.learned_step_theory)
     error = float(learned.std("seed", ddof=1)) / learned.sizes["seed"] ** 0.5
     right.set_title(f"learned step at $n = 10$: {float(learned.mean()):.4f} ± {error:.4f}, $\\eta^*$ = {best:.4f}")
-    right.plot([], [], ".", color=COLOURS[0], alpha=0.4, label="each layer")
+    right.plot([], [], ".", color=COLOURS[0], alpha=0.4, label="each layer (bars: s.e. of the mean)")
     letter(left, right)
     right.legend()
     return figure

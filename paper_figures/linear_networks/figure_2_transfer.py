@@ -86,7 +86,9 @@ def draw(data: xarray.Dataset) -> Figure:
             axes.plot(data.fine_rate, data[f"{scaling}_theory"], color="black", label="infinite width")
         axes.set(xscale="log", yscale="log", xlabel=r"step $\eta$", title=title, xlim=(9e-3, 1.0))
     panels[0].set(ylabel=f"loss after {data.attrs['num_steps']} steps")
-    panels[0].legend()
+    bars = f"median and quartiles of {data.sizes['seed']} networks"
+    panels[0].errorbar([], [], [], fmt="o", color="grey", markersize=3, linewidth=0.8, label=bars)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
 
 

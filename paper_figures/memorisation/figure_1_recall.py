@@ -11,7 +11,7 @@ import xarray
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.statistics.memorisation import critical_snr, exact_means
-from theorylab.verdict.plotting import gradient, points, run_script
+from theorylab.verdict.plotting import gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,6 +67,7 @@ def draw(data: xarray.Dataset) -> Figure:
     right.set_ylabel(r"separation, $|m|^2/d$")
     left.set_title(r"(a) fixed load, $n = e^{0.208 d}$: sharpens")
     right.set_title(f"(b) fixed $n = {FIXED}$: the width does not shrink")
+    key(left, seeds=data.sizes["seed"])
     for axes in (left, right):
         axes.legend(loc="lower right")
     return figure

@@ -13,7 +13,7 @@ from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.factorisation.neural_collapse.config import counts_of
 from theorylab.settings.factorisation.neural_collapse.theory import classes
-from theorylab.verdict.plotting import COLOURS, gradient, run_script
+from theorylab.verdict.plotting import COLOURS, below, gradient, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,6 @@ def draw(data: xarray.Dataset) -> Figure:
     left.axvline(0.25, color="grey", linestyle=":", linewidth=0.9)
     left.set(xlabel="logit $s$", ylabel="$F(s)/F(0)$", ylim=(0.55, 1.75), title="(a) cost of one class, two layers")
     left.text(0.26, 1.66, "spinodal", fontsize=8.5)
-    left.legend(loc="lower left")
     for depth, color in zip(data.depth.values, COLOURS, strict=False):
         here = data.sel(depth=depth)
         right.plot(data["size"], here.upper_theory, color=color, label=f"$M = {depth}$")
@@ -74,12 +73,13 @@ def draw(data: xarray.Dataset) -> Figure:
         for seed in range(data.sizes["seed"]):
             run = here.class_logit.isel(seed=seed)
             right.plot(data["count"], run, "o", color=color, markersize=3, alpha=0.35, markeredgewidth=0)
+    right.plot([], [], "o", color="grey", markersize=3, label="runs of descent")
     right.plot([], [], "--", color="grey", linewidth=1, label="saddle")
     right.plot([], [], ":", color="grey", linewidth=0.9, label="$n_*$")
     right.set(xscale="log", xlabel=f"samples of the class $n_k$, of {data.attrs['total']}", ylabel="logit $s_k$")
     right.set_xticks([1, 3, 10, 25], ["1", "3", "10", "25"])
     right.set_title(f"(b) descent from {data.sizes['seed']} random starts")
-    right.legend(loc="upper left", bbox_to_anchor=(0.06, 1))
+    below(left, right)
     return figure
 
 

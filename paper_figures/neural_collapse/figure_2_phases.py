@@ -14,7 +14,7 @@ from theorylab.settings.factorisation.neural_collapse.config import class_costs,
 from theorylab.settings.factorisation.neural_collapse.predictions import threshold
 from theorylab.settings.factorisation.neural_collapse.theory import classes
 from theorylab.settings.factorisation.neural_collapse.train import COLLAPSED
-from theorylab.verdict.plotting import COLOURS, run_script
+from theorylab.verdict.plotting import COLOURS, below, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,6 @@ def draw(data: xarray.Dataset) -> Figure:
     left.set_title(
         rf"(a) {data.attrs['depth']} layers, $n_* = {data.attrs['critical']:.2f}$: all survive at the minimum"
     )
-    left.legend()
     for number, loss in enumerate(data.branch_losses_theory.values):
         label = "theory, every choice of branches" if number == 0 else None
         right.axhline(loss, color="black", linewidth=0.5, label=label, zorder=0)
@@ -67,8 +66,8 @@ def draw(data: xarray.Dataset) -> Figure:
         )
     low = float(data.branch_losses_theory[0])
     right.set(xlabel="scale of the random start", ylabel="loss after training", ylim=(low - 0.01, low + 0.15))
-    right.set_title("(b) descent ends on a choice of branches")
-    right.legend(loc="center right", frameon=True, framealpha=1, edgecolor="white")
+    right.set_title(f"(b) {data.sizes['seed']} descents, each to a choice of branches")
+    below(left, right)
     return figure
 
 

@@ -15,7 +15,7 @@ from theorylab.gallery.results import results
 from theorylab.settings.kernels.ntk import limit, predictions
 from theorylab.settings.kernels.ntk.data import data_of
 from theorylab.settings.kernels.ntk.presets import WIDTHS
-from theorylab.verdict.plotting import COLOURS, points, run_script
+from theorylab.verdict.plotting import COLOURS, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def draw(data: xarray.Dataset) -> Figure:
         right.plot(data.fine, data[f"{kind}_power"], ":", color=color)
         slope = {"relu": "-3/4", "tanh": "-1"}[kind]
         points(right, data.width.values, data[f"{kind}_drift"], color=color, label=rf"{label}, $m^{{{slope}}}$")
-    left.plot([], [], color="grey", label="exact, $m^{-1}$")
+    key(left, seeds=data.sizes["seed"], of="networks", line="exact, $m^{-1}$")
     right.plot([], [], color="grey", label="driven neurons")
     right.plot([], [], ":", color="grey", label="leading order")
     left.set(ylabel=r"mean of $|K_0 - \Theta|^2/|\Theta|^2$", title="(a) scatter of the initial kernel")

@@ -15,7 +15,7 @@ from theorylab.settings.kernels.ntk import limit
 from theorylab.settings.kernels.ntk.data import data_of
 from theorylab.settings.kernels.ntk.predictions import means
 from theorylab.settings.kernels.ntk.theory import dynamics
-from theorylab.verdict.plotting import COLOURS, gradient, points, run_script
+from theorylab.verdict.plotting import COLOURS, gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def draw(data: xarray.Dataset) -> Figure:
         label = rf"$\eta = {rate:g}$, $\eta\lambda = {rate * data.attrs['top']:.2f}$"
         points(left, data.step.values, here.loss, color=color, label=label)
         left.plot(data.step, here.linear_loss.median("seed"), "x", color=color, markersize=4)
-    left.plot([], [], color="grey", label="infinite width")
+    key(left, seeds=data.sizes["seed"], of="networks", line="infinite width")
     left.plot([], [], "x", color="grey", markersize=4, label="own linearisation (median)")
     left.set(xscale="log", yscale="log", xlabel="step $t$", ylabel="loss $L_t$", ylim=(1e-6, 1e7))
     left.set_title(f"(a) ReLU, $m = {data.attrs['width']}$")
@@ -80,6 +80,7 @@ def draw(data: xarray.Dataset) -> Figure:
     for width, color in zip(widths, gradient(len(widths)), strict=True):
         excess = data[f"excess_{width}"].rename(narrow_seed="seed")
         points(right, data.narrow_steps.values, excess, color=color, label=f"$m = {width}$")
+    key(right, seeds=data.sizes["narrow_seed"], of="networks", line="")
     right.axhline(0, color="grey", linewidth=0.6)
     right.set(xlabel="step $t$", ylabel=r"$m\,(\mathrm{E}\,L_t/L_t^\infty - 1)$")
     right.set_title("(b) linearised networks: excess of the mean loss")

@@ -61,6 +61,7 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.text(step[0], data.attrs[name], r" $\log(2/\varepsilon)$", va="bottom")
         axes.set(xscale="log", xlabel="step", ylabel=r"logit gap $\Delta$")
         axes.set_title(titles[name])
+    panels[0].plot([], [], "o", color="grey", label="one run each")
     panels[0].legend(loc="upper left", bbox_to_anchor=(0.0, 0.93))
     panels[2].plot(
         data.time, data.power_theory, color=COLOURS[2], label=r"$(q^2 + 1)^2 \sim 8\eta t$, $q = 1 + \Delta/2$"

@@ -97,6 +97,7 @@ def draw(data: xarray.Dataset) -> Figure:
         label=f"gaps beyond $\\log(2/\\varepsilon)$,\nor that less $\\log {classes - 1}$",
     )  # fmt: skip
     right.plot(later.step, share[0], color=COLOURS[1])
+    right.plot([], [], color=COLOURS[1], label=r"gaps beyond $\log(2/\varepsilon)$ alone")
     right.plot(later.step, later.collapsed.mean("sample"), "o", color=COLOURS[0], label="collapsed")
     right.set(xscale="log", xlabel="step", ylabel="share of training samples", ylim=(-0.02, 1.02))
     right.set_title(f"(b) along training, learning rate {data.attrs['rate']:g}")

@@ -15,7 +15,7 @@ from theorylab.gallery.results import results
 from theorylab.settings.statistics import limits
 from theorylab.settings.statistics.nearest import unseen_share
 from theorylab.settings.statistics.random_energy import exact_means
-from theorylab.verdict.plotting import gradient, points, run_script
+from theorylab.verdict.plotting import below, gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,8 +71,8 @@ def draw(data: xarray.Dataset) -> Figure:
         points(left, measured.ratio.values, measured, color=color)
         gap = data[f"divergence_{dim}"].rename({f"seed_{dim}": "seed"})
         points(right, gap.ratio.values, gap, color=color)
-    below = np.linspace(0.3, 1, 100)
-    left.plot([*below, 2.6], [*(1 - below**2), 0], "k--", linewidth=1.2, label=r"$d \to \infty$")
+    condensed = np.linspace(0.3, 1, 100)
+    left.plot([*condensed, 2.6], [*(1 - condensed**2), 0], "k--", linewidth=1.2, label=r"$d \to \infty$")
     optimal = data.attrs["optimal"] / data.attrs["condensation"]
     for axes in (left, right):
         axes.set(xscale="log", xlabel=r"bandwidth $h/h_G$", xlim=(0.32, 2.7))
@@ -80,8 +80,8 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.xaxis.set_ticks([], minor=True)
         axes.axvline(1, color="grey", linewidth=0.6)
         axes.axvline(2**0.5, color="grey", linewidth=0.6, linestyle=":")
-    left.legend()
-    right.legend(loc="upper right", bbox_to_anchor=(1, 0.9))
+    key(left, seeds=data.sizes[f"seed_{dims[0]}"])
+    below(left, right)
     right.axvline(optimal, color="black", linewidth=0.8, linestyle="--")
     right.set_ylim(0, 1.0)
     right.text(optimal * 0.985, 0.97, r"$h_\mathrm{opt}$", ha="right", va="top")

@@ -13,7 +13,7 @@ from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.statistics import limits
 from theorylab.settings.statistics.random_energy.predictions.finite import central_share
-from theorylab.verdict.plotting import gradient, points, run_script
+from theorylab.verdict.plotting import gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,6 +57,7 @@ def draw(data: xarray.Dataset) -> Figure:
     axes.set(xlabel=r"bandwidth $h/h_G$", ylim=(0.45, 1.04), xlim=(0.85, 2.65))
     axes.set_ylabel("share of draws within 0.6745 s.d. of the mean")
     axes.set_title(r"kernel sums of $n = e^{0.3 d}$ points")
+    key(axes, seeds=data.sizes[f"seed_{dims[0]}"])
     axes.legend()
     return figure
 

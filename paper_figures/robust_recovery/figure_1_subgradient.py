@@ -111,7 +111,7 @@ def draw(data: xarray.Dataset) -> Figure:
     plateau.set(
         xscale="log", yscale="log", xlabel=r"initial scale $\alpha$", ylabel="final relative error", title="l1 steps"
     )
-    plateau.legend()
+    plateau.legend(loc="upper left", fontsize=7.5)
 
     x, y = np.meshgrid(data.step_sum, data.log_scale, indexing="ij")
     shown = budget.scatter(x, y, c=np.log10(data.final_error.values), cmap="viridis_r", s=60)

@@ -14,7 +14,7 @@ from theorylab.numerics.contours import around_spectrum
 from theorylab.settings.kernels.scaling_laws.config import powers
 from theorylab.settings.kernels.scaling_laws.theory import equivalent, power_laws
 from theorylab.training.iterate import log_spaced_steps
-from theorylab.verdict.plotting import COLOURS, gradient, points, run_script
+from theorylab.verdict.plotting import COLOURS, gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,6 +74,7 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.set(xscale="log", yscale="log", xlabel="steps $t$")
         axes.set_title(rf"({letter}) label noise $\sigma^2 = {noise:g}$")
     panels[0].set_ylabel("population loss")
+    key(panels[0], seeds=data.sizes["seed"], line="")
     panels[0].legend(title="double contour")
     panels[1].plot([], [], "v", color="grey", markeredgecolor="black", label="best time to stop")
     panels[1].legend(loc="lower left")

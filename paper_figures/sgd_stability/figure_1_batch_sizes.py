@@ -73,6 +73,7 @@ def draw(data: xarray.Dataset) -> Figure:
     exact = np.exp(np.interp(np.log(measured), np.log(sizes), np.log(data.critical_theory.values)))
     right.errorbar(measured, 2 / mean / exact, yerr=2 / mean / exact * error, label="measured batch Hessians", **look)
     right.axhline(1, color=COLOURS[0], linewidth=1)
+    right.plot([], [], color=COLOURS[0], linewidth=1, label=r"critical rate $\eta^*$")
     right.set(
         xscale="log", xlabel="batch size $B$", ylabel=r"$(2/\mathrm{E}\,\lambda_\max(H_B))/\eta^*$", ylim=(0.6, 1.15)
     )

@@ -15,7 +15,7 @@ from theorylab.gallery.results import results
 from theorylab.lab.predict import predict
 from theorylab.numerics.second_moments import critical_learning_rate, growth
 from theorylab.settings.step_size.sgd_stability.config import spectrum
-from theorylab.verdict.plotting import COLOURS, points, run_script
+from theorylab.verdict.plotting import COLOURS, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,6 +68,7 @@ def draw(data: xarray.Dataset) -> Figure:
         left.plot(data.relative, here.growth_one_term, ":", color=color, linewidth=1)
         left.plot(data.relative, here.growth_no_cross, "--", color=color, linewidth=1)
         points(left, data.relative_rate.values, here.growth, color=color)
+    key(left, seeds=data.sizes["seed"], line="exact")
     left.plot([], [], ":", color="grey", label="wrong: one of two covariance terms")
     left.plot([], [], "--", color="grey", label="wrong: cross term dropped")
     left.axhline(1, color="grey", linewidth=0.6)
@@ -89,6 +90,7 @@ def draw(data: xarray.Dataset) -> Figure:
     ends = np.array([0.9 * lowest, 1.1 * highest])
     right.plot(ends, ends, color="black", linewidth=1)
     right.axvline(2 / data.attrs["fresh"], color="grey", linestyle=":", linewidth=1, label="fresh samples")
+    right.plot([], [], color="black", linewidth=1, label="equal")
     right.plot([], [], "o", color="grey", markerfacecolor="white", label="without replacement")
     right.set(xscale="log", yscale="log", xlabel=r"critical rate predicted for these points", ylabel="measured")
     right.set_title(rf"(b) batches of {data.attrs['point_batch']:g} of $n$ points, $d = {data.attrs['point_dim']}$")

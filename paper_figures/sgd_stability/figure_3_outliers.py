@@ -11,7 +11,7 @@ import xarray
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.numerics.outliers import additive_outlier, outlier
-from theorylab.verdict.plotting import COLOURS, points, run_script
+from theorylab.verdict.plotting import COLOURS, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,6 +60,7 @@ def draw(data: xarray.Dataset) -> Figure:
     )
     ends = np.array([0.95 * both.min(), 1.05 * both.max()])
     middle.plot(ends, ends, color="black", linewidth=1)
+    middle.plot([], [], color="black", linewidth=1, label="equal")
     middle.set(xscale="log", yscale="log", xlabel=r"from the spike's sample norm, $n_2 + \gamma n_2/(n_2 - 1)$")
     middle.set(ylabel=r"$\lambda_\max(H_B)$")
     middle.set_title("(b) single batches")
@@ -74,6 +75,7 @@ def draw(data: xarray.Dataset) -> Figure:
         data.ell / sigma, data.noisy_theory / sigma, color=COLOURS[2], label=r"$\ell + \sigma^2/\ell$, or $2\sigma$"
     )
     points(right, data.spike.values / sigma, data.noisy_sharpness.rename(noise_seed="seed") / sigma, color=COLOURS[2])
+    key(right, seeds=data.sizes["noise_seed"], line="", what="measured")
     right.axvline(1, color="grey", linewidth=0.6)
     right.set(xlabel=r"eigenvalue over noise, $\ell/\sigma$", ylabel=r"largest eigenvalue over $\sigma$")
     right.set_title(rf"(c) additive (Wigner) noise, $d = {data.attrs['dim']}$")

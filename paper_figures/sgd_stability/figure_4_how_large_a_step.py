@@ -11,7 +11,7 @@ from paper_figures.step_size import critical_rates, weak_shares
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.step_size.sgd_stability.config import spectrum
-from theorylab.verdict.plotting import COLOURS, points, run_script
+from theorylab.verdict.plotting import COLOURS, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,6 +52,7 @@ def draw(data: xarray.Dataset) -> Figure:
     left.fill_between(data["size"], data.lower_theory, data.upper_theory, color="grey", alpha=0.2, label="bounds")
     left.plot(data["size"], data.sgd_theory, color=COLOURS[0], label="SGD, exact")
     points(left, data.batch_size.values, data.sgd_step, color=COLOURS[0])
+    key(left, line="", what="measured")
     left.plot([], [], color="black", linewidth=1, label="full batch, 2")
     left.set(xscale="log", xlabel="batch size $B$", ylim=(0, 5))
     left.set_ylabel(r"step times the largest curvature, $\eta\,\lambda_{\max}$")
@@ -73,6 +74,7 @@ def draw(data: xarray.Dataset) -> Figure:
         right.plot(here.share_theory, curvature * data.above, color=color, label=f"$s/S = {scale:g}$")
         right.plot(here.smooth_theory, curvature * data.below, color=color)
         right.plot(here.weak_share, curvature * data.learning_rate, "o", color=color)
+    right.plot([], [], "o", color="grey", label="gradient descent")
     right.set(xlabel="share of the weak feature learned", title="(c) two features: benign oscillation")
     right.legend(loc="lower right")
     return figure

@@ -15,7 +15,7 @@ from theorylab.settings.wide_networks.signal_propagation.predictions import exac
 from theorylab.settings.wide_networks.signal_propagation.presets import CRITICAL, FLUCTUATIONS
 from theorylab.settings.wide_networks.signal_propagation.regimes import network_of
 from theorylab.settings.wide_networks.signal_propagation.theory import exact, expansion
-from theorylab.verdict.plotting import COLOURS, gradient, points, run_script
+from theorylab.verdict.plotting import COLOURS, gradient, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,6 +104,7 @@ def draw(data: xarray.Dataset) -> Figure:
     kernel.set(ylabel=r"standard deviation over mean of $k_L$", title="(a) kernel of ReLU networks")
     logs.set(ylabel=r"$\mathrm{Var}\,\ln k_L$, $\mathrm{Var}\,\ln|b_1|^2$", title="(b) signals and gradients alike")
     ntk.set(ylabel=r"standard deviation over mean of $\Theta_L$", title="(c) tangent kernel, gradients of all weights")
+    key(kernel, line="theory at width $n$")
     for axes in (kernel, logs, ntk):
         axes.legend(loc="upper left")
 

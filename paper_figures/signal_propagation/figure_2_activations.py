@@ -13,7 +13,7 @@ from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.wide_networks.signal_propagation.regimes import network_of
 from theorylab.settings.wide_networks.signal_propagation.theory import expansion
-from theorylab.verdict.plotting import COLOURS, points, run_script
+from theorylab.verdict.plotting import COLOURS, key, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +56,8 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.set(xlabel="layer $L$", ylabel=r"$n\,\mathrm{Var}\,k_L/K_L^2$", ylim=(0, None))
         axes.set_xticks([layer for layer in (1, 5, 10, 15, 20, 50, 100) if layer <= int(data.layer[-1])])
         axes.legend()
+    key(panels[0], line="", seeds=None)
+    panels[0].legend()
     panels[0].set_title(f"(a) $n = {data.attrs['width']}$: at criticality it grows, by class")
     panels[1].set_title("(b) enlarged: slope 2/3 for tanh and sin; chaos saturates")
     return figure

@@ -99,6 +99,8 @@ def draw(data: xarray.Dataset) -> Figure:
             data.depth.values - 1, here.cosine.mean("seed"), yerr=here.cosine_spread.mean("seed"), fmt="o",
             color=color, linewidth=1, markersize=4,
         )  # fmt: skip
+    relu.errorbar([], [], [], fmt="o", color="grey", linewidth=1, markersize=4, label="networks: mean and spread")
+    relu.fill_between([], [], color="grey", alpha=0.2, linewidth=0, label="predicted spread")
     relu.set(xlabel="random factors $L - 1$", ylabel=r"cosine $\rho_L$")
     relu.set_title(f"(c) ReLU, $n = {data.attrs['width']}$: mean and spread")
     relu.legend(loc="lower right")

@@ -14,7 +14,7 @@ import xarray
 from theorylab.catalogue import Preset, get
 from theorylab.gallery.results import results
 from theorylab.settings.in_context.task_diversity import pretraining_errors
-from theorylab.verdict.plotting import COLOURS, key, letter, points, run_script
+from theorylab.verdict.plotting import COLOURS, below, key, letter, points, run_script
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,7 +136,7 @@ def draw(data: xarray.Dataset) -> Figure:
     for axes in (left, right):
         axes.set_xticks(*TICKS)
         axes.xaxis.set_ticks([], minor=True)
-        axes.legend()
+    below(left, right, columns=2)
     return figure
 
 

@@ -132,7 +132,7 @@ def _boundary(axes: Any, data: xarray.Dataset) -> None:
     )  # fmt: skip
     axes.grid(False)
     if step == 0:
-        axes.legend(loc="upper right", fontsize=7.5)
+        axes.legend(loc="upper right", fontsize=7.5, frameon=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from theorylab.gallery.results import results
 from theorylab.settings.two_layer.xor.config import step_init_ratio
 from theorylab.settings.two_layer.xor.presets import RATIOS
 from theorylab.settings.two_layer.xor.theory import memorisation
-from theorylab.verdict.plotting import gradient, key, letter, points
+from theorylab.verdict.plotting import below, gradient, key, letter, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +58,7 @@ def draw(data: xarray.Dataset) -> Figure:
     """Draw |O| and |E| at the centres, accuracies against κ t, and the memorisation curve at several widths."""
     import matplotlib.pyplot as plt
 
-    figure, (parts, time, widths) = plt.subplots(1, 3, figsize=(12.4, 3.9))
+    figure, (parts, time, widths) = plt.subplots(1, 3, figsize=(12.4, 4.4))
     step = data.step_large + 1
     for name, color, label in (("linear_part", "C0", "odd (linear) part"), ("even_part", "C1", "even part")):
         values = data[name].transpose("step_large", "seed_large")
@@ -67,7 +67,6 @@ def draw(data: xarray.Dataset) -> Figure:
     parts.set(xscale="log", yscale="log", ylim=(1e-2, None), xlabel="step $t + 1$", title="$\\alpha = 10^{-12}$")
     parts.set_ylabel("$f$ at the cluster centres / $(\\alpha p/8n)$")
     parts.plot([], [], color="grey", alpha=0.5, linewidth=0.8, label=f"each of {data.sizes['seed_large']} runs")
-    parts.legend()
     for ratio, color in zip(RATIOS, gradient(len(RATIOS)), strict=True):
         name = f"ratio_{ratio:g}"
         after = data.sel({f"step_{name}": slice(1, None)})
@@ -79,7 +78,6 @@ def draw(data: xarray.Dataset) -> Figure:
     key(time, seeds=data.sizes["seed_ratio"], of="runs", line="", what="test")
     time.set(xscale="log", xlabel="rescaled time $\\tau = \\kappa t$", ylabel="accuracy")
     time.set(title="same data, four step sizes", xlim=(1e-2, 1e3))
-    time.legend(fontsize=7.5, loc="lower right")
     for width, color in zip(data.width.values, gradient(data.sizes["width"]), strict=True):
         one = data.sel(width=width)
         ratio = float(one.step_init_ratio)
@@ -92,7 +90,8 @@ def draw(data: xarray.Dataset) -> Figure:
     widths.plot([], [], "k:", linewidth=1, label="99%: $3.29/\\sqrt{m}$")
     key(widths, seeds=data.sizes["seed_width"], of="runs", line="closed form")
     letter(parts, time, widths)
-    widths.legend()
+    below(parts, columns=2)
+    below(time, widths)
     return figure
 
 

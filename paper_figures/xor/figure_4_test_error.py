@@ -9,7 +9,7 @@ import numpy as np
 import xarray
 
 from theorylab.catalogue import Preset
-from theorylab.verdict.plotting import gradient, letter
+from theorylab.verdict.plotting import below, gradient, letter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,7 +88,6 @@ def draw(data: xarray.Dataset) -> Figure:
         axes.plot(line, line, "-", color="grey", linewidth=1)
         axes.set(xscale="log", yscale="log", xlim=(bottom, 1.3), ylim=(bottom, 3), title=title)
         axes.set(xlabel="test error by importance sampling", ylabel="test error by others")
-    left.legend(fontsize=7.5)
     right.set(
         xscale="log", yscale="log", ylim=(max(1e-9, float(means.min()) / 3), 1), xlabel="$n\\gamma = n|\\mu|^4/p$",
         ylabel="test error", title="mean of the four clusters",
@@ -96,7 +95,8 @@ def draw(data: xarray.Dataset) -> Figure:
     right.plot([], [], ".", color="grey", markersize=4, label="single runs")
     right.plot([], [], "o-", color="grey", label=f"geometric mean of {data.sizes['seed']}")
     letter(left, middle, right)
-    right.legend(fontsize=7.5)
+    below(left, columns=2)
+    below(right)
     return figure
 
 

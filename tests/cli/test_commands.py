@@ -247,6 +247,9 @@ def test_sweep_stores_and_continues(run, toy, tmp_path):
     assert (code, "its seeds is 8, not 10; add to it with --extend" in err) == (2, True)
     assert run(*arguments[:-4], "--seeds", "10", *arguments[-2:], "--extend")[0] == 0
     assert xarray.open_zarr(tmp_path / "r.zarr")["sample_mean"].sizes == {"scale": 2, "seed": 10}
+    # One value more is one more value, not another base.
+    assert run("sweep", toy, "--scale", "0.3", "--seeds", "10", *arguments[-2:], "--extend")[0] == 0
+    assert xarray.open_zarr(tmp_path / "r.zarr")["scale"].values.tolist() == [0.1, 1, 0.3]
 
 
 @pytest.mark.parametrize("name", catalogue.SETTINGS)

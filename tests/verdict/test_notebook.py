@@ -1,8 +1,5 @@
-"""What a notebook shows: settings, configurations, rows, means; progress where somebody sits in front."""
+"""What a notebook shows: settings, configurations, rows, means; a figure once."""
 
-import io
-import sys
-import types
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,7 +8,6 @@ import toy
 
 import theorylab as tl
 from theorylab.contract.notebook import config_html
-from theorylab.lab import interactive
 from theorylab.verdict.plotting import shown_once
 
 
@@ -92,39 +88,6 @@ def test_rows_are_a_table_of_pandas_and_of_latex(rows):
     assert r"sample\_mean" in text
     assert r"\pm" in text
     assert not tl.table([]).size
-
-
-@pytest.mark.parametrize("given", [True, False, print])
-def test_progress_that_was_asked_for_stays(given):
-    assert interactive.by_default(given) is given
-
-
-def test_progress_is_shown_by_default_where_somebody_sits(monkeypatch):
-    monkeypatch.delattr(sys, "ps1", raising=False)
-    monkeypatch.delitem(sys.modules, "IPython", raising=False)
-    assert interactive.by_default(None) is False
-    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
-    assert interactive.by_default(None) is True
-    shell = type("Shell", (), {"__module__": "ipykernel.zmqshell"})()
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
-    for there in (True, False):
-        spec = object() if there else None
-        monkeypatch.setattr(interactive.importlib.util, "find_spec", lambda name, spec=spec: spec)
-        assert (interactive.by_default(None) is True) == there
-
-
-def test_without_ipywidgets_progress_is_one_line(monkeypatch):
-    out, clock = io.StringIO(), iter([0.0, 1.0, 5.0, 10.0])
-    monkeypatch.setattr(interactive.time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(sys, "stdout", out)
-    report = interactive.one_line()
-    report(1, 8)  # too early to say
-    report(4, 8)
-    report(8, 8)
-    first, second = out.getvalue().split("\r")[1:]
-    assert first.rstrip() == "4 of 8 cells, 5 s, about 5 s left"
-    assert second.rstrip() == "8 of 8 cells, 10 s"
-    assert out.getvalue().endswith("\n")
 
 
 def test_a_figure_is_shown_once_by_a_notebook(monkeypatch):

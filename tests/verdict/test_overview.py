@@ -10,7 +10,7 @@ from theorylab import get
 from theorylab.contract import Case
 from theorylab.lab.sweep import sweep
 from theorylab.verdict.compare import compare
-from theorylab.verdict.overview import _allowed, overview
+from theorylab.verdict.overview import _allowed, _finer, overview
 from theorylab.verdict.plotting import style
 
 
@@ -129,3 +129,12 @@ def test_a_theory_is_drawn_at_more_steps_than_are_recorded_where_their_number_is
 def test_values_between_the_swept_ones_are_those_that_a_setting_allows():
     config = get("sgd_stability").config()
     assert _allowed(get("sgd_stability"), config, "batch_size", [1.0, 1.5, 2.0]) == (1.0, 2.0)
+
+
+def test_a_field_says_how_many_records_a_line_needs():
+    for name, field, count in (("xor", "records_per_decade", 40), ("linear_networks", "num_records", 200)):
+        config = get(name).config()
+        assert getattr(config, field) < getattr(_finer(config), field) == count
+        more = dataclasses.replace(config, **{field: 900})
+        assert _finer(more) == more
+    assert _finer(Config()) == Config()

@@ -98,7 +98,11 @@ def seen(tmp_path_factory):
         "phone": start(folder, "phone", folder / "probed on a phone.html", phone),
         "broken": start(folder, "broken", folder / "broken on a phone.html", phone),
     }
-    return {name: finish(process) for name, process in processes.items()}
+    try:
+        return {name: finish(process) for name, process in processes.items()}
+    finally:
+        for process in processes.values():  # one that hangs is not left behind
+            process.kill()
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from theorylab.catalogue import unknown
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 def cases_of(setting: Setting, options: Any, command: str) -> list[Case]:
     """Cases of the preset, with the options' field values: one value changes the base, several make a grid.
+
+    One value of a field that is swept in the store which is to grow is one more of its values.
 
     Raises
     ------
@@ -30,8 +34,9 @@ def cases_of(setting: Setting, options: Any, command: str) -> list[Case]:
             raise UsageError(f"{setting.name} has no theory {name!r}: {known.partition(': ')[2]}")
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(setting.config)}
     given = {name: values for name, values in given.items() if values}
-    single = {name: values[0] for name, values in given.items() if len(values) == 1}
-    several = {name: values for name, values in given.items() if len(values) > 1}
+    swept = _swept(options)
+    several = {name: values for name, values in given.items() if len(values) > 1 or name in swept}
+    single = {name: values[0] for name, values in given.items() if name not in several}
     if command == "run" and several:
         raise UsageError(f"`run` takes one value per field, not {several}: use `sweep`")
     cases = list(setting.presets[preset]) if preset else [Case(setting.name, setting.config(), seeds=20)]
@@ -44,3 +49,12 @@ def cases_of(setting: Setting, options: Any, command: str) -> list[Case]:
     if options.seeds is not None:
         cases = [dataclasses.replace(case, seeds=options.seeds) for case in cases]
     return cases
+
+
+def _swept(options: Any) -> set[str]:
+    """Fields that are swept in the store which the options name, to add to it."""
+    if not (getattr(options, "extend", False) and options.store and Path(options.store).exists()):
+        return set()
+    from theorylab.lab.store import attributes_of
+
+    return set(json.loads(attributes_of(options.store).get("grid", "{}")))

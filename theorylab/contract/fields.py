@@ -37,6 +37,7 @@ def size(
     above: float | None = None,
     whole: bool = True,
     or_infinite: bool = False,
+    fine: int = 0,
     source: str = "",
 ) -> Any:
     """Declare a static field: a size, a count or a choice. Each new value compiles a new program.
@@ -44,11 +45,12 @@ def size(
     A numeric size must be a whole number between ``at_least`` and ``at_most`` (both allowed);
     ``or_infinite`` also admits ``inf``, for a limit that the theory and the simulator both know, and
     ``whole=False`` any real number, for a parameter that host-side preparation needs.
-    ``symbol`` is the field's LaTeX symbol, ``source`` says where the default comes from.
+    ``symbol`` is the field's LaTeX symbol, ``source`` says where the default comes from. A field that says how often
+    something is recorded may say how often at least for a theory's line to be smooth, ``fine``.
     """
     metadata = {
         "static": True, "help": help, "symbol": symbol, "at_least": at_least, "at_most": at_most,
-        "above": above, "below": None, "whole": whole, "or_infinite": or_infinite, "source": source,
+        "above": above, "below": None, "whole": whole, "or_infinite": or_infinite, "fine": fine, "source": source,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,10 +19,13 @@ import numpy as np
 from theorylab.contract import ConfigError
 from theorylab.lab import memory
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
+from theorylab.lab.operations import RATE, operations
 from theorylab.numerics.xla import calls_host, largest_array, map_first, quick_to_compile, size_of
 
 log = logging.getLogger("theorylab")
 
+# Seconds that a counted operation of a function last took, where somebody watched: for its next batch.
+_seconds: dict[Callable[..., Any], float] = {}
 #: Bytes that one compiled batch may take, unless told otherwise.
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
 # The compiler may fuse an array away, but not one so many times as large as the memory: it would not even try.
@@ -276,6 +280,13 @@ class Program:
         self.block = tuple(block)
         self._traced = None
 
+    @functools.cached_property
+    def operations(self) -> float:
+        """Operations of one device in one run of the block, as :func:`~theorylab.lab.operations.operations` counts."""
+        lengths = Counter(shape[0] for shape in self.inner_shapes.values() if shape)
+        records = max(lengths, key=lengths.__getitem__, default=1)  # what most observables have along their first axis
+        return max(operations(self.traced().jaxpr, getattr(self.config, "num_steps", 1), records), 1.0)
+
     def blocks(self) -> Iterator[tuple[slice, ...]]:
         """Slices over (seed, *scalars) that tile the whole."""
         counts = [-(-n // b) for n, b in zip(self.lengths, self.block, strict=True)]
@@ -291,12 +302,19 @@ class Program:
         values = tuple(v[p] for v, p in zip(self.values, padded[1:], strict=True))
         dtype = jax.dtypes.canonicalize_dtype(float)
         seeds = (padded[0] if self.seeds is None else self.seeds[padded[0]]).astype(np.uint32)
-        log.info("running %s of %s cells", f"{math.prod(map(len, wanted)):,}", f"{math.prod(self.lengths):,}")
+        if watched := log.isEnabledFor(logging.INFO):
+            count, seconds = math.prod(map(len, wanted)), self.operations * _seconds.get(self.function, 1 / RATE)
+            told = {"cells": count, "seconds": seconds}  # for a bar that moves meanwhile
+            log.info("running %s of %s cells", f"{count:,}", f"{math.prod(self.lengths):,}", extra=told)
+        began = time.perf_counter()
         outputs = self.compiled(
             np.uint32(base_seed), seeds, tuple(v.astype(dtype) for v in values), self.config, self.constants
         )
         keep = tuple(slice(0, len(w)) for w in wanted)
-        return {name: np.asarray(value)[keep] for name, value in outputs.items()}
+        results = {name: np.asarray(value)[keep] for name, value in outputs.items()}
+        if watched:
+            _seconds[self.function] = (time.perf_counter() - began) / self.operations
+        return results
 
 
 def bytes_needed(compiled: Any) -> int:

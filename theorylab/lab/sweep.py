@@ -23,12 +23,11 @@ from theorylab.lab import growth, identity, metadata
 from theorylab.lab import store as results
 from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid
-from theorylab.lab.interactive import by_default
 from theorylab.lab.job import Job, Share, check_processes, make_job, pieces_of, shares_of
 from theorylab.lab.layout import Traced, block_index, first_bad_step, ordered, traced
 from theorylab.lab.locks import chunks_locked
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET, Program
-from theorylab.lab.progress import Progress, reporter
+from theorylab.lab.progress import Progress, by_default, reporter
 
 if TYPE_CHECKING:
     import xarray
@@ -70,8 +69,8 @@ def sweep(
         Bytes that one compiled batch may take; batches are sized to fit.
     progress
         ``True`` for a progress bar with the time left, a text for a bar that begins with it, or a function ``(cells
-        finished, cells in all)`` of this process's share. Not given: a bar in a notebook or at Python's prompt, nothing
-        in a script.
+        finished, cells in all)`` of this process's share, called after each batch. Inside a batch a bar moves as
+        fast as is expected. Not given: a bar in a notebook or at Python's prompt, nothing in a script.
     processes
         ``(index, count)`` of this process among those that share the sweep and its store, each on its own local
         devices (:func:`theorylab.runtime.find_processes` reads them from Slurm or MPI). The cells are dealt out in
@@ -130,7 +129,7 @@ def sweep(
     if store is None:
         if processes[1] > 1:
             raise ConfigError("several processes share their results through a store: name one")
-        return run_in_memory(job, prepare(job), progress)
+        return run_in_memory(job, None, progress)
     _check_timeout(store_timeout)
     return _run_stored(job, results.store_path(store), progress, processes, store_timeout, accept_changes, extend)
 
@@ -171,7 +170,7 @@ def prepare(job: Job, seeds: int | None = None) -> Traced:
     return found
 
 
-def run_in_memory(job: Job, prepared: Traced, progress: bool | str | Progress = False) -> xarray.Dataset:
+def run_in_memory(job: Job, prepared: Traced | None, progress: bool | str | Progress = False) -> xarray.Dataset:
     """Run a sweep without a store. Programs are taken off the list: the memory of each is freed when it is done.
 
     The next one is compiled while one runs. Returns what :func:`sweep` does.
@@ -179,10 +178,10 @@ def run_in_memory(job: Job, prepared: Traced, progress: bool | str | Progress = 
     import xarray
 
     attributes = job.identity()
-    programs, variables, coords = prepared
-    arrays = {name: results.blank(coords, dims, dtype, name) for name, (dims, dtype, _) in variables.items()}
     total, done = job.cells(job.seeds), 0
     with reporter(progress, total) as report:
+        programs, variables, coords = prepared or prepare(job)
+        arrays = {name: results.blank(coords, dims, dtype, name) for name, (dims, dtype, _) in variables.items()}
         compiled = ahead(lambda program: program.fit(job.memory_budget), (programs.pop(0) for _ in programs[:]))
         for (chosen, cell), program in zip(job.plan.static_cells(), compiled, strict=True):
             for block in program.blocks():
@@ -229,7 +228,8 @@ def _run_stored(
         attributes |= {"grid": results.to_json(job.plan.grid), "seeds": job.seeds}
     elif not store.exists():
         if processes[0] == 0:
-            programs = _create(job, store, processes[1], attributes)
+            with reporter(progress, job.cells(job.seeds)):  # it compiles the first program, which takes a while
+                programs = _create(job, store, processes[1], attributes)
         else:
             results.wait_until_created(store, store_timeout)
     identity.check_same_sweep(store, attributes)

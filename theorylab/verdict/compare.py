@@ -9,6 +9,7 @@ slope over seeds too (:mod:`theorylab.verdict.slope`).
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,10 @@ from theorylab.catalogue import SETTINGS
 from theorylab.contract import Case, Setting, Theory
 from theorylab.lab.ahead import ahead
 from theorylab.lab.grid import Grid, make_plan
-from theorylab.lab.interactive import by_default
 from theorylab.lab.job import check_base_seed, check_seeds, make_job
 from theorylab.lab.predict import Reasons, predictions, reasons, try_out
 from theorylab.lab.program import DEFAULT_MEMORY_BUDGET
-from theorylab.lab.progress import Progress
+from theorylab.lab.progress import Progress, by_default, reporter
 from theorylab.lab.store import store_of_case
 from theorylab.lab.sweep import prepare, run_in_memory, sweep
 from theorylab.verdict.batch import judge_many, plain
@@ -225,12 +225,17 @@ def checked(
             for theory in _chosen(setting, theories):
                 try_out(setting, case.config, case.grid, theory)
 
+    here = threading.get_ident()
+
     def prepared(one: tuple[Setting, Case, str | None]) -> tuple[Setting, Case, Any]:
         setting, case, lack = one
         if lack is not None or store is not None:
             return setting, case, lack
         job = make_job(setting, case.config, case.grid, case.seeds, base_seed, memory_budget)
-        return setting, case, (job, prepare(job))
+        # The first case alone: the others are compiled under the bar of the one that runs.
+        shown = named(progress, setting, case) if threading.get_ident() == here else False
+        with reporter(shown, job.cells(job.seeds)):
+            return setting, case, (job, prepare(job))
 
     for setting, case, ready in ahead(prepared, lacking):
         if isinstance(ready, str):

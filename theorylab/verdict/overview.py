@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from theorylab.catalogue import unknown
-from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields, static_fields
+from theorylab.contract import Case, ConfigError, Observable, Setting, Theory, scalar_fields
 from theorylab.lab.grid import make_plan
 from theorylab.verdict.carried import read
 from theorylab.verdict.plotting import gradient, points, shown_once
@@ -28,8 +28,6 @@ LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
 #: Opacity of a declared error, and how small one is not seen.
 BAND, UNSEEN = 0.18, 0.003
 MOST_CURVES, MOST_PANELS, MOST_POINTS = 6, 6, 16
-#: Fields that say how many steps are recorded, and through how many a theory is drawn at least.
-RECORDS = {"records_per_decade": 40, "num_records": 200}
 
 
 class _Panel(NamedTuple):
@@ -241,8 +239,9 @@ def _trajectory_panel(panel: _Panel) -> None:
 
 
 def _finer(config: Any) -> Any:
-    """Return the configuration with more recorded steps, where one of its sizes is their number."""
-    more = {n: max(getattr(config, n), count) for n, count in RECORDS.items() if n in static_fields(config)}
+    """Return the configuration with as many recorded steps as its fields say that a line needs."""
+    fine = {field.name: field.metadata.get("fine", 0) for field in dataclasses.fields(config)}
+    more = {name: max(getattr(config, name), count) for name, count in fine.items() if count}
     return dataclasses.replace(config, **more)
 
 

@@ -81,6 +81,12 @@ def key(
     axes.errorbar([], [], [], fmt="o", color="grey", linewidth=1, label=f"{what} ± s.e.{count}")
 
 
+def below(*panels: Axes, columns: int = 3) -> None:
+    """Put the legends of panels under them, in so many columns: where lines fill a panel, nothing is hidden."""
+    for axes in panels:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns)
+
+
 def letter(*panels: Axes) -> None:
     """Put (a), (b), ... before the titles of panels."""
     for axes, name in zip(panels, "abcdefghijkl", strict=False):

@@ -25,7 +25,7 @@ class Config:
     width: int = size(default=64, help="hidden neurons", symbol="m", at_least=2)
     num_steps: int = size(default=100, help="gradient steps", symbol="T", at_least=1)
     num_records: int = size(
-        default=20, help="intervals at whose ends loss and sharpness are measured", at_least=1, at_most=10**4
+        default=20, fine=200, help="intervals at whose ends loss and sharpness are measured", at_least=1, at_most=10**4
     )
     learning_rate: float = scalar(default=0.2, help="step size", symbol=r"\eta", above=0)
     target_scale: float = scalar(default=0.447, help="scale of the target", symbol="s", at_least=0)

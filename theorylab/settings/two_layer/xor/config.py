@@ -39,7 +39,7 @@ class Config:
     loss_slope: Literal["true", "half"] = size(
         default="true", help="slope of the logistic loss: sigmoid(−y f), or its value 1/2 at small outputs"
     )
-    records_per_decade: int = size(default=10, help="recorded steps per decade", at_least=1, at_most=1000)
+    records_per_decade: int = size(default=10, fine=40, help="recorded steps per decade", at_least=1, at_most=1000)
     mean_norm: float = scalar(
         default=2.5 * math.sqrt(200),
         help="norm of a cluster mean (the noise has variance 1 per coordinate)",

@@ -162,8 +162,9 @@ def iterate(
     )
 
 
-#: Steps of a block that are written out, one after the other.
-WRITTEN_OUT = 4
+#: Steps of a block that are written out, one after the other, if a step has few operations: a longer one gains little
+#: by that, and each copy of it is compiled.
+WRITTEN_OUT, FEW_OPERATIONS = 4, 100
 _BLOCKS = (*range(1, WRITTEN_OUT), *range(WRITTEN_OUT, 65, WRITTEN_OUT))
 
 
@@ -171,7 +172,7 @@ def block_length(lengths: Sequence[int]) -> int:
     """Steps of a block with which the fewest rounds lead through segments of such lengths.
 
     >>> block_length([1, 1, 1]), block_length([8, 12, 400])
-    (1, 20)
+    (1, 40)
     """
     return min(_BLOCKS, key=lambda block: (num_rounds(lengths, block), block))
 
@@ -209,6 +210,10 @@ def _run(
     lengths = [later - earlier for earlier, later in itertools.pairwise([0, *ends])]
     evenly = not on_processor and len({*lengths} - {0}) == 1
     block = 1 if on_processor else max(lengths) if evenly else block_length(lengths)
+    written = 1
+    if block > 1:
+        operations = xla.equations(jax.make_jaxpr(step_fn)(state, jnp.int32(0)))
+        written = min(block, WRITTEN_OUT) if sum(1 for _ in operations) <= FEW_OPERATIONS else 1
 
     def unfinished(progress: _Progress) -> Bool[Array, ""]:
         return (progress.step < stop) | (schedule[progress.num_recorded] <= stop)
@@ -226,7 +231,7 @@ def _run(
         if block == 1:
             return one(start, state)
         indices = np.int32(0), np.int32(block)
-        return jax.lax.fori_loop(*indices, lambda i, s: one(start + i, s), state, unroll=min(block, WRITTEN_OUT))
+        return jax.lax.fori_loop(*indices, lambda i, s: one(start + i, s), state, unroll=written)
 
     def advance(start: Any, end: Any, state: State) -> State:
         if evenly:  # but for the first segment, which is empty where step 0 is recorded

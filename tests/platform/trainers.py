@@ -2,11 +2,13 @@
 
 Programs are traced as they are off a processor, which must not stay in the caches of another test's process. Arguments:
 ``trace``, or ``compile`` where JAX's plugin for CUDA is installed, and names of :data:`TRAINERS`, all without. Prints
-one line of JSON: for each trainer what :func:`found` or :func:`counted` return.
+one line of JSON: for each trainer what :func:`traced` or :func:`counted` return.
 """
 
 import dataclasses
+import importlib
 import json
+import re
 import sys
 import warnings
 
@@ -24,6 +26,7 @@ from theorylab.settings.factorisation.matrix_sensing.ranks import sweep_ranks
 from theorylab.settings.kernels.width_sweep import sweep_widths
 from theorylab.training import gradient_descent, iterate
 
+ITERATE = importlib.import_module("theorylab.training.iterate")
 #: Operations that only move numbers: on what is the same in each round of a loop they belong before it.
 MOVES = {"pad", "concatenate", "copy", "copy_p", "rev", "sort"}
 
@@ -74,9 +77,9 @@ TRAINERS = {
     "linear attention, fresh prompts": lambda: case("linear_attention", 0, training="prompts", num_steps=300),
     "linear attention, fresh statistics": lambda: case("linear_attention", 0, training="statistics", num_steps=300),
     "gradient_descent, two layers": lambda: two_layer,
-    "linear networks, every parameter": lambda: case("linear_networks", 0),
-    "linear networks, moments": lambda: case("linear_networks", 3, num_steps=100, num_records=20),
-    "robust recovery": lambda: case("robust_recovery", 0),
+    "linear networks, every parameter, with records": lambda: case("linear_networks", 0),
+    "linear networks, moments, with records": lambda: case("linear_networks", 3, num_steps=100, num_records=20),
+    "robust recovery, with records": lambda: case("robust_recovery", 0),
     "random features, ridges of all widths": lambda: ridges,
 }
 A = jnp.arange(9.0).reshape(3, 3)
@@ -145,17 +148,18 @@ def found(jaxpr, inside=False, static=False, kept=()):
     return faults
 
 
-def of_two(function):
-    """Two runs, as a program of an array."""
+def mapped(function):
+    """Runs of several keys, as a program of an array."""
     return lambda bits: jax.vmap(lambda bits: function(jax.random.wrap_key_data(bits)))(bits)
 
 
-BITS = jax.ShapeDtypeStruct((2, 2), np.uint32)
+def bits(count=2):
+    return jax.ShapeDtypeStruct((count, 2), np.uint32)
 
 
 def traced(function):
     """Faults of a traced program, which is lowered for CUDA too."""
-    trace = jax.jit(of_two(function)).trace(BITS)
+    trace = jax.jit(mapped(function)).trace(bits())
     faults = found(trace.jaxpr.jaxpr)
     try:
         text = trace.lower(lowering_platforms=("cuda",)).as_text()
@@ -164,16 +168,40 @@ def traced(function):
         return [*faults, f"lower: {type(error).__name__}"]
 
 
-def counted(function, where):
-    """What the loops of the compiled program launch, from the outermost one on."""
-    program = jax.jit(of_two(function), in_shardings=jax.sharding.SingleDeviceSharding(where)).lower(BITS)
-    return [described(loop) for loop in loops_of(program.compile(compiler_options=gpu_programs.UNTUNED).as_text())]
+def counted(function, where, several):
+    """What a step of a program's longest training costs, from the compiled text.
+
+    Launches of a step, those of a block shared out over its steps; how often a step waits for the host; and launches
+    that do the same in each round. Steps that are recorded at equal distances are not told from their records. Two
+    runs, with products by a library; or one, with XLA's own kernels for products, which fail in some programs.
+    """
+    schedules, check = [], ITERATE.check_schedule
+    ITERATE.check_schedule = lambda *arguments: schedules.append(check(*arguments)) or schedules[-1]
+    program = jax.jit(mapped(function), in_shardings=jax.sharding.SingleDeviceSharding(where)).lower(bits(1 + several))
+    ITERATE.check_schedule = check
+    options = gpu_programs.UNTUNED if several else {"xla_gpu_autotune_level": 0}
+    every = [*walk(loops_of(program.compile(options).as_text()))]
+    if not schedules:
+        return {"launches": None, "waits": None, "idle": []}
+    num_steps, steps = max(schedules, key=lambda schedule: len(schedule[1]))
+    lengths = np.diff([0, *steps]).tolist()
+    # The outermost such loop.
+    records = next(loop for loop in every if loop.rounds == len(steps) or (loop.rounds is None and loop.inner))
+    lines = [line for loop in walk([records]) for line in loop.idle]
+    counting = sorted(loop.launches for loop in records.inner if loop.rounds is None)
+    block = ITERATE.block_length(lengths) if len(counting) == 2 else 1
+    launches = counting[-1] / block if counting else records.launches * len(steps) / num_steps
+    waits = ITERATE.num_waits(lengths, block) if counting else 0
+    waits += len(steps) * (records.conditions + (records.rounds is None))
+    arrays = [line for line in lines if not re.match(r"(ROOT )?\S+ = \w+\[\]", line)]
+    return {"launches": round(launches, 1), "waits": round(waits / num_steps, 2), "idle": arrays}
 
 
-def described(loop):
-    idle = [line for line in loop.idle if "[]" not in line.split(" fusion(")[0].split(" copy(")[0]]
-    own = {"launches": loop.launches, "rounds": loop.rounds, "conditions": loop.conditions, "idle": idle}
-    return own | {"inner": [described(inner) for inner in loop.inner]}
+def walk(loops):
+    """All loops, with those inside."""
+    for loop in loops:
+        yield loop
+        yield from walk(loop.inner)
 
 
 def main(what, names):
@@ -183,7 +211,10 @@ def main(what, names):
     where = gpu_programs.device() if what == "compile" else None
     table = TRAINERS | CONTROLS
     functions = {name: table[name]() for name in names or (table if what == "trace" else TRAINERS)}
-    print(json.dumps({n: traced(f) if where is None else counted(f, where) for n, f in functions.items()}))
+    if where is None:
+        print(json.dumps({name: traced(function) for name, function in functions.items()}))
+    else:
+        print(json.dumps({n: counted(f, where, "one operator" not in n) for n, f in functions.items()}))
 
 
 if __name__ == "__main__":

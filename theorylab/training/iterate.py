@@ -169,17 +169,17 @@ _BLOCKS = (*range(1, WRITTEN_OUT), *range(WRITTEN_OUT, 65, WRITTEN_OUT))
 
 
 def block_length(lengths: Sequence[int]) -> int:
-    """Steps of a block with which the fewest rounds lead through segments of such lengths.
+    """Steps of a block with which segments of such lengths take the fewest looks at whether a loop goes on.
 
     >>> block_length([1, 1, 1]), block_length([8, 12, 400])
     (1, 40)
     """
-    return min(_BLOCKS, key=lambda block: (num_rounds(lengths, block), block))
+    return min(_BLOCKS, key=lambda block: (num_waits(lengths, block), block))
 
 
-def num_rounds(lengths: Sequence[int], block: int) -> int:
-    """Rounds through segments of such lengths, each in blocks and then in single steps."""
-    return sum(length // block + length % block for length in lengths)
+def num_waits(lengths: Sequence[int], block: int) -> int:
+    """Looks at whether a loop goes on: before each block and each single step after these, and at both loops' ends."""
+    return sum(length // block + length % block for length in lengths) + len(lengths) * (1 if block == 1 else 2)
 
 
 def _run(

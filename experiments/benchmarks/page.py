@@ -289,8 +289,9 @@ def _launches(counts: Mapping[str, Any]) -> str:
         "there, and read (`tests/platform/trainers.py`, whose test holds these numbers). A *launch* is a kernel, a "
         "library's routine or a copy. A *wait* is a look of the host at a number on the card: whether a loop goes on, "
         "which branch is taken. *Before*: the loops of a processor, a round for each step. *Now*: blocks of steps, "
-        "those of few operations written out four by four; launches are those of a block, over its steps. A wait was "
-        "measured once, at 12 µs on a slow host; what these loops take on a card has not been.",
+        "those of few operations written out four by four; launches are those of a block, over its steps. Fresh "
+        "statistics took some three rounds of rejection a step. A round of a loop that must wait was "
+        "measured once, at 12 µs more on a slow host; what these loops take on a card has not been.",
         "",
         "| trainer | launches a step, before | now | waits a step, before | now |",
         "|---|---|---|---|---|",

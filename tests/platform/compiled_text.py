@@ -4,6 +4,7 @@ A launch is an operation of a scheduled loop that is work for the card: a fused 
 host waits for the card at each condition, and in each round of a loop whose number of rounds XLA does not know.
 """
 
+import importlib.util
 import re
 from typing import NamedTuple
 
@@ -11,6 +12,14 @@ OPERATION = re.compile(r"(?P<root>ROOT )?%?(?P<name>\S+) = (?:\([^()]*\)|\S+) (?
 # Names for what is there already.
 FREE = {"parameter", "get-tuple-element", "tuple", "constant", "bitcast"}
 CONTROL = {"while", "conditional", "call"}
+
+
+def plugin():
+    """Whether JAX's plugin for CUDA is installed."""
+    try:
+        return any(importlib.util.find_spec(f"jax_plugins.xla_cuda{major}") for major in (12, 13))
+    except ModuleNotFoundError:
+        return False
 
 
 class Operation(NamedTuple):

@@ -4,7 +4,6 @@ The first tests read traced programs and need nothing. The others count launches
 is not there, and need JAX's plugin for CUDA (tests/platform/test_h100.py): the table is of JAX 0.10.2.
 """
 
-import importlib.util
 import json
 import os
 import re
@@ -19,7 +18,7 @@ import theorylab as tl
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from compiled_text import loops_of  # noqa: E402
+from compiled_text import loops_of, plugin  # noqa: E402
 
 PATH = [str(Path(tl.__file__).parents[1]), str(HERE.parent)]
 
@@ -70,7 +69,7 @@ TABLE = json.loads((Path(PATH[0]) / "experiments" / "benchmarks" / "launches.jso
 
 @pytest.fixture(scope="module")
 def counts():
-    if importlib.util.find_spec("jax_plugins") is None:
+    if not plugin():
         pytest.skip("the CUDA wheels of JAX are not installed")
     return trainers("compile")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.benchmarks import cost_curves
@@ -12,6 +14,8 @@ from experiments.benchmarks.racing import Row, by_workload, human, ratios, row_f
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: Launches and waits of each trainer, before and now.
+LAUNCHES = Path(__file__).with_name("launches.json")
 #: Benchmark -> heading of its section, and what it races.
 SECTIONS: dict[str, tuple[str, str]] = {
     "grokking": (
@@ -232,6 +236,7 @@ def render(results: Mapping[str, Any]) -> str:
     costs = results["benchmarks"].get("cost_curves")
     if costs:
         parts.append(_costs(costs))
+    parts.append(_launches(json.loads(LAUNCHES.read_text(encoding="utf-8"))))
     if "gpu" in results:
         parts += _on_a_gpu(results["gpu"])
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -273,6 +278,28 @@ def _on_a_gpu(part: Mapping[str, Any]) -> list[str]:
     about = f"## On a GPU: {part['name']}\n\nThe same scripts, PyTorch on the same card. It waits for the card's end."
     sections = [_section({**part, "ceilings": {}}, name) for name in ON_A_GPU if name in part["benchmarks"]]
     return [about, "\n".join(_goals(part, GPU_TARGETS)), *("#" + text for text in sections)]
+
+
+def _launches(counts: Mapping[str, Any]) -> str:
+    """What was counted in programs compiled for a GPU that was not there."""
+    lines = [
+        "## What a step asks of a GPU: counted, not timed",
+        "",
+        f"Each trainer at the sizes of `tiny`, compiled by JAX {counts['jax']} for an {counts['target']} that is not "
+        "there, and read (`tests/platform/trainers.py`, whose test holds these numbers). A *launch* is a kernel, a "
+        "library's routine or a copy. A *wait* is a look of the host at a number on the card: whether a loop goes on, "
+        "which branch is taken. *Before*: the loops of a processor, a round for each step. *Now*: blocks of steps, "
+        "those of few operations written out four by four; launches are those of a block, over its steps. Fresh "
+        "statistics took some three rounds of rejection a step. A round of a loop that must wait was "
+        "measured once, at 12 µs more on a slow host; what these loops take on a card has not been.",
+        "",
+        "| trainer | launches a step, before | now | waits a step, before | now |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in counts["trainers"].items():
+        numbers = (f"{row[when][what]:g}" for what in ("launches", "waits") for when in ("before", "now"))
+        lines.append(f"| {name} | {' | '.join(numbers)} |")
+    return "\n".join(lines)
 
 
 def _targets(results: Mapping[str, Any]) -> str:

@@ -43,6 +43,12 @@ def test_what_is_stored_is_not_folded_into_a_product():
     assert copies(columns(lambda x: x), *arguments) == 0  # the habit: a product with the columns as rows
 
 
+def test_off_the_processor_nothing_is_stored(monkeypatch):
+    monkeypatch.setattr(xla, "on_processor", lambda: False)
+    assert xla.stored(A) is A
+    assert copies(lambda a, v: xla.stored_transpose(a) @ v, A, V) == 0
+
+
 def test_inner_products_store_no_transpose():
     runs = A[None], 2 * A[None]
     np.testing.assert_allclose(xla.inner_products(A, V.T @ A), A @ (V.T @ A).T)

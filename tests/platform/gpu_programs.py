@@ -21,8 +21,12 @@ from jax.experimental import topologies
 import theorylab
 from theorylab.lab.grid import make_plan, nested_map, scalar_leaves
 from theorylab.lab.program import bytes_needed
+from theorylab.numerics import xla
 
-TARGET = Path(__file__).with_name("h100.txtpb")
+#: Of the GPU that is not there; another one's may be named in the environment.
+TARGET = Path(os.environ.get("THEORYLAB_GPU_TARGET") or Path(__file__).with_name("h100.txtpb"))
+#: Without a GPU nothing can be timed. XLA's own choice of a kernel for a product may then be one that it cannot build.
+UNTUNED = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
 
 
 def device():
@@ -41,11 +45,12 @@ def compiled_for(where, function, config, names, lengths):
     dtype = jax.dtypes.canonicalize_dtype(float)
     values = tuple(jax.ShapeDtypeStruct((n,), dtype) for n in lengths)
     arguments = (jax.ShapeDtypeStruct((2, 2), np.uint32), values, scalar_leaves(config))
-    return jax.jit(run, in_shardings=jax.sharding.SingleDeviceSharding(where)).lower(*arguments).compile()
+    return jax.jit(run, in_shardings=jax.sharding.SingleDeviceSharding(where)).lower(*arguments).compile(UNTUNED)
 
 
 def main(every, names):
     warnings.simplefilter("ignore", UserWarning)
+    xla.on_processor = lambda: False  # as on the GPU
     jax.config.update("jax_enable_x64", os.environ.get("JAX_ENABLE_X64", "1") != "0")
     where = device()
     print("device", where.device_kind, flush=True)

@@ -4,7 +4,6 @@ Lowering for CUDA and TPU is a clause of the contract test, and needs nothing in
 of JAX's own version, without a driver: ``pip install jax-cuda13-plugin jax-cuda13-pjrt nvidia-cuda-nvcc``.
 """
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -17,15 +16,9 @@ import theorylab as tl
 
 HERE = Path(__file__).parent
 ROOT = Path(tl.__file__).parents[1]
+sys.path.insert(0, str(HERE))
 
-
-def plugin():
-    """Whether JAX's plugin for CUDA is installed."""
-    try:
-        return any(importlib.util.find_spec(f"jax_plugins.xla_cuda{major}") for major in (12, 13))
-    except ModuleNotFoundError:
-        return False
-
+from compiled_text import plugin  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not plugin(), reason="the CUDA wheels of JAX are not installed")
 

@@ -27,6 +27,19 @@ import jax.numpy as jnp
 from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array
 
+# --- where programs run -----------------------------------------------------------------------------------------------
+
+
+def on_processor() -> bool:
+    """Whether what is traced now will run on a processor, JAX's default backend.
+
+    The one place that decides: the tricks for processors are off elsewhere, and the loops of training there are those
+    that a GPU runs without waiting for its host (:mod:`theorylab.training.iterate`). Asked while tracing, since a
+    choice at lowering would trace, and on a processor compile, both.
+    """
+    return jax.default_backend() == "cpu"
+
+
 # --- transposes -------------------------------------------------------------------------------------------------------
 
 
@@ -35,11 +48,12 @@ def stored(array: Array) -> Array:
 
     Symptom: XLA folds a transposition or a change of layout into the products around it, and multiplies strided
     columns. On a CPU, A*A of many runs as columns of one matrix then takes three times as long. Upstream: jax-ml/jax
-    issues 4466 and 20303 (XLA moves transposes into and out of products as its cost model sees fit).
+    issues 4466 and 20303 (XLA moves transposes into and out of products as its cost model sees fit). Off the processor
+    nothing is done: a GPU's products read either layout, and a copy is one more array to read in each step.
 
     Delete when both tests of the habit fail: XLA then multiplies as fast from the folded layout.
     """
-    return jax.lax.optimization_barrier(array)
+    return jax.lax.optimization_barrier(array) if on_processor() else array
 
 
 def stored_transpose(matrix: Array) -> Array:
@@ -168,7 +182,7 @@ def apart(function: Callable[..., Array], static: Sequence[int]) -> Callable[...
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Array:
-        if jax.default_backend() != "cpu":
+        if not on_processor():
             return function(*arguments)
         with set_xla_metadata(inlineable="false"):
             return routine(*arguments)

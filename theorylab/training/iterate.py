@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
+
+from theorylab.numerics import xla
 
 State = Any
 Record = Callable[[State], dict[str, Any]]
@@ -159,6 +162,26 @@ def iterate(
     )
 
 
+#: Steps of a block that are written out, one after the other, if a step has few operations: a longer one gains little
+#: by that, and each copy of it is compiled.
+WRITTEN_OUT, FEW_OPERATIONS = 4, 100
+_BLOCKS = (*range(1, WRITTEN_OUT), *range(WRITTEN_OUT, 65, WRITTEN_OUT))
+
+
+def block_length(lengths: Sequence[int]) -> int:
+    """Steps of a block with which segments of such lengths take the fewest looks at whether a loop goes on.
+
+    >>> block_length([1, 1, 1]), block_length([8, 12, 400])
+    (1, 40)
+    """
+    return min(_BLOCKS, key=lambda block: (num_waits(lengths, block), block))
+
+
+def num_waits(lengths: Sequence[int], block: int) -> int:
+    """Looks at whether a loop goes on: before each block and each single step after these, and at both loops' ends."""
+    return sum(length // block + length % block for length in lengths) + len(lengths) * (1 if block == 1 else 2)
+
+
 def _run(
     step_fn: StepFunction,
     state: State,
@@ -170,13 +193,27 @@ def _run(
 ) -> _Progress:
     """One loop over the recorded steps, around one loop over the steps between two of them.
 
-    Both have dynamic bounds: so the step is compiled once however the records are spaced, and nothing is paid for
-    recording at a step that is not recorded. The bounds do not depend on the state, so that ``vmap`` leaves the loops'
-    conditions scalar.
+    On a processor both have dynamic bounds: so the step is compiled once however the records are spaced, and nothing
+    is paid for recording at a step that is not recorded. The bounds do not depend on the state, so that ``vmap``
+    leaves the loops' conditions scalar.
+
+    A GPU's host waits for the card in each round of a loop whose number of rounds the compiler does not know, and at
+    each condition. So elsewhere the outer loop has a fixed number of rounds, without a condition where the last
+    step is recorded, and the inner one makes blocks of steps in loops of fixed length, then the rest one by one. Steps
+    that are recorded at equal distances are one block each, and the host never waits.
     """
     never = jnp.iinfo(jnp.int32).max
     schedule = jnp.array([*record_at, never], dtype=jnp.int32)
     stop = jnp.asarray(num_steps, dtype=jnp.int32)
+    ends = [*record_at] if num_steps in record_at else [*record_at, num_steps]
+    on_processor = xla.on_processor()
+    lengths = [later - earlier for earlier, later in itertools.pairwise([0, *ends])]
+    evenly = not on_processor and len({*lengths} - {0}) == 1
+    block = 1 if on_processor else max(lengths) if evenly else block_length(lengths)
+    written = 1
+    if block > 1:
+        operations = xla.equations(jax.make_jaxpr(step_fn)(state, jnp.int32(0)))
+        written = min(block, WRITTEN_OUT) if sum(1 for _ in operations) <= FEW_OPERATIONS else 1
 
     def unfinished(progress: _Progress) -> Bool[Array, ""]:
         return (progress.step < stop) | (schedule[progress.num_recorded] <= stop)
@@ -187,16 +224,38 @@ def _run(
         healthy = all_finite((watch(state), {k: v for k, v in values.items() if k not in allow_nan}))
         return rows, jnp.where((first_bad_step < 0) & ~healthy, step, first_bad_step)
 
+    def one(t: Any, state: State) -> State:
+        return step_fn(state, t)
+
+    def many(start: Any, state: State) -> State:
+        if block == 1:
+            return one(start, state)
+        indices = np.int32(0), np.int32(block)
+        return jax.lax.fori_loop(*indices, lambda i, s: one(start + i, s), state, unroll=written)
+
+    def advance(start: Any, end: Any, state: State) -> State:
+        if evenly:  # but for the first segment, which is empty where step 0 is recorded
+            return jax.tree.map(lambda now, later: jnp.where(end > start, later, now), state, many(start, state))
+        if block > 1:
+            rounds = (end - start) // block
+            state = jax.lax.fori_loop(np.int32(0), rounds, lambda i, state: many(start + i * block, state), state)
+            start = start + rounds * block
+        return jax.lax.fori_loop(start, end, one, state)
+
     def segment(progress: _Progress) -> _Progress:
         due = schedule[progress.num_recorded]
         step = jnp.minimum(due, stop)
-        state = jax.lax.fori_loop(progress.step, step, lambda t, state: step_fn(state, t), progress.state)
-        observables, first_bad_step = jax.lax.cond(
-            due <= stop,
-            measure,
-            lambda state, step, row, rows, first_bad_step: (rows, first_bad_step),
-            *(state, step, progress.num_recorded, progress.observables, progress.first_bad_step),
-        )
+        state = advance(progress.step, step, progress.state)
+        arguments = (state, step, progress.num_recorded, progress.observables, progress.first_bad_step)
+        if len(ends) == len(record_at) and not on_processor:
+            observables, first_bad_step = measure(*arguments)
+        else:
+            observables, first_bad_step = jax.lax.cond(
+                due <= stop,
+                measure,
+                lambda state, step, row, rows, first_bad_step: (rows, first_bad_step),
+                *arguments,
+            )
         num_recorded = progress.num_recorded + (due <= stop).astype(jnp.int32)
         return _Progress(state, step, num_recorded, observables, first_bad_step)
 
@@ -205,4 +264,6 @@ def _run(
         jax.eval_shape(record, state),
     )
     start = _Progress(jax.tree.map(jnp.asarray, state), jnp.int32(0), jnp.int32(0), rows, jnp.int32(-1))
-    return jax.lax.while_loop(unfinished, segment, start)
+    if on_processor:
+        return jax.lax.while_loop(unfinished, segment, start)
+    return jax.lax.fori_loop(0, len(ends), lambda _, progress: segment(progress), start)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab.numerics import xla
 from theorylab.settings.kernels.problem import Problem
 
 
@@ -95,12 +96,15 @@ def shifted_solves(
     """Solve (A + sI) x = b for a symmetric positive semi-definite A and many shifts s > 0.
 
     A = Q T Qᵀ with T tridiagonal and Q orthogonal (Householder), so that x = Q (T + sI)⁻¹ Qᵀ b: one
-    reduction, several times cheaper than eigenvectors, then a tridiagonal system per shift.
+    reduction, several times cheaper than eigenvectors, then a tridiagonal system per shift. Off the processor, where
+    matrices are reduced one after the other and factored in batches, A + sI = L Lᵀ for each shift.
     """
     size, num_shifts, outputs = matrix.shape[0], shifts.shape[0], right.shape[1]
-    if size < 3:
+    if size < 3 or not xla.on_processor():
         shifted = matrix[None] + shifts[:, None, None] * jnp.eye(size, dtype=matrix.dtype)[None]
-        return jnp.moveaxis(jnp.linalg.solve(shifted, jnp.broadcast_to(right[None], (num_shifts, size, outputs))), 0, 1)
+        root = jnp.linalg.cholesky(shifted)
+        each = jnp.broadcast_to(right[None], (num_shifts, size, outputs))
+        return jnp.moveaxis(jax.scipy.linalg.cho_solve((root, True), each), 0, 1)
     reflectors, diagonal, off_diagonal, taus = jax.lax.linalg.tridiagonal(matrix, lower=True)
     # The reflectors leave the first coordinate alone.
     rotation = jax.lax.linalg.householder_product(reflectors[1:, :-1], taus)

@@ -120,8 +120,8 @@ def burn_in(instance: Instance, config: Config, step: StepFunction) -> tuple[Fac
 
     start: Any = (instance.left, instance.right), jnp.int32(0)
     if config.rebalance_step:
-        steps = jnp.int32(config.rebalance_step)
-        (f, g), t = jax.lax.fori_loop(0, steps, lambda i, s: step(s, i), start[0]), steps
+        steps = config.rebalance_step
+        (f, g), t = iterate(step, start[0], num_steps=steps, record_at=(steps,)).state, jnp.int32(steps)
     else:
         (f, g), t = jax.lax.while_loop(waiting, train, start)
     return rebalance(f, g, config.rebalance_scale, boost_only=config.trainer == "boost"), t

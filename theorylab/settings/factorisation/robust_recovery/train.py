@@ -71,13 +71,17 @@ def training_step(instance: Instance, config: Config) -> Callable[[State, Any], 
             return config.learning_rate * jnp.asarray(config.step_decay) ** t
         return jnp.asarray(config.learning_rate)
 
-    slope = subgradient(instance, config) if config.loss == "l1" else None
-    gradient = square_gradient(instance, config)
+    slope: Callable[[Array], tuple[Array, Any]]
+    if config.loss == "l1":
+        slope = subgradient(instance, config)
+    else:
+        gradient = square_gradient(instance, config)
+        slope = lambda error: (gradient(error), None)  # noqa: E731
 
     def step(state: State, t: Any) -> State:
         u, _ = state
         error = residual(u, None, instance.spectrum)
-        direction, mean_residual = (gradient(error), None) if slope is None else slope(error)
+        direction, mean_residual = slope(error)
         eta = step_size(t, mean_residual).astype(u.dtype)
         return u - eta * (direction @ u), eta
 

@@ -24,8 +24,6 @@ from theorylab.numerics.xla import calls_host, largest_array, map_first, quick_t
 
 log = logging.getLogger("theorylab")
 
-# Seconds that a counted operation of a function last took, where somebody watched: for its next batch.
-_seconds: dict[Callable[..., Any], float] = {}
 #: Bytes that one compiled batch may take, unless told otherwise.
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
 # The compiler may fuse an array away, but not one so many times as large as the memory: it would not even try.
@@ -121,6 +119,12 @@ def _with_constants(one: Any) -> Callable[..., Any]:
 def _turn(function: Callable[..., Any]) -> threading.Lock:
     """Whose turn it is to compile this function."""
     return threading.Lock()
+
+
+@functools.lru_cache(maxsize=128)
+def _pace(function: Callable[..., Any]) -> list[float]:
+    """Seconds that a counted operation of a function last took, where somebody watched: for its next batch."""
+    return [1 / RATE]
 
 
 class Program:
@@ -303,7 +307,7 @@ class Program:
         dtype = jax.dtypes.canonicalize_dtype(float)
         seeds = (padded[0] if self.seeds is None else self.seeds[padded[0]]).astype(np.uint32)
         if watched := log.isEnabledFor(logging.INFO):
-            count, seconds = math.prod(map(len, wanted)), self.operations * _seconds.get(self.function, 1 / RATE)
+            count, seconds = math.prod(map(len, wanted)), self.operations * _pace(self.function)[0]
             told = {"cells": count, "seconds": seconds}  # for a bar that moves meanwhile
             log.info("running %s of %s cells", f"{count:,}", f"{math.prod(self.lengths):,}", extra=told)
         began = time.perf_counter()
@@ -313,7 +317,7 @@ class Program:
         keep = tuple(slice(0, len(w)) for w in wanted)
         results = {name: np.asarray(value)[keep] for name, value in outputs.items()}
         if watched:
-            _seconds[self.function] = (time.perf_counter() - began) / self.operations
+            _pace(self.function)[0] = (time.perf_counter() - began) / self.operations
         return results
 
 

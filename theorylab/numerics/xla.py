@@ -143,14 +143,14 @@ def largest_array(program: Any) -> float:
 
 
 @functools.cache
-def quick_to_compile() -> dict[str, bool]:
+def quick_to_compile() -> dict[str, bool | str]:
     """Options for programs of the processor: XLA's plain loops, which compile in two thirds of the time.
 
     Matrix sensing's eight programs, tiny preset: 17.1 CPU s -> 11.2; runs as fast (JAX 0.10.2). XLA gives its older
     emitters up (openxla/xla, pull request 48001) and JAX 0.12 does not know the option: there are no options then.
     Delete this when the oldest JAX that is supported is such a one.
     """
-    options = {"xla_cpu_use_fusion_emitters": False}
+    options: dict[str, bool | str] = {"xla_cpu_use_fusion_emitters": False}
     try:
         jax.jit(lambda: 0).lower().compile(compiler_options=options)
     except RuntimeError:  # an option that is not known

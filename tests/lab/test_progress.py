@@ -73,7 +73,8 @@ def test_estimates_that_are_far_off_end_in_the_truth(drawn, expected, text, plac
 def test_the_bar_moves_while_a_batch_runs_and_names_the_case(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, to the oldest rich too
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
     with reporter("toy: the case", 30) as report:
         LOG.info("compiling 30 cells at once")
@@ -132,7 +133,7 @@ def test_who_is_interrupted_leaves_nothing_behind(drawn, error):
 def test_what_is_no_terminal_gets_no_bar(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     with reporter(True, 3) as report:
         begin_batch(3, 0.1)

@@ -20,17 +20,17 @@ DEFAULT = (
             SUBGRADIENT, learning_rate=1.3, num_measurements=3000, largest_value=1.25, smallest_value=0.75
         ),
         {"outlier_prob": (0.0, 0.2, 0.3)},
-        seeds=4,
+        seeds=24,
     ),
-    Case("budget", SUBGRADIENT, {"learning_rate": (0.59, 0.77)}, seeds=4),
-    Case("plateau, l1", PLATEAU, seeds=8),
-    Case("plateau, l2", dataclasses.replace(SQUARE, init_scale=1e-6, num_steps=2000), seeds=3),
+    Case("budget", SUBGRADIENT, {"learning_rate": (0.59, 0.77)}, seeds=24),
+    Case("plateau, l1", PLATEAU, seeds=24),
+    Case("plateau, l2", dataclasses.replace(SQUARE, init_scale=1e-6, num_steps=2000), seeds=24),
     Case(
         "outliers, square loss",
         dataclasses.replace(
             SQUARE, dim=16, model_rank=16, num_measurements=1500, init_scale=1e-4, num_steps=2500, outlier_prob=0.2
         ),
-        seeds=8,
+        seeds=24,
     ),
 )
 

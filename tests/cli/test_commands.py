@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, JSON, tables."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -272,6 +273,24 @@ def test_a_check_keeps_each_case_under_its_name(run, toy, tmp_path):
     toys.write_text(text.replace("presets=dict.fromkeys(PRESETS, (CASE,))", two), encoding="utf-8")
     run("check", toys, "--preset", "tiny", "--theory", "exact", "--store", tmp_path / "r.zarr")
     assert sorted(path.name for path in tmp_path.glob("*.zarr")) == ["r-tiny-toy-again.zarr", "r-tiny-toy.zarr"]
+
+
+@pytest.mark.parametrize("command", ["sweep", "check"])
+def test_the_bar_names_the_case_that_runs(run, toy, tmp_path, monkeypatch, command):
+    text, toys = Path(toy).read_text(encoding="utf-8"), tmp_path / "toys.py"
+    two = 'presets=dict.fromkeys(PRESETS, (CASE, dataclasses.replace(CASE, name="again")))'
+    toys.write_text(text.replace("presets=dict.fromkeys(PRESETS, (CASE,))", two), encoding="utf-8")
+    named = []
+
+    @contextlib.contextmanager
+    def bar(name, total):
+        named.append(name)
+        yield lambda *shown: None
+
+    monkeypatch.setattr("theorylab.lab.progress._bar", bar)
+    monkeypatch.setattr("theorylab.cli.output.is_terminal", lambda stream: True)
+    run(command, toys, "--preset", "tiny", "--store", tmp_path / "r.zarr")
+    assert list(dict.fromkeys(named)) == ["toys: toy", "toys: again"]
 
 
 def test_two_processes_share_a_sweep(run, toy, tmp_path, monkeypatch):

@@ -147,6 +147,14 @@ def test_what_is_wrong_differs(stores):
     assert next(row for row in compare_results(a, b) if row.observable == "sample_mean").status == "differs"
 
 
+def test_what_no_run_of_either_has_does_not_agree(stores):
+    a, b = (open_results(stores / f"{name}.zarr") for name in ("a", "other"))
+    a["sample_mean"], b["sample_mean"] = a.sample_mean * np.nan, b.sample_mean * np.nan
+    status = {row.observable: row.status for row in compare_results(a, b)}
+    assert status.pop("sample_mean") == "in neither"
+    assert set(status.values()) == {"agrees"}
+
+
 def test_few_seeds_are_no_proof():
     """Two runs each scatter so that four of their standard errors mean nothing."""
     import xarray

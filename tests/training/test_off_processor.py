@@ -18,7 +18,7 @@ def both(monkeypatch, function, *arguments):
     results = []
     for on_processor in (True, False):
         monkeypatch.setattr(xla, "on_processor", lambda value=on_processor: value)
-        results.append(jax.jit(lambda *arguments: function(*arguments))(*arguments))  # noqa: PLW0108: traced anew
+        results.append(jax.jit(lambda *arguments: function(*arguments))(*arguments))
     return results
 
 

@@ -30,8 +30,8 @@ def test_an_entry_whose_prediction_is_next_to_nothing_is_shown_only_where_it_fai
         assert math.isnan(row["relative_error"]) == (position == (0,))
 
 
-def printed(rows, **options):
-    console = Console(width=200, file=io.StringIO())
+def printed(rows, width=200, **options):
+    console = Console(width=width, file=io.StringIO())
     console.print(terminal_table(toy.SETTING, rows, **options))
     return console.file.getvalue()
 
@@ -76,8 +76,20 @@ def test_columns_without_an_entry_are_left_out():
 def test_the_parts_of_a_tolerance_are_two_columns():
     wide = dataclasses.replace(row(2.0, 0.3, 5.0), declared_error=0.6)
     text = printed([wide])
-    assert "0.4 │            0.6" in text
+    assert "0.4 │      0.6" in text
     assert wide.from_seeds == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 110, 120, 200])
+def test_no_word_is_broken_however_narrow_the_terminal_is(width):
+    """A table where its words fit, else a paragraph for each line."""
+    measured = dataclasses.replace(row(2.0, 0.3, 5.0), theory="conserved_imbalance", declared_error=0.6)
+    text = printed([measured], width=width)
+    assert ("│" in text) == (width > 105)
+    assert {"path", "conserved_imbalance", "5.30", "0.10", "0.4", "0.6", "agrees"} <= {
+        word.strip(",:") for word in text.replace("│", " ").split()
+    }
+    assert max(map(len, text.splitlines())) <= width
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ class Difference:
 
     ``run`` is the largest relative difference of a run that both have (NaN where they share none), ``means`` and
     ``allowed`` the difference of two means over seeds that is nearest to failing, and what it may be, at ``at``.
-    ``status`` is "identical" (to the last bit, in every run), "agrees" or "differs".
+    ``status`` is "identical" (to the last bit, in every run), "agrees", "differs", or "in neither" where no run of
+    either has a value.
     """
 
     observable: str
@@ -133,4 +134,5 @@ def _difference(
     mean = parts[0][1]
     at = {str(dim): mean[dim].values[i].item() for dim, i in zip(mean.dims, place, strict=True)}
     status = "identical" if identical else "agrees" if excess[place] <= 1 else "differs"
+    status = status if np.any(many + more) else "in neither"
     return Difference(str(x.name), excess.size, run, float(gap[place]), float(allowed[place]), at, status)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from theorylab.contract import Setting
@@ -15,7 +15,10 @@ from theorylab.verdict.judge import NEGLIGIBLE
 from theorylab.verdict.rows import WEAK, Row, Status
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, ConsoleOptions, Group
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
 
 #: Colour of each verdict.
 COLOURS = {Status.AGREES: "green", Status.DISAGREES: "red", Status.DIVERGED: "red"}
@@ -178,12 +181,10 @@ def numbers(row: Row) -> tuple[str, ...]:
 def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = False) -> Group:
     """Draw a comparison for the terminal: one line per (case, observable, theory), or per row.
 
-    Columns without an entry are left out. Below the table, what was not judged at all has one line for each theory, and
-    the last line counts.
+    Columns without an entry are left out. Where the terminal is too narrow for whole words, each line becomes a short
+    paragraph. Below, what was not judged at all has one line for each theory, and the last line counts.
     """
     from rich.console import Group
-    from rich.markup import escape
-    from rich.table import Table
     from rich.text import Text
 
     # A summary shows the cell nearest to failing; the verdict counts all.
@@ -194,25 +195,90 @@ def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = F
     else:
         shown = [(summary.worst, summary.verdict) for summary in summarise(rows)]
     silent = {(row.case, row.observable, row.theory) for row, _ in shown if row.status is Status.NOT_APPLICABLE}
-    shown = [(row, verdict) for row, verdict in shown if row.status is not Status.NOT_APPLICABLE]
-    lines: list[tuple[str, ...]] = []
+    lines: list[tuple[Any, ...]] = []
     for row, verdict in shown:
-        word = row.status.value
-        said = f"[{COLOURS.get(row.status, 'yellow')}]{word}[/]" + escape(verdict[len(word) :])
-        said = "" if row.status is Status.PREDICTED else said
-        lines.append((*map(escape, (row.case, row.observable, row.theory, place(row))), *numbers(row), said))
-    table = Table(title=escape(setting.title), title_justify="left", header_style="bold", pad_edge=False)
+        if row.status is Status.NOT_APPLICABLE:
+            continue
+        said = Text("" if row.status is Status.PREDICTED else verdict)
+        said.stylize(COLOURS.get(row.status, "yellow"), 0, len(row.status.value))
+        lines.append((row.case, row.observable, row.theory, place(row), *numbers(row), said))
     names = ("case", "observable", "theory", "at" if every_row else "nearest to failing at", *NUMBERS, "verdict")
-    filled = [any(column) for column in zip(*lines, strict=True)]
-    for name, there in zip(names, filled, strict=bool(lines)):
-        if there and name in NUMBERS:
-            table.add_column(name, justify="right", no_wrap=True)
-        elif there:
-            table.add_column(name, overflow="fold")
-    for line in lines:
-        table.add_row(*(text for text, there in zip(line, filled, strict=True) if there))
     left = [row for row in rows if row.status is Status.NOT_APPLICABLE]
     left = left if every_row else [row for row in left if (row.case, row.observable, row.theory) in silent]
     below = [Text(f"{theory or 'not run'}: {count} not applicable: {why}") for theory, count, why in not_judged(left)]
     total = [] if any(row.status is Status.PREDICTED for row in rows) else [Text(counted(rows), style="bold")]
-    return Group(table if lines else Text(setting.title, style="bold"), *below, *total)
+    heading = [] if lines else [Text(setting.title, style="bold")]
+    return Group(*heading, *([_Fitting(setting.title, names, lines)] if lines else []), *below, *total)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fitting:
+    """A table where the terminal is wide enough for its words, else a paragraph for each line."""
+
+    title: str
+    names: tuple[str, ...]
+    lines: Sequence[tuple[Any, ...]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text | Padding]:
+        table = self.table(options.max_width)
+        if table is None:
+            yield from self.paragraphs()
+        else:
+            yield table
+
+    def table(self, room: int) -> Table | None:
+        """Return the table, or nothing where a word would be broken."""
+        from rich.table import Table
+        from rich.text import Text
+
+        kept = [any(column) for column in zip(*self.lines, strict=True)]
+        lines = [[Text(text) if isinstance(text, str) else text for text in line] for line in self.lines]
+        columns = [
+            (
+                name.replace(" ± ", "\n± ").replace("rel. ", "rel.\n").replace("tol.: ", "tol.:\n"),
+                name in NUMBERS,
+                column,
+            )
+            for name, there, *column in zip(self.names, kept, *lines, strict=True)
+            if there
+        ]
+        widths = _widths(
+            [(heading, [text.plain for text in column], number) for heading, number, column in columns], room
+        )
+        if widths is None:
+            return None
+        table = Table(title=Text(self.title), title_justify="left", header_style="bold", pad_edge=False)
+        for (heading, number, _), width in zip(columns, widths, strict=True):
+            table.add_column(heading, justify="right" if number else "left", width=width)
+        for line in zip(*(column for _, _, column in columns), strict=True):
+            table.add_row(*line)
+        return table
+
+    def paragraphs(self) -> Iterator[Text | Padding]:
+        from rich.padding import Padding
+        from rich.text import Text
+
+        yield Text(self.title, style="bold")
+        labels = ("", *self.names[5:-1])  # the measured number needs none
+        for case, observable, theory, where, *values, said in self.lines:
+            yield Text.assemble((f"{case}: {observable}, {theory}", "bold"), "  " if said else "", said)
+            parts = [f"{label} {value}".strip() for label, value in zip(labels, values, strict=True) if value]
+            parts += [f"{self.names[3]} {where}"] if where else []
+            yield Padding(Text(", ".join(parts)), (0, 0, 0, 4))
+
+
+def _widths(columns: Sequence[tuple[str, Sequence[str], bool]], room: int) -> list[int] | None:
+    """Share out the width of a terminal: words and numbers stay whole. Nothing where they cannot."""
+    natural, least = [], []
+    for heading, texts, number in columns:
+        natural.append(max(map(len, [*heading.split("\n"), *texts])))
+        least.append(max(map(len, heading.split() + [word for text in texts for word in text.split()])))
+        if number:
+            least[-1] = natural[-1]
+    room -= 3 * len(columns) - 1  # borders, and a blank on both sides but at the edges
+    if sum(least) > room:
+        return None
+    while sum(natural) > room:  # the widest that can gives way
+        where = max((i for i in range(len(columns)) if natural[i] > least[i]), key=lambda i: natural[i])
+        natural[where] -= 1
+    return natural

@@ -65,11 +65,12 @@ def run(setting: Setting, cases: list[Case], options: Any) -> int:
         for case, store in todo:
             create_store(setting, case.config, case.grid, seeds=case.seeds, store=store, **limits)
     shared |= {"processes": processes, "store_timeout": options.store_timeout}
+    wanted = shared.pop("progress")
     code = 0
     for case, store in todo:
         began = time.perf_counter()
-        shared["progress"] = named(shared["progress"], setting, case)
-        data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, **shared)
+        progress = named(wanted, setting, case)
+        data = sweep(setting, case.config, case.grid, seeds=case.seeds, store=store, progress=progress, **shared)
         cells = " x ".join(f"{name} {size}" for name, size in data["finished"].sizes.items())
         who = f"process {index} of {count}, " if count > 1 else ""
         finished = data["finished"].values

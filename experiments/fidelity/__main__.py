@@ -7,8 +7,8 @@ Configurations are the points of a Latin hypercube over the ranges of ``ranges.p
 more seeds until the standard errors are a third of the declared error, and compared by ``theorylab.compare``. For every
 theory the worst deviation is kept, with its standard error and its configuration; the settings' pages show that table.
 
-``--check`` runs every configuration once. A row is wrong where it disagrees, and weak where it agrees only by a
-tolerance above 30% of the observable's size. The exit code is 1 if there is one.
+``--check`` lists what is wrong, a row that disagrees, and what is weak, a row that agrees only by a tolerance above 30%
+of the observable's size. Where seeds alone make it weak there are more of them. The exit code is 1 if there is one.
 
 Finished points are kept in ``--folder``: a killed run goes on where it was.
 """
@@ -29,7 +29,7 @@ import theorylab as tl
 from experiments.fidelity.draw import Draw
 from experiments.fidelity.ranges import RANGES
 from theorylab.numerics.files import written_whole
-from theorylab.verdict.rows import WEAK, Row
+from theorylab.verdict.rows import WEAK, Row, Status
 
 RESULTS = Path(__file__).parent / "results.json"
 #: Rounds of seeds at one configuration, at most.
@@ -41,23 +41,29 @@ EXACT = 1e-6
 NEGLIGIBLE = 0.1
 
 
-def rows_at(name: str, config: Any, seeds: int, *, rounds: int, base_seed: int) -> tuple[list[Row], int]:
-    """Rows at a configuration, and the number of seeds: rounds are added until every standard error is small enough."""
+def rows_at(name: str, config: Any, seeds: int, *, checking: bool, base_seed: int) -> tuple[list[Row], int]:
+    """Rows at a configuration, and the number of seeds: rounds are added until they are enough for every row."""
     import xarray
 
     setting = tl.get(name)
     parts: list[Any] = []
     rows: list[Row] = []
-    for number in range(rounds):
+    few = _too_few_to_judge if checking else _too_few_to_measure
+    for number in range(ROUNDS):
         parts.append(tl.sweep(setting, config, {}, seeds=seeds, base_seed=base_seed + number))
         data = parts[0] if not number else xarray.concat(parts, "seed")
         rows = tl.compare(setting, data)
-        if not any(_unresolved(setting, config, row) for row in rows):
+        if not any(few(setting, config, row) for row in rows):
             break
     return rows, seeds * len(parts)
 
 
-def _unresolved(setting: tl.Setting, config: Any, row: Row) -> bool:
+def _too_few_to_judge(setting: tl.Setting, config: Any, row: Row) -> bool:
+    """Whether it is the seeds that make a row weak."""
+    return row.status is Status.AGREES and row.tolerance > WEAK * row.scale > row.declared_error
+
+
+def _too_few_to_measure(setting: tl.Setting, config: Any, row: Row) -> bool:
     declared = _declared(setting, config, row)
     if not row.status.compared or declared <= EXACT:
         return False
@@ -119,17 +125,17 @@ def _part(size: float, of: float) -> float:
     return size / abs(of) if of else (math.nan if size else 0.0)
 
 
-def measured(name: str, count: int, seed: int, folder: Path, *, rounds: int) -> list[dict[str, Any]]:
+def measured(name: str, count: int, seed: int, folder: Path, *, checking: bool) -> list[dict[str, Any]]:
     """Measure all points of a setting, or read those that are there."""
     found: list[dict[str, Any]] = []
     for index, config in points(name, count, seed):
-        file = folder / f"{name}-{seed}-{count}-{index}-{rounds}.json"
+        file = folder / f"{name}-{seed}-{count}-{index}-{1 if checking else ROUNDS}.json"
         if not file.exists():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of regimes, which are tried on purpose
                 seeds = RANGES[name][1]
                 seeds = seeds(config) if callable(seeds) else seeds
-                rows, seeds = rows_at(name, config, seeds, rounds=rounds, base_seed=1000 * index)
+                rows, seeds = rows_at(name, config, seeds, checking=checking, base_seed=1000 * index)
             kept = deviations(name, config, rows, seeds)
             diverged = max((row.diverged_seeds for row in rows), default=0)
             with written_whole(file) as scratch:
@@ -190,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check is not None:
         return check(names, options.check, options.seed, options.folder)
     for name in names:
-        rows = measured(name, options.points, options.seed, options.folder, rounds=ROUNDS)
+        rows = measured(name, options.points, options.seed, options.folder, checking=False)
         results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
         results[name] = {"points": options.points, "seed": options.seed, "theories": summary(rows)}
         with written_whole(RESULTS) as scratch:
@@ -210,7 +216,7 @@ def check(names: Sequence[str], count: int, seed: int, folder: Path) -> int:
     """Say which rows disagree, or agree only by a wide tolerance; returns the exit code."""
     wrong = weak = total = 0
     for name in names:
-        for row in measured(name, count, seed + 10_000, folder, rounds=1):
+        for row in measured(name, count, seed + 10_000, folder, checking=True):
             total += 1
             loose = not row["failed"] and row["tolerance"] > WEAK
             wrong, weak = wrong + row["failed"], weak + loose

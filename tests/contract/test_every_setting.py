@@ -15,7 +15,7 @@ import pytest
 
 import theorylab as tl
 from theorylab.catalogue import family_of, module_of
-from theorylab.contract.testing import CLAUSES, RUN, TRACED, _holding, _product
+from theorylab.contract.testing import CLAUSES, RUN, TRACED, _holding, _product, agreement, statistics
 
 ROOT = Path(tl.__file__).parents[1]
 PAGES = ROOT / "theorylab" / "docs" / "pages" / "settings"
@@ -53,6 +53,13 @@ class OneSetting:
         if self.name in FLOAT64 and clause != "lowering" and not jax.config.jax_enable_x64:
             pytest.skip("its slopes and small errors need float64, of which it warns")
         assert list(CLAUSES[clause](tl.get(self.name))) == []
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("clause", [agreement, statistics])
+    def test_default_agrees_and_not_for_want_of_seeds(self, clause):
+        if self.name in FLOAT64 and not jax.config.jax_enable_x64:
+            pytest.skip("its slopes and small errors need float64, of which it warns")
+        assert list(clause(tl.get(self.name), preset="default")) == []
 
     @pytest.mark.slow
     @pytest.mark.parametrize("clause", TRACED)

@@ -427,8 +427,8 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         ),
     ),
     "default": (
-        Case("finitely many prompts", REGRESSION, {"prompt_ratio": (0.6, 1.5, 4.0)}, seeds=16),
-        Case("few tasks", dataclasses.replace(REGRESSION, num_tasks=10), {"prompt_ratio": (0.6, 4.0)}, seeds=16),
+        Case("finitely many prompts", REGRESSION, {"prompt_ratio": (0.6, 1.5, 4.0)}, seeds=48),
+        Case("few tasks", dataclasses.replace(REGRESSION, num_tasks=10), {"prompt_ratio": (0.6, 4.0)}, seeds=24),
         Case("other lengths", REGRESSION, {"prompt_ratio": (0.6, 4.0), "test_length": (10, 160)}, seeds=16),
     ),
     "paper": (

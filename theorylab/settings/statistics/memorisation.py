@@ -440,7 +440,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "more points",
             Config(dim=20, num_samples=20_000, num_draws=25),
             _ratios(Config(dim=20, num_samples=20_000), RATIOS),
-            seeds=560,
+            seeds=900,
         ),
         Case(
             "whole vectors",

@@ -24,20 +24,20 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("digits, random features", replace(DIGITS, num_features=20), {"ridge": (0.1, 1.0)}, seeds=16),
     ),
     "default": (
-        Case("digits", DIGITS, {"num_samples": (50, 120), "ridge": (0.0, 0.1, 1.0)}, seeds=12),
-        Case("digits, random features", DIGITS, {"num_features": (15, 300), "ridge": (0.01, 0.1, 1.0)}, seeds=12),
-        Case("mnist", MNIST, {"num_samples": (60, 100, 240), "ridge": (0.0, 0.1, 1.0)}, seeds=6),
+        Case("digits", DIGITS, {"num_samples": (50, 120), "ridge": (0.0, 0.1, 1.0)}, seeds=40),
+        Case("digits, random features", DIGITS, {"num_features": (15, 300), "ridge": (0.01, 0.1, 1.0)}, seeds=48),
+        Case("mnist", MNIST, {"num_samples": (60, 100, 240), "ridge": (0.0, 0.1, 1.0)}, seeds=24),
         Case(
             "mnist, peak",
             replace(MNIST, population=2000, num_samples=200, ridge=1e-4),
             {"num_features": (20, 100, 200, 400, 1000), "ridge": (1e-4, 1.0)},
-            seeds=6,
+            seeds=64,
         ),
         Case(
             "mnist, tangent kernel",
             replace(MNIST, kernel="ntk", depth=4),
             {"num_samples": (60, 120)},
-            seeds=6,
+            seeds=16,
         ),
     ),
     "paper": (

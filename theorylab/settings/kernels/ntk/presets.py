@@ -26,11 +26,11 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     ),
     "default": (
         Case("relu", RELU, {"width": (128, 512, 2048), "label_scale": (0.3, 0.6)}, seeds=320),
-        Case("tanh", TANH, {"width": (128, 512, 2048), "label_scale": (0.1, 1.0)}, seeds=64),
+        Case("tanh", TANH, {"width": (128, 512, 2048), "label_scale": (0.1, 1.0)}, seeds=128),
         Case("another data set", dataclasses.replace(RELU, data_seed=1), seeds=320),
         Case("narrow", NARROW, {"width": (64, 256)}, seeds=4000),
-        Case("catapult", ABOVE, {"width": (512, 2048), "learning_rate": (0.54, 0.57, 0.6)}, seeds=32),
-        Case("catapult_relu", ABOVE_RELU, {"learning_rate": (0.3, 0.33)}, seeds=32),
+        Case("catapult", ABOVE, {"width": (512, 2048), "learning_rate": (0.54, 0.57, 0.6)}, seeds=128),
+        Case("catapult_relu", ABOVE_RELU, {"learning_rate": (0.3, 0.33)}, seeds=72),
     ),
     "paper": (
         Case("relu", RELU, {"width": (512, 2048, 8192, 16384), "label_scale": (0.1, 0.3, 1.0)}, seeds=200),

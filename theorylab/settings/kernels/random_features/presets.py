@@ -54,7 +54,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
                 "num_features": (16, 32, 64, 128, 256, 512, math.inf),
                 "ridge": (0.0, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
             },
-            seeds=60,
+            seeds=72,
         ),
         Case("gaussian, steep target", STEEP, {"ridge": (0.01, 0.1, 1.0)}, seeds=100),
         Case("relu_sphere", SPHERE, {"num_features": (100, 400), "ridge": (0.01, 0.1, 1.0)}, seeds=20),

@@ -30,19 +30,19 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("samples", _offline(SMALL), {"noise_variance": (0.0, 0.4)}, seeds=64),
     ),
     "default": (
-        Case("slow target", MIDDLE, {"width": (16, 64), "batch_size": (1, 8)}, seeds=64),
+        Case("slow target", MIDDLE, {"width": (16, 64), "batch_size": (1, 8)}, seeds=112),
         Case(
             "fast target",
             dataclasses.replace(MIDDLE, num_features=512, spectrum_exponent=2.0, target_exponent=3.4, num_replicas=4),
             {"batch_size": (1, 8)},
             seeds=256,
         ),
-        Case("samples", _offline(MIDDLE), {"num_samples": (25, 100, 400), "noise_variance": (0.0, 0.2)}, seeds=64),
+        Case("samples", _offline(MIDDLE), {"num_samples": (25, 100, 400), "noise_variance": (0.0, 0.2)}, seeds=112),
         Case(
             "more samples than features",
             _offline(MIDDLE, num_features=64, num_steps=10_000),
             {"num_samples": (40, 96, 200), "noise_variance": (0.0, 0.2)},
-            seeds=64,
+            seeds=112,
         ),
     ),
     "paper": (

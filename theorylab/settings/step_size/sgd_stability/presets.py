@@ -33,7 +33,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("given points", POINTS, EITHER_WAY, seeds=40),
     ),
     "default": _cases(
-        HARMONIC, SPIKED, dataclasses.replace(POINTS, num_replicas=20_000), (20, 50, 200, 1000), seeds=60
+        HARMONIC, SPIKED, dataclasses.replace(POINTS, num_replicas=20_000), (20, 50, 200, 1000), seeds=96
     ),
     "paper": _cases(
         dataclasses.replace(HARMONIC, dim=1000, num_replicas=20_000),

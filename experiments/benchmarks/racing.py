@@ -56,10 +56,10 @@ def timed(function: Callable[..., Any], *args: Any) -> Timing:
     return Timing(time.perf_counter() - wall, time.process_time() - cpu, result)
 
 
-def compiled(function: Any, *args: Any) -> tuple[Any, float]:
+def compiled(function: Any, *args: Any, options: Mapping[str, Any] | None = None) -> tuple[Any, float]:
     """Trace and compile a jitted function for these arguments: the program, and the seconds it took."""
     begin = time.perf_counter()
-    program = function.lower(*args).compile()
+    program = function.lower(*args).compile(compiler_options=dict(options or {}))
     return program, time.perf_counter() - begin
 
 
@@ -74,12 +74,13 @@ def compiled_on_devices(
     import jax
 
     from theorylab.lab.program import share_out
-    from theorylab.numerics.xla import map_first
+    from theorylab.numerics.xla import map_first, on_processor, quick_to_compile
 
     devices = jax.local_devices()
+    options = quick_to_compile() if on_processor() else {}
     count = math.gcd(jax.tree.leaves(runs)[0].shape[0], len(devices))
     mapped = functools.partial(jax.lax.map, function) if sequential else map_first(function)
-    program, seconds = compiled(share_out(mapped, devices[:count], (0,)), runs)
+    program, seconds = compiled(share_out(mapped, devices[:count], (0,)), runs, options=options)
     (shardings,), _ = program.input_shardings
     return functools.partial(program, jax.device_put(runs, shardings)), seconds
 

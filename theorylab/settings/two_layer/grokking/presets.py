@@ -114,7 +114,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "planted",
             dataclasses.replace(MEAN_FIELD, num_steps=40),
             {"spike_overlap": (0.05, 0.1), "output_scale": (1.0, 2.0)},
-            seeds=40,
+            seeds=72,
         ),
         Case("isotropic", dataclasses.replace(MEAN_FIELD, input_dim=150, num_samples=600, planted=False), seeds=120),
     ),

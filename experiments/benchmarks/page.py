@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -305,7 +306,8 @@ def _launches(counts: Mapping[str, Any]) -> str:
 def _targets(results: Mapping[str, Any]) -> str:
     lines = ["## Targets", "", *_goals(results, TARGETS)]
     sources = (
-        _operations_of_neurons, _operations_of_weights, _share_of_products, _share_of_drawing, _share_of_imports,
+        _operations_of_neurons, _operations_of_weights, _cores_together, _share_of_products, _compilations_paid,
+        _share_of_drawing, _share_of_imports,
     )  # fmt: skip
     notes = [note(results) for note in sources]
     notes = [note for note in notes if note]
@@ -358,6 +360,34 @@ def _operations_of_weights(results: Mapping[str, Any]) -> str:
             f"NumPy takes {times:.2g} times the time of our whole training."
         )
     return f"- P5: PyTorch takes {parts[0]} at 20 steps, {parts[1]} at 200.{least}"
+
+
+def _cores_together(results: Mapping[str, Any]) -> str:
+    """What two cores cost each other."""
+    rows = [find(results, "sharing", *key) for key in (("1 scale", "ours, one core"), ("2 scales", "ours, all cores"))]
+    times = [1e3 * statistics.median(row.wall) for row in rows if row is not None]
+    if len(times) < 2:
+        return ""
+    return (
+        f"- C1: at the published size one scale takes a core {times[0]:.3g} ms while the other core rests; two scales "
+        f"take two cores {times[1]:.3g} ms. They wait for nothing but memory: cores share it and its bandwidth."
+    )
+
+
+def _compilations_paid(results: Mapping[str, Any]) -> str:
+    """How many runs pay for compiling."""
+    parts = []
+    for benchmark, workload in (("grokking", "small"), ("xor", "20 steps")):
+        ours, theirs = (find(results, benchmark, workload, name) for name in ("ours", "PyTorch eager"))
+        if ours is None or theirs is None or not ours.compile_seconds:
+            return ""
+        run, other = statistics.median(ours.wall), statistics.median(theirs.wall)
+        runs = math.ceil(ours.compile_seconds / (other - run))
+        parts.append(f"{benchmark}, {workload}: {ours.compile_seconds / (ours.compile_seconds + run):.0%}, {runs}")
+    return (
+        "- C4: PyTorch eager compiles nothing. Share of compiling in our first run, and how many runs pay for it: "
+        + "; ".join(parts) + ". A sweep compiles once."
+    )  # fmt: skip
 
 
 def _share_of_products(results: Mapping[str, Any]) -> str:

@@ -74,10 +74,10 @@ def compiled_on_devices(
     import jax
 
     from theorylab.lab.program import share_out
-    from theorylab.numerics.xla import map_first, on_processor, quick_to_compile
+    from theorylab.numerics.xla import map_first, on_processor, processor_options
 
     devices = jax.local_devices()
-    options = quick_to_compile() if on_processor() else {}
+    options = processor_options() if on_processor() else {}
     count = math.gcd(jax.tree.leaves(runs)[0].shape[0], len(devices))
     mapped = functools.partial(jax.lax.map, function) if sequential else map_first(function)
     program, seconds = compiled(share_out(mapped, devices[:count], (0,)), runs, options=options)

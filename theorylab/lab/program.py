@@ -20,7 +20,7 @@ from theorylab.contract import ConfigError
 from theorylab.lab import memory
 from theorylab.lab.grid import Plan, nested_map, scalar_leaves, scalar_values, seed_keys
 from theorylab.lab.operations import RATE, operations
-from theorylab.numerics.xla import calls_host, largest_array, map_first, quick_to_compile, size_of
+from theorylab.numerics.xla import calls_host, largest_array, map_first, processor_options, size_of
 
 log = logging.getLogger("theorylab")
 
@@ -253,7 +253,7 @@ class Program:
             lowered = self.traced().lower()
             # Choosing among a GPU's routines takes most of compiling: not for a size that may turn out too large.
             trial = self._is_tuned and largest_array(self.traced().jaxpr) > budget / _FUSED_AWAY
-            options = quick_to_compile() if self._on_processor else {}
+            options = processor_options() if self._on_processor else {}
             compiled = lowered.compile(compiler_options={"xla_gpu_autotune_level": 0} if trial else options)
             # Devices of one processor have one memory.
             need = bytes_needed(compiled) * (len(self.devices) if self._on_processor else 1)

@@ -142,20 +142,31 @@ def largest_array(program: Any) -> float:
     return max((size_of(v.aval) for equation in equations(program) for v in equation.outvars), default=0.0)
 
 
-@functools.cache
-def quick_to_compile() -> dict[str, bool | str]:
-    """Options for programs of the processor: XLA's plain loops, which compile in two thirds of the time.
+#: What XLA is told about programs of the processor, each where its version knows it.
+#:
+#: Its plain loops compile in two thirds of the time and run as fast: matrix sensing's eight programs, tiny preset, took
+#: 17.1 CPU s, then 11.2 (JAX 0.10.2). XLA gives them up (openxla/xla, pull request 48001), and JAX 0.12 does not know
+#: the option. Delete it when the oldest JAX that is supported is such a one.
+#:
+#: Small matrix products become part of the loop around them, not calls of a routine that may share them out among
+#: threads: 3.4 times as fast for one seed of neural collapse, 1.2 to 2.5 for gradient flow, matrix sensing and linear
+#: attention, 8.4 for the last but one on JAX 0.6.1; large products use their threads as before (grokking .99 to 1.01).
+#: Delete it when XLA does so by itself.
+_PROCESSOR_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_multi_thread_eigen": False}
 
-    Matrix sensing's eight programs, tiny preset: 17.1 CPU s -> 11.2; runs as fast (JAX 0.10.2). XLA gives its older
-    emitters up (openxla/xla, pull request 48001) and JAX 0.12 does not know the option: there are no options then.
-    Delete this when the oldest JAX that is supported is such a one.
-    """
-    options: dict[str, bool | str] = {"xla_cpu_use_fusion_emitters": False}
-    try:
-        jax.jit(lambda: 0).lower().compile(compiler_options=options)
-    except RuntimeError:  # an option that is not known
-        return {}
-    return options
+
+@functools.cache
+def processor_options() -> dict[str, bool | str]:
+    """Options with which programs of the processor are compiled."""
+
+    def known(name: str, value: bool) -> bool:
+        try:
+            jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
+        except RuntimeError:
+            return False
+        return True
+
+    return {name: value for name, value in _PROCESSOR_OPTIONS.items() if known(name, value)}
 
 
 def size_of(value: Any) -> float:

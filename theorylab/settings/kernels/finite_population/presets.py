@@ -29,8 +29,8 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("mnist", MNIST, {"num_samples": (60, 100, 240), "ridge": (0.0, 0.1, 1.0)}, seeds=24),
         Case(
             "mnist, peak",
-            replace(MNIST, population=2000, num_samples=200, ridge=1e-4),
-            {"num_features": (20, 100, 200, 400, 1000), "ridge": (1e-4, 1.0)},
+            replace(MNIST, population=2000, num_samples=200, ridge=1e-3),
+            {"num_features": (20, 100, 200, 400, 1000), "ridge": (1e-3, 1.0)},
             seeds=64,
         ),
         Case(

@@ -42,7 +42,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "more samples than features",
             _offline(MIDDLE, num_features=64, num_steps=10_000),
             {"num_samples": (40, 96, 200), "noise_variance": (0.0, 0.2)},
-            seeds=112,
+            seeds=160,
         ),
     ),
     "paper": (

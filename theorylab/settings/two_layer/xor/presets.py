@@ -30,10 +30,10 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("memorisation", at_ratio(0.05, cluster_coupling=1.0, **SMALL), seeds=64, show="train_accuracy"),
     ),
     "default": (
-        Case("large steps", Config(), seeds=8, note="the paper's experiment at a third of its width, half the steps"),
-        Case("little signal", at_ratio(100.0, snr=10.0), seeds=8),
-        Case("small steps", at_ratio(0.05, cluster_coupling=4.0, **SLOW), seeds=8),
-        Case("memorisation", at_ratio(0.01, cluster_coupling=0.2, **SLOW), seeds=8, show="train_accuracy"),
+        Case("large steps", Config(), seeds=64, note="the paper's experiment at a third of its width, half the steps"),
+        Case("little signal", at_ratio(100.0, snr=10.0), seeds=56),
+        Case("small steps", at_ratio(0.05, cluster_coupling=4.0, **SLOW), seeds=40),
+        Case("memorisation", at_ratio(0.01, cluster_coupling=0.2, **SLOW), seeds=24, show="train_accuracy"),
         Case("weak clusters", at_ratio(2.9, cluster_coupling=1.2, **WEAK), seeds=32, show="final_test_error"),
     ),
     "paper": (

@@ -31,10 +31,10 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     "default": (
         Case("piecewise linear", NARROW, SLOPES | {"depth": (2, 4, 6)}, seeds=48),
         Case("ReLU", dataclasses.replace(NARROW, activation="relu"), {"width": (16, 64), "depth": (2, 8)}, seeds=24),
-        Case("tanh", SMOOTH, {"weight_variance": (1.0, 2.0), "width": (32, 64), "depth": (6, 11)}, seeds=24),
+        Case("tanh", SMOOTH, {"weight_variance": (1.0, 2.0), "width": (32, 64), "depth": (6, 11)}, seeds=48),
         Case("sin", dataclasses.replace(SMOOTH, activation="sin"), {"depth": (6, 17)}, seeds=24),
         Case("tanh with biases", dataclasses.replace(SMOOTH, weight_variance=1.5, bias_variance=0.2), {}, seeds=24),
-        Case("ReLU, wide", WIDE, {"depth": (4, 11), "input_cosine": (0.0, 0.6)}, seeds=60),
+        Case("ReLU, wide", WIDE, {"depth": (4, 11), "input_cosine": (0.0, 0.6)}, seeds=96),
         Case(
             "the network itself",
             dataclasses.replace(NARROW, num_networks=2000, sampler="matrices"),

@@ -36,7 +36,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
     ),
     "default": (
         Case("condensation", FEW, _bandwidths(FEW, (0.3, *RATIOS)), seeds=130),
-        Case("more points", MORE, _bandwidths(MORE, RATIOS), seeds=150),
+        Case("more points", MORE, _bandwidths(MORE, RATIOS), seeds=240),
         Case("many points", dataclasses.replace(MANY, num_draws=25), _bandwidths(MANY, RATIOS), seeds=200),
         Case(
             "Gaussian queries",

@@ -35,7 +35,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
         Case("very many points", nearest_of(100, 50), _bandwidths(nearest_of(100, 1), (0.5, 0.75, 1.0)), seeds=56),
     ),
     "default": (
-        Case("condensation", FEW, _bandwidths(FEW, (0.3, *RATIOS)), seeds=130),
+        Case("condensation", FEW, _bandwidths(FEW, (0.3, *RATIOS)), seeds=176),
         Case("more points", MORE, _bandwidths(MORE, RATIOS), seeds=240),
         Case("many points", dataclasses.replace(MANY, num_draws=25), _bandwidths(MANY, RATIOS), seeds=200),
         Case(

@@ -14,7 +14,6 @@ import toy
 
 from theorylab.lab.grid import make_plan
 from theorylab.lab.sweep import sweep
-from theorylab.numerics.xla import processor_options
 from theorylab.verdict import plotting
 
 ROOT = Path(__file__).parents[1]
@@ -300,7 +299,6 @@ def test_cost_curves_are_valid_and_exponents_those_of_powers():
 
 def programs(grid, **options):
     """Number of programs that a sweep compiles."""
-    processor_options()  # tries each once, with a program of its own
     with compilations() as seconds:
         sweep(toy.SETTING, toy.Config(), grid, **options)
     return len(seconds)

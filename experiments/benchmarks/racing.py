@@ -90,6 +90,9 @@ def compilations() -> Iterator[list[float]]:
     """Collect the seconds of every compilation by XLA within the block, those read from a cache included."""
     import jax.monitoring
 
+    from theorylab.numerics.xla import processor_options
+
+    processor_options()  # tries each once, with a program of its own
     seconds: list[float] = []
     active = True
 

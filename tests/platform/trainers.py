@@ -105,6 +105,11 @@ def key_bits(key):
     return jax.random.key_data(key)[0].astype(int)
 
 
+def constants_of(scan):
+    """How many inputs of a scan's body are the same in each round."""
+    return scan["num_consts"] if "num_consts" in scan else len(list(scan["ft_in"].unpack()[0]))  # from JAX 0.12 on
+
+
 def found(jaxpr, inside=False, static=False, kept=()):
     """What makes a host wait, or a GPU work twice, in a traced program: a list of words.
 
@@ -121,7 +126,7 @@ def found(jaxpr, inside=False, static=False, kept=()):
             (kept if variables & kept else made).update(equation.outvars)
         if "callback" in name:
             faults.append(f"{name}: asks the host")
-        if name == "optimization_barrier":
+        if name == "optimization_barrier" and any(v.aval.shape for v in equation.invars):  # erfinv of JAX 0.12 has one
             faults.append(f"{name}: a trick for processors")
         if name == "tridiagonal":
             faults.append(f"{name}: one matrix after another")
@@ -129,7 +134,7 @@ def found(jaxpr, inside=False, static=False, kept=()):
             faults.append("cond: waits to be told the branch")
         if name == "scan":
             body = parameters["jaxpr"].jaxpr
-            faults += found(body, True, True, {*body.invars[: parameters["num_consts"]], *body.constvars})
+            faults += found(body, True, True, {*body.invars[: constants_of(parameters)], *body.constvars})
         elif name == "while":
             body = parameters["body_jaxpr"].jaxpr
             conditions = [e.primitive.name for e in parameters["cond_jaxpr"].jaxpr.eqns]

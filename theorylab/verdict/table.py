@@ -207,8 +207,8 @@ def terminal_table(setting: Setting, rows: Sequence[Row], *, every_row: bool = F
     left = left if every_row else [row for row in left if (row.case, row.observable, row.theory) in silent]
     below = [Text(f"{theory or 'not run'}: {count} not applicable: {why}") for theory, count, why in not_judged(left)]
     total = [] if any(row.status is Status.PREDICTED for row in rows) else [Text(counted(rows), style="bold")]
-    heading = [] if lines else [Text(setting.title, style="bold")]
-    return Group(*heading, *([_Fitting(setting.title, names, lines)] if lines else []), *below, *total)
+    body = _Fitting(setting.title, names, lines) if lines else Text(setting.title, style="bold")
+    return Group(body, *below, *total)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,26 +231,18 @@ class _Fitting:
         from rich.table import Table
         from rich.text import Text
 
-        kept = [any(column) for column in zip(*self.lines, strict=True)]
-        lines = [[Text(text) if isinstance(text, str) else text for text in line] for line in self.lines]
         columns = [
-            (
-                name.replace(" ± ", "\n± ").replace("rel. ", "rel.\n").replace("tol.: ", "tol.:\n"),
-                name in NUMBERS,
-                column,
-            )
-            for name, there, *column in zip(self.names, kept, *lines, strict=True)
-            if there
+            (name, [Text(text) if isinstance(text, str) else text for text in column])
+            for name, column in zip(self.names, zip(*self.lines, strict=True), strict=True)
+            if any(column)
         ]
-        widths = _widths(
-            [(heading, [text.plain for text in column], number) for heading, number, column in columns], room
-        )
+        widths = _widths([(name, [text.plain for text in texts]) for name, texts in columns], room)
         if widths is None:
             return None
         table = Table(title=Text(self.title), title_justify="left", header_style="bold", pad_edge=False)
-        for (heading, number, _), width in zip(columns, widths, strict=True):
-            table.add_column(heading, justify="right" if number else "left", width=width)
-        for line in zip(*(column for _, _, column in columns), strict=True):
+        for (name, _), width in zip(columns, widths, strict=True):
+            table.add_column(_heading(name), justify="right" if name in NUMBERS else "left", width=width)
+        for line in zip(*(texts for _, texts in columns), strict=True):
             table.add_row(*line)
         return table
 
@@ -261,20 +253,25 @@ class _Fitting:
         yield Text(self.title, style="bold")
         labels = ("", *self.names[5:-1])  # the measured number needs none
         for case, observable, theory, where, *values, said in self.lines:
-            yield Text.assemble((f"{case}: {observable}, {theory}", "bold"), "  " if said else "", said)
+            of = f"{case}: " if case else ""
+            yield Text.assemble((f"{of}{observable}, {theory}", "bold"), "  " if said else "", said)
             parts = [f"{label} {value}".strip() for label, value in zip(labels, values, strict=True) if value]
             parts += [f"{self.names[3]} {where}"] if where else []
             yield Padding(Text(", ".join(parts)), (0, 0, 0, 4))
 
 
-def _widths(columns: Sequence[tuple[str, Sequence[str], bool]], room: int) -> list[int] | None:
+def _heading(name: str) -> str:
+    """Heading of a column; that of numbers, which are not folded, stands in two lines."""
+    return name.replace(" ± ", "\n± ").replace("rel. ", "rel.\n").replace("tol.: ", "tol.:\n")
+
+
+def _widths(columns: Sequence[tuple[str, Sequence[str]]], room: int) -> list[int] | None:
     """Share out the width of a terminal: words and numbers stay whole. Nothing where they cannot."""
-    natural, least = [], []
-    for heading, texts, number in columns:
-        natural.append(max(map(len, [*heading.split("\n"), *texts])))
-        least.append(max(map(len, heading.split() + [word for text in texts for word in text.split()])))
-        if number:
-            least[-1] = natural[-1]
+    natural = [max(map(len, [*_heading(name).split("\n"), *texts])) for name, texts in columns]
+    least = [
+        width if name in NUMBERS else max(len(word) for text in (name, *texts) for word in text.split())
+        for width, (name, texts) in zip(natural, columns, strict=True)
+    ]
     room -= 3 * len(columns) - 1  # borders, and a blank on both sides but at the edges
     if sum(least) > room:
         return None

@@ -370,7 +370,7 @@ def _cores_together(results: Mapping[str, Any]) -> str:
         return ""
     return (
         f"- C1: at the published size one scale takes a core {times[0]:.3g} ms while the other core rests; two scales "
-        f"take two cores {times[1]:.3g} ms. They wait for nothing but memory: cores share it and its bandwidth."
+        f"take two cores {times[1]:.3g} ms."
     )
 
 

@@ -138,3 +138,21 @@ def test_bad_input_is_refused_and_heavy_tails_are_not_judged():
     assert "heavy tails" in exact_moments.holds(deep)
     assert "heavy tails" in ntk_exact.holds(deep)
     assert "no small parameter" in vertex.holds(deep)
+
+
+@pytest.mark.parametrize(
+    ("activation", "width", "depth", "weight_variance", "seen"),
+    [
+        ("tanh", 32, 6, 3.0, 0.199), ("tanh", 64, 11, 1.5, 0.181), ("tanh", 64, 11, 2.0, 0.254),
+        ("tanh", 128, 11, 3.0, 0.166), ("tanh", 64, 12, 0.7, 0.047), ("sin", 64, 12, 2.0, 0.246),
+    ],
+)  # fmt: skip
+def test_the_declared_error_of_the_tangent_kernel_s_variance_is_not_below_what_was_seen(
+    activation, width, depth, weight_variance, seen
+):
+    """In the chaotic phase it grows as the square of the depth: where it is above 30% nothing is predicted."""
+    config = Config(width=width, depth=depth, activation=activation, weight_variance=weight_variance)
+    theory = tl.get("signal_propagation").theory("ntk_vertex")
+    assert theory.relative_error(config, "ntk_variance") >= seen
+    assert theory.holds(dataclasses.replace(config, width=32, depth=6, weight_variance=1.5)) is None
+    assert "next order" in theory.holds(dataclasses.replace(config, width=128, depth=22, weight_variance=3.0))

@@ -100,3 +100,9 @@ def test_a_routine_apart_is_called():
     assert " call(" in program(lambda x: apart(x, 3) + 1, 2.0)
     assert " call(" not in program(lambda x: double(x, 3) + 1, 2.0)  # the habit
     assert " call(" in program(lambda key: jnp.sin(random.normal(key, 5)), jax.random.key(0))
+
+
+def test_an_option_that_this_version_does_not_know_is_left_out(monkeypatch):
+    options = {"xla_cpu_multi_thread_eigen": False, "xla_of_another_version": True}
+    monkeypatch.setattr(xla, "_PROCESSOR_OPTIONS", options)
+    assert xla.processor_options.__wrapped__() == {"xla_cpu_multi_thread_eigen": False}

@@ -8,6 +8,7 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+import threadpoolctl
 
 from theorylab.numerics import random, xla
 
@@ -106,3 +107,30 @@ def test_an_option_that_this_version_does_not_know_is_left_out(monkeypatch):
     options = {"xla_cpu_multi_thread_eigen": False, "xla_of_another_version": True}
     monkeypatch.setattr(xla, "_PROCESSOR_OPTIONS", options)
     assert xla.processor_options.__wrapped__() == {"xla_cpu_multi_thread_eigen": False}
+
+
+def test_blas_has_fewer_threads_for_a_while():
+    def threads():
+        return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+
+    before = threads()
+    with xla.blas_threads(1):
+        assert set(threads()) <= {1}
+    assert threads()[: len(before)] == before
+    with xla.blas_threads(1000):  # never more than there were
+        assert all(now <= then for now, then in zip(threads(), before, strict=False))
+
+
+def test_programs_of_the_host_keep_static_arguments():
+    calls = []
+
+    def power(x, exponent):
+        calls.append(exponent)
+        return x**exponent
+
+    compiled = xla.host_program(power, static=(1,))
+    assert compiled(jnp.arange(3.0), 2).tolist() == [0.0, 1.0, 4.0]
+    assert compiled(jnp.arange(3.0), 3).tolist() == [0.0, 1.0, 8.0]
+    compiled(jnp.ones(3), 2)
+    assert calls == [2, 3]  # traced once for each
+    assert compiled.__name__ == "power"

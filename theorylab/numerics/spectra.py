@@ -158,6 +158,10 @@ def validate_spectrum(spectrum: Spectrum, *, infinite: bool = False) -> Spectrum
     return Spectrum(eigenvalues, multiplicities, target_power)
 
 
+class NotAKernel(ValueError):
+    """A matrix is not finite, symmetric and positive semi-definite."""
+
+
 def asymmetry(matrix: np.ndarray) -> float:
     """Largest entry of |K - Kᵀ| of a host array [M, M], in blocks that fit the caches. K must be finite."""
     block = 512
@@ -177,12 +181,12 @@ def clip_negative(eigenvalues: np.ndarray, *, rounding: float, repair: float = 0
 
     Raises
     ------
-    ValueError
+    NotAKernel
         For eigenvalues below that.
     """
     smallest, largest = float(eigenvalues.min()), max(float(eigenvalues.max()), 0.0)
     if smallest < -max(rounding, repair) * largest:
-        raise ValueError(
+        raise NotAKernel(
             f"eigenvalues must be >= 0 up to rounding, got {smallest:.3g} with the largest {largest:.3g}: "
             "the kernel is not positive semi-definite"
         )

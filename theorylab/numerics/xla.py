@@ -16,6 +16,7 @@ Three habits are met where there is no function to call:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ import jax.extend.core as core
 import jax.numpy as jnp
 from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array
+from threadpoolctl import ThreadpoolController
 
 # --- where programs run -----------------------------------------------------------------------------------------------
 
@@ -109,6 +111,23 @@ _HOST_CALLS = {"fft", "geqrf", "geqp3", "ffi_call", "io_callback", "pure_callbac
 }
 
 
+@contextlib.contextmanager
+def blas_threads(most: int) -> Iterator[None]:
+    """Limit the threads of the libraries behind NumPy and SciPy, where they have more; at least one is left.
+
+    Symptom: each of them (they are two, as installed by pip) has a thread for every core, which waits for the others by
+    turning. When two threads of Python call them at once, all cores turn: a learning curve of 5,000 points took 27 s,
+    and 10 s with one thread for each.
+
+    Delete when the threads of OpenBLAS sleep while they wait (OpenMathLib/OpenBLAS).
+    """
+    import scipy.linalg  # noqa: F401 - only libraries that are loaded have threads to limit
+
+    libraries = ThreadpoolController().select(user_api="blas")
+    with libraries.limit(limits=max(1, min([most, *(library["num_threads"] for library in libraries.info())]))):
+        yield
+
+
 def calls_host(program: Any) -> bool:
     """Whether a traced program (or one of several, or any parameter of an operation) calls LAPACK, an FFT or Python.
 
@@ -167,6 +186,25 @@ def processor_options() -> dict[str, bool | str]:
         return True
 
     return {name: value for name, value in _PROCESSOR_OPTIONS.items() if known(name, value)}
+
+
+def host_program(function: Callable[..., Any], static: Sequence[int] = ()) -> Callable[..., Any]:
+    """Compile a function that the host calls, and no traced function, with the options above on a processor.
+
+    ``static`` are the positions of arguments that are no arrays. The options are asked for at the first call, since JAX
+    is not set up when a module is imported.
+    """
+
+    @functools.cache
+    def program() -> Callable[..., Any]:
+        options = processor_options() if on_processor() else {}
+        return jax.jit(function, static_argnums=tuple(static), compiler_options=dict(options) or None)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        return program()(*arguments)
+
+    return call
 
 
 def size_of(value: Any) -> float:

@@ -9,6 +9,7 @@ eigenvectors. It is the omniscient risk estimate for n points that are drawn wit
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -20,10 +21,12 @@ from theorylab.contract.fields import SIZES_BELOW, whole_number
 from theorylab.jax_version import double_precision
 from theorylab.numerics.activations import Activation
 from theorylab.numerics.kernels import blocked
-from theorylab.numerics.spectra import Spectrum
+from theorylab.numerics.spectra import NotAKernel, Spectrum
+from theorylab.numerics.xla import blas_threads
 from theorylab.own import inputs
 from theorylab.own.kernels import Features, Kernel, limit_kernel, named
 from theorylab.own.measurement import measure
+from theorylab.runtime import cores
 from theorylab.settings.kernels.finite_population.eigensystem import eigensystem
 from theorylab.settings.kernels.theory.curves import best_errors, error_curves
 from theorylab.version import __version__
@@ -147,16 +150,22 @@ def learning_curve(
             weight_variance=weight_variance, bias_variance=bias_variance,
             count=max(4 * size, LIMIT * min(numbers[-1], numbers[-1] if widths is None else widths[-1])),
         )  # fmt: skip
-        try:
-            system = eigensystem(matrix, targets, repair=inputs.REPAIRED)
-            # What is rounding beside the largest is no rank: at ridge 0 it would count as a mode that can be fitted.
-            resolved = system.eigenvalues > size * np.finfo(float).eps * np.max(system.eigenvalues)
-            system = system._replace(eigenvalues=np.where(resolved, system.eigenvalues, 0.0))
-        except ValueError as error:
-            raise ConfigError(f"kernel: {error}") from error
-        measured = (
-            measure(matrix, points, targets, numbers, ridges, widths, features, noise, trials, seed) if trials else {}
-        )
+        # LAPACK in one thread, training sets and the compiler in the other, each with half of the cores.
+        with ThreadPoolExecutor(1, thread_name_prefix="theorylab-lapack") as worker, blas_threads(len(cores()) // 2):
+            decomposed = worker.submit(eigensystem, matrix, targets, repair=inputs.REPAIRED)
+            measured = (
+                measure(matrix, points, targets, numbers, ridges, widths, features, noise, trials, seed)
+                if trials
+                else {}
+            )
+            _compile(size, numbers, widths)
+            try:
+                system = decomposed.result()
+            except NotAKernel as error:
+                raise ConfigError(f"kernel: {error}") from error
+        # What is rounding beside the largest is no rank: at ridge 0 it would count as a mode that can be fitted.
+        resolved = system.eigenvalues > size * np.finfo(float).eps * np.max(system.eigenvalues)
+        system = system._replace(eigenvalues=np.where(resolved, system.eigenvalues, 0.0))
     return _dataset(system, numbers, ridges, widths, noise, float(size), measured, called)
 
 
@@ -207,6 +216,13 @@ def _best(system: Spectrum, numbers: Any, widths: Any, noise: float, population:
             _padded(system), np.resize(n, rows), np.resize(k, rows), noise, population, allow_negative=True
         )
     return {name: values[: n.size].reshape(n.shape) for name, values in found.items()}
+
+
+def _compile(size: int, numbers: Any, widths: Any) -> None:
+    """Compile what predicts, before there is a spectrum to predict from: one of as many levels stands for it."""
+    some = Spectrum(np.ones(size), np.ones(size), np.ones(size))
+    predicted(some, numbers[:1], [1.0], None if widths is None else widths[:1], 0.0, float(size))
+    _best(some, numbers, widths, 0.0, float(size))
 
 
 def _padded(system: Spectrum) -> Spectrum:

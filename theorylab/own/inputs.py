@@ -67,7 +67,7 @@ def kernel_matrix(kernel: Any, size: int) -> np.ndarray:
     matrix = numbers(kernel, "kernel")
     if matrix.shape != (size, size):
         raise ConfigError(f"kernel has the shape {matrix.shape}, y has {size} rows: must be {(size, size)}")
-    largest = np.abs(matrix).max()
+    largest = max(matrix.max(), -matrix.min())
     differ = asymmetry(matrix)
     if differ > REPAIRED * largest:
         raise ConfigError(

@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from theorylab.numerics.spectra import Spectrum
+from theorylab.numerics.xla import host_program
 from theorylab.settings.kernels.theory.implicit import effective_ridges
 from theorylab.settings.kernels.theory.optimal_ridge import optimal_envelope
 from theorylab.settings.kernels.theory.risk import errors_at
@@ -42,7 +43,7 @@ def error_curves(
     }
 
 
-@jax.jit
+@host_program
 def _errors(spectrum: Spectrum, rows: jax.Array, population: ArrayLike) -> dict[str, jax.Array]:
     def one(row: jax.Array) -> dict[str, jax.Array]:
         num_samples, num_features, ridge, noise_variance = row
@@ -68,7 +69,7 @@ def best_errors(
     return {name: np.asarray(getattr(best, name)) for name in ("ridge", "test_error", "train_error")}
 
 
-_envelope = jax.jit(optimal_envelope, static_argnums=5)
+_envelope = host_program(optimal_envelope, static=(5,))
 
 
 def effective_kappas(spectrum: Spectrum, num_samples: ArrayLike, population: float = np.inf) -> np.ndarray:
@@ -76,6 +77,6 @@ def effective_kappas(spectrum: Spectrum, num_samples: ArrayLike, population: flo
     return np.asarray(_kappas(spectrum, jnp.asarray(num_samples, float), population))
 
 
-@jax.jit
+@host_program
 def _kappas(spectrum: Spectrum, num_samples: jax.Array, population: ArrayLike) -> jax.Array:
     return jax.vmap(lambda n: effective_ridges(spectrum, n, jnp.inf, 0.0, population).kappa)(num_samples)

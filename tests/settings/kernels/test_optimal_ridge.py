@@ -80,6 +80,27 @@ def test_negative_ridge_helps_where_interpolation_is_optimal():
     assert narrow.ridge > 0
 
 
+def test_the_most_negative_ridges_of_a_population_by_hand():
+    """One level that is the target above a flat tail, towards γ = 0, where the error is a ratio of 0 and 0.
+
+    With G -> γ/λ and S_p = Σ λ^-p it is n/(n - M + S_1²/S_2) M Σ v² λ^-2/S_2 there, at the ridge M (n - M)/S_1.
+    """
+    size, n = 240, 60
+    eigenvalues = np.append(0.08, 0.007 * np.linspace(1, 0.25, size - 1))
+    power = np.append(146.0, np.full(size - 1, 1e-5))
+    spectrum = Spectrum(*map(jnp.asarray, (eigenvalues, np.ones(size), power)))
+    first, second = np.sum(1 / eigenvalues), np.sum(1 / eigenvalues**2)
+    error = n / (n - size + first**2 / second) * size * np.sum(power / eigenvalues**2) / second
+    for log_ratio in (-17.0, -22.0, -28.0):
+        point = _point(_sweep(spectrum, n, np.inf, 0.0, size), jnp.asarray(log_ratio))
+        np.testing.assert_allclose(point.test_error, error, rtol=1e-6)
+        np.testing.assert_allclose(point.ridge, size * (n - size) / first, rtol=1e-6)
+    best = optimal_ridge(spectrum, n, np.inf, 0.0, size, allow_negative=True)
+    scan = jax.vmap(lambda u: _point(_sweep(spectrum, n, np.inf, 0.0, size), u).test_error)(jnp.linspace(-28, 4, 2000))
+    np.testing.assert_allclose(best.test_error, scan.min(), rtol=1e-4)
+    assert best.test_error < error
+
+
 def test_low_rank_and_unlearnable_targets():
     first = jnp.arange(400) < 30
     low_rank = Spectrum(

@@ -94,6 +94,7 @@ def _scaled_ridges(
         z=z,
         q=z - w,
         w=w,
+        unlearned_averages=(jnp.ones_like(z), jnp.ones_like(z)),
         residual=root.residual,
         iterations=root.iterations,
     )

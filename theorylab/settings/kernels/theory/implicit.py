@@ -31,7 +31,7 @@ from jaxtyping import Float, Int
 
 from theorylab.numerics.roots import decreasing_root, require_residual
 from theorylab.numerics.spectra import Spectrum, validate_spectrum
-from theorylab.settings.kernels.theory.without_replacement import unlearned_share
+from theorylab.settings.kernels.theory.without_replacement import unlearned_averages, unlearned_share
 
 
 class EffectiveRidges(NamedTuple):
@@ -51,6 +51,8 @@ class EffectiveRidges(NamedTuple):
         b/k, finite for every k.
     z, q, w
         Effective dimensions z = Σ m L, q = Σ m L², w = z − q = Σ m L G.
+    unlearned_averages
+        ⟨G⟩ and ⟨G²⟩ over the M points of a population; 1 and 1 for a distribution.
     residual
         log((z + d)/min(n, k)) where the search ended.
     iterations
@@ -65,6 +67,7 @@ class EffectiveRidges(NamedTuple):
     z: Float[Array, ""]
     q: Float[Array, ""]
     w: Float[Array, ""]
+    unlearned_averages: tuple[Float[Array, ""], Float[Array, ""]]
     residual: Float[Array, ""]
     iterations: Int[Array, ""]
 
@@ -149,16 +152,18 @@ def assemble(
     q = jnp.sum(spectrum.multiplicities * learned**2)
     w = jnp.sum(spectrum.multiplicities * learned * unlearned)
     gap = jnp.abs(sizes.num_samples - sizes.num_features)
+    averages = unlearned_averages(spectrum.multiplicities, unlearned, sizes.population_inverse)
     fraction = smaller_spare * sizes.features_inverse + jnp.where(sizes.ordered, sizes.imbalance, 0)
     return EffectiveRidges(
         gamma=gamma,
-        kappa=gamma * fraction / unlearned_share(z, sizes.population_inverse),
+        kappa=gamma * fraction / averages[0],
         spare_samples=smaller_spare + jnp.where(sizes.ordered, 0, sizes.num_samples - sizes.num_features),
         spare_features=jnp.where(sizes.infinite, jnp.inf, smaller_spare + jnp.where(sizes.ordered, gap, 0)),
         spare_feature_fraction=fraction,
         z=z,
         q=q,
         w=w,
+        unlearned_averages=averages,
         residual=residual,
         iterations=iterations,
     )

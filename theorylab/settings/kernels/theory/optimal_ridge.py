@@ -113,7 +113,7 @@ def _point(sweep: _Sweep, log_ratio: Array) -> RidgePoint:
     smaller_spare = offset + excess * jnp.sum(multiplicities * learned_at_min / (eigenvalues + gamma))
     zero = jnp.zeros_like(gamma)
     state = assemble(spectrum, sizes, gamma, smaller_spare, zero, zero.astype(int))
-    w, *sums = held_out_sums(state.z, state.w, *target_sums(spectrum, gamma), sizes.population_inverse)
+    w, *sums = held_out_sums(state.w, *target_sums(spectrum, gamma), state.unlearned_averages, sizes.population_inverse)
     errors = errors_from_sums(
         sizes.num_samples,
         sizes.features_inverse,

@@ -91,7 +91,7 @@ def errors_at(
     spectrum, (samples, features, noise, size) = as_floats(
         spectrum, num_samples, num_features, noise_variance, population
     )
-    w, *sums = held_out_sums(solution.z, solution.w, *target_sums(spectrum, solution.gamma), 1 / size)
+    w, *sums = held_out_sums(solution.w, *target_sums(spectrum, solution.gamma), solution.unlearned_averages, 1 / size)
     return errors_from_sums(
         samples,
         1 / features,

@@ -32,6 +32,7 @@ equation (3') of points drawn with replacement: M -> inf is that formula, where 
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -41,17 +42,30 @@ def unlearned_share(z: Array, population_inverse: ArrayLike) -> Array:
     return 1 - z * population_inverse
 
 
+def unlearned_averages(
+    multiplicities: ArrayLike, unlearned: Array, population_inverse: ArrayLike
+) -> tuple[Array, Array]:
+    """⟨G⟩ and ⟨G²⟩ from G of each level, also where nearly all is learned and 1 − z/M would be rounding.
+
+    That is so at the most negative ridges, where γ goes to 0. With 1/M = 0 both are 1; levels that a spectrum of M
+    points lacks count as not learned.
+    """
+    lacking = 1 - jnp.sum(jnp.asarray(multiplicities)) * population_inverse
+    lacking = jnp.where(lacking > 8 * jnp.finfo(unlearned.dtype).eps, lacking, 0)
+    first, second = (jnp.sum(multiplicities * unlearned**power) * population_inverse for power in (1, 2))
+    return lacking + first, lacking + second
+
+
 def held_out_sums(
-    z: Array, w: Array, unlearned: Array, mixed: Array, population_inverse: ArrayLike
+    w: Array, unlearned: Array, mixed: Array, averages: tuple[Array, Array], population_inverse: ArrayLike
 ) -> tuple[Array, Array, Array]:
     """Return w, Σ v²G², Σ v²LG as the errors on points held out of M have them; unchanged where 1/M = 0.
 
         w ⟨G⟩/⟨G²⟩,    Σ v²G²/⟨G²⟩,    Σ v²G/⟨G⟩ − Σ v²G²/⟨G²⟩
 
-    with ⟨G⟩ = 1 − z/M and ⟨G²⟩ = 1 − (z + w)/M. The last may be negative; the sum of the last two is not.
+    with the averages ⟨G⟩ and ⟨G²⟩. The last may be negative; the sum of the last two is not.
     """
-    first = unlearned_share(z, population_inverse)
-    second = first - w * population_inverse
+    first, second = averages
     # Σ v²G = Σ v²G² + Σ v²LG, without the difference of nearly equal terms.
     shift = unlearned * w * population_inverse / (first * second)
     return w * first / second, unlearned / second, mixed / first - shift

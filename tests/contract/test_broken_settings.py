@@ -25,9 +25,10 @@ from theorylab.contract import (
     times,
 )
 from theorylab.contract.setting import RESERVED
-from theorylab.contract.testing import CLAUSES, check_setting
+from theorylab.contract.testing import CLAUSES, check_setting, too_few_seeds
 from theorylab.jax_version import double_precision
 from theorylab.lab import metadata
+from theorylab.verdict.rows import Row, Status, Verdict
 
 PAPER = Paper("On means", "A. Author and B. Writer", 1900, "Journal", "0000.00000", "@article{means}")
 
@@ -285,3 +286,26 @@ def test_an_estimate_may_be_a_function_of_all_that_is_simulated():
     assert not list(CLAUSES["controls"](setting))
     with pytest.raises(ContractError, match="'averige'"):
         changed(theories=(dataclasses.replace(again, estimates={"average": "averige"}),))
+
+
+@pytest.mark.parametrize(
+    ("predicted", "standard_error", "declared", "few"),
+    [
+        (1.0, 0.02, 0.0, False),  # 8% by four standard errors: a tenth is always allowed
+        (1.0, 0.05, 0.0, True),  # 20%
+        (1.0, 0.05, 0.2, False),  # as much as the theory declares
+        (1e-17, 0.05, 0.0, False),  # a prediction that is rounding has no tenth
+        (1e-6, 0.05, 0.0, True),  # a small one has
+    ],
+)
+def test_seeds_are_too_few_where_they_are_more_than_a_tenth_and_more_than_is_declared(
+    predicted, standard_error, declared, few
+):
+    size = abs(predicted)
+    found = Row(
+        "average", "moments", predicted, standard_error, predicted, 0.0, 0.0, 4 * standard_error + declared * size,
+        Verdict(Status.AGREES), judged_seeds=8, scale=size, declared_error=declared * size,
+    )  # fmt: skip
+    assert bool(too_few_seeds(found)) == few
+    if few:
+        assert "off by its 8 seeds alone" in too_few_seeds(found)

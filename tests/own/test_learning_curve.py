@@ -1,6 +1,9 @@
 """Learning curves of one's own data: by hand in NumPy and SciPy, against what is measured, and what is refused."""
 
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -154,6 +157,35 @@ def test_the_best_ridge_may_be_negative():
     assert np.all(at_best < ridgeless)
     for measured, predicted in ((ridgeless, data.test_error.item()), (at_best, data.optimal_test_error.item())):
         assert abs(measured.mean() - predicted) < 4 * measured.std(ddof=1) / np.sqrt(30) + 0.05 * predicted
+
+
+FIVE_THOUSAND = """
+import numpy as np, theorylab as tl
+from theorylab.own.figure import draw
+random = np.random.default_rng(0)
+points = random.normal(size=(5000, 20))
+y = np.sin(points[:, 0]) + points[:, 1] * points[:, 2] + 0.1 * random.normal(size=5000)
+squares = np.sum(points**2, axis=1)
+kernel = np.exp(-(squares[:, None] + squares - 2 * points @ points.T) / 40)
+sizes = np.unique(np.geomspace(20, 1000, 10).astype(int))
+data = tl.learning_curve(y=y, kernel=kernel, sizes=sizes, ridge=(1e-3, 0.1, 1.0))
+draw(data).savefig("curve.png")
+assert abs(data.measured_test_error.mean("seed") / data.test_error - 1).sel(ridge=1.0).max() < 0.05
+"""
+
+
+@pytest.mark.slow
+def test_five_thousand_points_take_ten_seconds_on_two_cores(tmp_path):
+    """Curve and figure, nothing compiled before. In processor time: with one thread of LAPACK twenty are ten on two."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {"HOME": str(tmp_path), "THEORYLAB_CACHE": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"}
+    environment |= {"PYTHONPATH": str(Path(tl.__file__).parents[1]), "MPLBACKEND": "Agg"}
+    subprocess.run([sys.executable, "-c", FIVE_THOUSAND], env=environment, cwd=tmp_path, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (tmp_path / "curve.png").stat().st_size > 10_000
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
 
 
 # --- features and networks --------------------------------------------------------------------------------------------

@@ -107,6 +107,17 @@ def test_a_wide_tolerance_is_marked_and_one_above_the_prediction_is_not_judged(t
     assert honest(wrong).failed
 
 
+@pytest.mark.parametrize(("declared", "status"), [(1.4, Status.AGREES), (1.6, Status.NOT_JUDGED)])
+def test_a_theory_that_declares_more_than_30_percent_is_not_judged(declared, status):
+    """Of a prediction of 5: seeds cannot make it more; outside the tolerance it disagrees as ever."""
+    found = honest(dataclasses.replace(row(2.0, 0.3, 5.0), tolerance=declared + 0.01, declared_error=declared))
+    assert found.status is status
+    assert not found.weak
+    assert ("the declared error is 32% of the prediction" in str(found.verdict)) == (status is Status.NOT_JUDGED)
+    wrong = dataclasses.replace(row(2.0, 9.0, 5.0, Status.DISAGREES), tolerance=1.7, declared_error=1.6)
+    assert honest(wrong).failed
+
+
 def test_what_was_not_judged_is_counted_apart():
     judged = [row(1.0, 0.3, 5.0), dataclasses.replace(row(2.0, 0.3, 5.0), tolerance=2.0)]
     wide = honest(dataclasses.replace(row(3.0, 0.3, 5.0), tolerance=6.0))
@@ -115,7 +126,7 @@ def test_what_was_not_judged_is_counted_apart():
     assert summary.verdict == "agrees (2/2), 1 of them weakly, 1 not judged, 1 not applicable"
     assert counted([*judged, wide, silent]) == (
         "2 of 2 judged comparisons agree, 1 of them weakly (tolerance above 30% of the prediction), "
-        "1 not judged (tolerance above the prediction itself), 1 not applicable."
+        "1 not judged (tolerance above the prediction itself, or declared error above 30% of it), 1 not applicable."
     )
     (summary,) = summarise([wide, silent])
     assert summary.verdict == "not judged: the tolerance is 1.2 times the prediction, 1 not applicable"

@@ -47,7 +47,8 @@ class Verdict:
         return f"{self.status.value}: {self.reason}" if self.reason else self.status.value
 
 
-#: Tolerance, relative to the largest prediction in a row, above which agreement says little; above 1 it says nothing.
+#: Tolerance, relative to the largest prediction in a row, above which agreement says little. It says nothing above 1,
+#: nor where the theory's part of it alone is above this.
 WEAK = 0.3
 
 
@@ -119,13 +120,19 @@ class Rows(list[Row]):
 
 
 def honest(row: Row) -> Row:
-    """Return a row that does not claim to agree within more than the prediction itself: it was not judged.
+    """Return a row that does not claim to agree where agreement says nothing: it was not judged.
 
-    One that disagrees even so stays.
+    That is so within more than the prediction itself, or if the theory declares an error above :data:`WEAK`, which no
+    number of seeds makes less. One that disagrees even so stays.
     """
-    if row.status is not Status.AGREES or not math.inf > row.tolerance > row.scale > 0:
+    if row.status is not Status.AGREES or not math.inf > row.tolerance or not row.scale > 0:
         return row
-    why = f"the tolerance is {row.tolerance / row.scale:.2g} times the prediction"
+    if row.declared_error > WEAK * row.scale:
+        why = f"the declared error is {row.declared_error / row.scale:.0%} of the prediction"
+    elif row.tolerance > row.scale:
+        why = f"the tolerance is {row.tolerance / row.scale:.2g} times the prediction"
+    else:
+        return row
     return dataclasses.replace(row, verdict=Verdict(Status.NOT_JUDGED, why))
 
 

@@ -106,7 +106,9 @@ def counted(rows: Sequence[Row]) -> str:
     parts = [f"{good} of {len(judged)} judged comparisons agree"]
     parts += [f"{weakly(weak, len(judged))} (tolerance above {WEAK:.0%} of the prediction)"] if weak else []
     if wide := sum(row.status is Status.NOT_JUDGED for row in rows):
-        parts.append(f"{wide} not judged (tolerance above the prediction itself)")
+        parts.append(
+            f"{wide} not judged (tolerance above the prediction itself, or declared error above {WEAK:.0%} of it)"
+        )
     if silent := sum(row.status is Status.NOT_APPLICABLE for row in rows):
         parts.append(f"{silent} not applicable")
     return ", ".join(parts) + "."

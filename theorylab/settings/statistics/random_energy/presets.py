@@ -42,17 +42,17 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "Gaussian queries",
             dataclasses.replace(FEW, query="gaussian"),
             _bandwidths(FEW, RATIOS),
-            seeds=64,
+            seeds=112,
         ),
         Case(
             "whole vectors",
             Config(dim=12, num_samples=500, sampler="vectors"),
             _bandwidths(Config(dim=12, num_samples=500), (0.75, 1.0, 1.5)) | {"query": ("typical", "gaussian")},
-            seeds=40,
+            seeds=80,
         ),
         *(
             Case(
-                f"very many points, d = {dim}", nearest_of(dim, 100), _bandwidths(nearest_of(dim, 1), ratios), seeds=24
+                f"very many points, d = {dim}", nearest_of(dim, 100), _bandwidths(nearest_of(dim, 1), ratios), seeds=64
             )
             for dim, ratios in ((50, (0.4, 0.75, 1.0, 1.25)), (100, (0.4, 0.75, 1.0, 1.25)), (400, (0.4, 0.75, 1.0)))
         ),

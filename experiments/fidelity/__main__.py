@@ -8,8 +8,8 @@ more seeds until the standard errors are a third of the declared error, and comp
 theory the worst deviation is kept, with its standard error and its configuration; the settings' pages show that table.
 
 ``--check`` lists what is wrong, a row that disagrees, and what is weak, a row that agrees only by a tolerance above 30%
-of the observable's size. Where seeds alone make it weak there are more of them. Where the theory declares more than that
-it is not judged, and counted. The exit code is 1 if a row is wrong or weak.
+of the observable's size. Where seeds alone make it weak there are more of them; where the theory declares more than
+that, the row is counted as not judged. The exit code is 1 if a row is wrong or weak.
 
 Finished points are kept in ``--folder``: a killed run goes on where it was.
 """

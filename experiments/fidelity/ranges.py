@@ -327,7 +327,7 @@ RANGES: dict[str, tuple[Callable[[Draw], Any], int | Callable[[Any], int]]] = {
     "finite_population": (finite_population, 100),
     "gradient_flow": (gradient_flow, 2),
     "estimators": (estimators, 20),
-    "task_diversity": (task_diversity, 24),
+    "task_diversity": (task_diversity, 48),
     "deep_layers": (deep_layers, 4),
     "matrix_sensing": (matrix_sensing, 20),
     "robust_recovery": (robust_recovery, 12),

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.numerics import random
+from theorylab.numerics.xla import host_program
 from theorylab.settings.factorisation.factors import initial_factor, target_spectrum
 from theorylab.settings.factorisation.matrix_sensing.config import Config, num_columns, num_entries
 
@@ -55,7 +56,7 @@ def sample(key: jax.Array, config: Config) -> Instance:
 
 
 #: :func:`sample` compiled: shared by all theories of the instance, so that its random numbers are compiled once.
-draw = jax.jit(sample)
+draw = host_program(sample)
 
 
 def drawn(key: jax.Array, config: Config) -> Any:

@@ -14,7 +14,7 @@ from theorylab.numerics import random
 from theorylab.settings.factorisation.arrays import Numbers
 from theorylab.settings.factorisation.factors import spectrum
 from theorylab.settings.factorisation.matrix_sensing.config import Config, effective_rate
-from theorylab.settings.factorisation.matrix_sensing.data import sample
+from theorylab.settings.factorisation.matrix_sensing.data import draw
 from theorylab.settings.factorisation.matrix_sensing.theory import asymmetric, measurements, symmetric
 
 
@@ -78,7 +78,6 @@ def plan_horizon(config: Config, key: jax.Array | None = None, *, seeds: int = 4
         return math.ceil(escape + 30 / (rate * s[-1]))
     keys = random.split(jax.random.key(0) if key is None else key, seeds)
     needed = []
-    draw = jax.jit(sample)
     for one in keys:
         instance = draw(one, config)
         if config.model == "symmetric":

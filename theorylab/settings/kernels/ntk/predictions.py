@@ -15,6 +15,7 @@ import numpy as np
 from theorylab.contract import ROUNDING, Observables, theory, times
 from theorylab.contract.papers import LEWKOWYCZ
 from theorylab.jax_version import double_precision
+from theorylab.numerics.xla import host_program
 from theorylab.settings.kernels.ntk import limit, regimes
 from theorylab.settings.kernels.ntk.config import Config
 from theorylab.settings.kernels.ntk.data import data_of
@@ -213,7 +214,7 @@ def next_order(key: jax.Array, config: Config) -> dict[str, Any]:
 
 # --- the kernel's motion ----------------------------------------------------------------------------------------------
 
-_driven = jax.jit(drift.driven, static_argnums=0)
+_driven = host_program(drift.driven, static=(0,))
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,7 +22,6 @@ from __future__ import annotations
 import warnings
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -31,6 +30,7 @@ from jaxtyping import Float, Int
 
 from theorylab.numerics.roots import decreasing_root, require_residual
 from theorylab.numerics.spectra import Spectrum, validate_spectrum
+from theorylab.numerics.xla import host_program
 from theorylab.settings.kernels.theory.without_replacement import unlearned_averages, unlearned_share
 
 
@@ -192,7 +192,7 @@ def effective_ridges(
 
 
 # Compiled here too: an eager while_loop would be compiled anew at every call.
-@jax.jit
+@host_program
 def _effective_ridges(
     spectrum: Spectrum, samples: Array, features: Array, ridge: Array, population: Array
 ) -> EffectiveRidges:

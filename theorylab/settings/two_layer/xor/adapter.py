@@ -21,11 +21,11 @@ from theorylab.settings.two_layer.xor.theory.network_error import Network, netwo
 from theorylab.settings.two_layer.xor.train import advance, late_slopes, recorded_steps, train
 
 # Shared by all host-side theories of the instance, so that the sampler is compiled once for each choice of sizes.
-draw = jax.jit(sample)
+draw = xla.host_program(sample)
 sampled_error = jax.jit(sample_error, static_argnames=("draws",))
 
 
-@jax.jit
+@xla.host_program
 def final_network(instance: Instance, config: Config) -> Network:
     """Train, and return the law of the trained network's pre-activations."""
     trained = advance(instance, config)

@@ -35,6 +35,7 @@ from jaxtyping import Array
 
 from theorylab.numerics import random
 from theorylab.numerics.statistics import standard_error
+from theorylab.numerics.xla import host_program
 from theorylab.settings.two_layer.grokking.theory.dmft_march import Kernels, Model, Spikes, march
 
 
@@ -102,7 +103,7 @@ def solve(
     return _solve(key, model, spikes, num_steps, num_particles)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
+@functools.partial(host_program, static=(3, 4))
 def _solve(
     key: jax.Array, model: Model, spikes: Spikes, num_steps: int, num_particles: int
 ) -> tuple[Kernels, Dynamics]:

@@ -38,7 +38,7 @@ def draw(data: xarray.Dataset) -> Figure:
     )
     x = data[axis].values
     shown = x > 0  # a ridge of 0 has no place on a logarithmic axis
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrained")
     for panel, name in ((left, "test_error"), (right, "train_error")):
         for colour, member in zip(gradient(len(members)), members, strict=True):
             part = data if family is None else data.isel({family: member})

@@ -60,7 +60,7 @@ def overview(setting: Setting, cases: Sequence[tuple[Case, xarray.Dataset]], *, 
     columns = max(1, min(2, len(drawn)))
     rows = max(1, -(-len(drawn) // columns))
     width = max(4.8 * columns, 6.4)
-    figure, panels = plt.subplots(rows, columns, figsize=(width, 3.3 * rows + 0.6), squeeze=False)
+    figure, panels = plt.subplots(rows, columns, figsize=(width, 3.3 * rows + 0.6), squeeze=False, layout="constrained")
     for axes in panels.flat[len(drawn) :]:
         axes.set_visible(False)
     styles: dict[str, Any] = {}
@@ -123,7 +123,7 @@ def plot(
     if "finished" in data:
         data = data.assign({observable.name: data[observable.name].where(data["finished"])})
     chosen = [setting.theory(name) for name in theories]
-    figure, axes = plt.subplots(figsize=(5.6, 4.4))
+    figure, axes = plt.subplots(figsize=(5.6, 4.4), layout="constrained")
     bases = {int(base) for base in carried.base_seeds}
     if chosen and len(bases) > 1:
         raise ConfigError("base_seed: theories are drawn beside runs of one base seed, and the data have several")

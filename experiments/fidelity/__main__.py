@@ -3,9 +3,10 @@
     python -m experiments.fidelity [SETTING ...] [--points 24] [--seed 0]    # measure; writes results.json
     python -m experiments.fidelity [SETTING ...] --check 20 [--seed 0]       # is any row wrong, or weak?
 
-Configurations are the points of a Latin hypercube over the ranges of ``ranges.py``. Each is simulated with more and
-more seeds until the standard errors are a third of the declared error, and compared by ``theorylab.compare``. For every
-theory the worst deviation is kept, with its standard error and its configuration; the settings' pages show that table.
+Configurations are the points of a Latin hypercube over the ranges of ``ranges.py``, and a few in each corner of
+``corners.py``, where theories hold that the ranges hardly reach. Each is simulated with more and more seeds until the
+standard errors are a third of the declared error, and compared by ``theorylab.compare``. For every theory the worst
+deviation is kept, with its standard error and its configuration; the settings' pages show that table.
 
 ``--check`` lists what is wrong, a row that disagrees, and what is weak, a row that agrees only by a tolerance above 30%
 of the observable's size. Where seeds alone make it weak there are more of them; where the theory declares more than
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import theorylab as tl
+from experiments.fidelity.corners import CORNERS, POINTS
 from experiments.fidelity.draw import Draw
 from experiments.fidelity.ranges import RANGES
 from theorylab.numerics.files import written_whole
@@ -76,12 +78,14 @@ def _declared(setting: tl.Setting, config: Any, row: Row) -> float:
 
 
 def points(name: str, count: int, seed: int) -> Iterator[tuple[int, Any]]:
-    """Configurations of a setting that it allows, with their numbers."""
-    make, _ = RANGES[name]
+    """Configurations of a setting that it allows, with their numbers: those of the ranges, then of the corners."""
     setting = tl.get(name)
-    for index in range(count):
-        config = make(Draw(index, count, seed, name))
+    makers = [(RANGES[name][0], Draw(index, count, seed, name)) for index in range(count)]
+    for make in CORNERS.get(name, ()):
+        makers += [(make, Draw(index, POINTS, seed, f"{name}.{make.__name__}")) for index in range(POINTS)]
+    for index, (make, draw) in enumerate(makers):
         try:
+            config = make(draw)
             setting.validate(config)
         except tl.ConfigError as error:
             print(f"{name} {index}: left out, {error}")

@@ -77,20 +77,24 @@ def _declared(setting: tl.Setting, config: Any, row: Row) -> float:
     return setting.theory(row.theory).relative_error(config, row.observable) if row.status.compared else math.nan
 
 
-def points(name: str, count: int, seed: int) -> Iterator[tuple[int, Any]]:
-    """Configurations of a setting that it allows, with their numbers: those of the ranges, then of the corners."""
+def points(name: str, count: int, seed: int) -> Iterator[tuple[int, Any, int]]:
+    """Configurations of a setting that it allows: those of the ranges, then of the corners.
+
+    Each with its number before it, and the seeds of one round after it.
+    """
     setting = tl.get(name)
-    makers = [(RANGES[name][0], Draw(index, count, seed, name)) for index in range(count)]
-    for make in CORNERS.get(name, ()):
-        makers += [(make, Draw(index, POINTS, seed, f"{name}.{make.__name__}")) for index in range(POINTS)]
-    for index, (make, draw) in enumerate(makers):
+    make, seeds = RANGES[name]
+    makers = [(make, Draw(index, count, seed, name), seeds) for index in range(count)]
+    for make, some in CORNERS.get(name, ()):
+        makers += [(make, Draw(index, POINTS, seed, f"{name}.{make.__name__}"), some) for index in range(POINTS)]
+    for index, (make, draw, seeds) in enumerate(makers):
         try:
             config = make(draw)
             setting.validate(config)
         except tl.ConfigError as error:
             print(f"{name} {index}: left out, {error}")
             continue
-        yield index, config
+        yield index, config, seeds(config) if callable(seeds) else seeds
 
 
 def changed(config: Any) -> dict[str, Any]:
@@ -133,13 +137,11 @@ def _part(size: float, of: float) -> float:
 def measured(name: str, count: int, seed: int, folder: Path, *, checking: bool) -> list[dict[str, Any]]:
     """Measure all points of a setting, or read those that are there."""
     found: list[dict[str, Any]] = []
-    for index, config in points(name, count, seed):
+    for index, config, seeds in points(name, count, seed):
         file = folder / f"{name}-{seed}-{count}-{index}-{1 if checking else ROUNDS}.json"
         if not file.exists():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of regimes, which are tried on purpose
-                seeds = RANGES[name][1]
-                seeds = seeds(config) if callable(seeds) else seeds
                 rows, seeds = rows_at(name, config, seeds, checking=checking, base_seed=1000 * index)
             kept = deviations(name, config, rows, seeds)
             diverged = max((row.diverged_seeds for row in rows), default=0)

@@ -105,10 +105,11 @@ def edge(draw: Draw) -> Linear:
 
 #: Points of each corner.
 POINTS = 6
-CORNERS: dict[str, tuple[Callable[[Draw], Any], ...]] = {
-    "grokking": (fresh_samples, residual_of_mean_zero, very_many_samples),
-    "xor": (late, samples_alone),
-    "signal_propagation": (dying,),
-    "estimators": (two_tasks, pools),
-    "linear_networks": (edge,),
+#: Corners of a setting, with the seeds of one round.
+CORNERS: dict[str, tuple[tuple[Callable[[Draw], Any], int], ...]] = {
+    "grokking": ((fresh_samples, 32), (residual_of_mean_zero, 128), (very_many_samples, 32)),
+    "xor": ((late, 32), (samples_alone, 32)),
+    "signal_propagation": ((dying, 24),),
+    "estimators": ((two_tasks, 60), (pools, 20)),
+    "linear_networks": ((edge, 100),),
 }

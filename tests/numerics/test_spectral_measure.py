@@ -55,6 +55,14 @@ def test_weights_of_separate_eigenvalues():
         )
 
 
+def test_sizes_beyond_divide_and_conquer(monkeypatch):
+    matrix, vectors = symmetric("indefinite", 90), RANDOM.normal(size=(90, 2))
+    divided = spectral_measure(matrix.copy(), vectors)
+    monkeypatch.setattr(module, "LARGEST", 50)
+    for one, other in zip(spectral_measure(matrix.copy(), vectors), divided, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-11)
+
+
 def test_a_vector_on_an_axis_and_no_vector():
     matrix = symmetric("indefinite", 60)
     axis, weights_of = np.eye(60)[:, :1], lambda v: spectral_measure(matrix.copy(), v)[1]

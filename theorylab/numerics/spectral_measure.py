@@ -1,7 +1,7 @@
 """The spectral measure of vectors under a symmetric matrix: all eigenvalues, and the vectors' weight on each.
 
-It is what a learning curve needs of a kernel matrix, and takes no eigenvectors. LAPACK is called with Python's lock
-released, which SciPy's wrappers hold (scipy/scipy issue 12436), so that another thread can work meanwhile.
+It is what a learning curve needs of a kernel matrix, and takes none of its eigenvectors. LAPACK is called with Python's
+lock released, which SciPy's wrappers hold (scipy/scipy issue 12436), so that another thread can work meanwhile.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+#: Size up to which LAPACK's whole numbers, of 32 bits, count the workspace of divide and conquer.
+LARGEST = 46_000
 #: Diagonals below the main one in the band. With more the first stage takes less time, and the second more.
 BANDWIDTH = 48
 
@@ -43,6 +45,11 @@ def _of_several(matrix: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np
     work = np.empty(64 * max(size, count) + 4160)
     _lapack("dsytrd", "L", size, matrix, size, diagonal, beside, scales, work, len(work))
     _lapack("dormtr", "L", "L", "T", size, count, matrix, size, scales, vectors, size, work, len(work))
+    if size > LARGEST:
+        from scipy.linalg import eigh_tridiagonal
+
+        eigenvalues, eigenvectors = eigh_tridiagonal(diagonal, beside[:-1], lapack_driver="stemr")
+        return eigenvalues, np.sum((eigenvectors.T @ vectors) ** 2, axis=1)
     # The eigenvectors of T take the matrix's place.
     work, integers = np.empty(1 + 4 * size + size**2), np.empty(3 + 5 * size, np.intc)
     _lapack("dstedc", "I", size, diagonal, beside, matrix, size, work, len(work), integers, len(integers))

@@ -48,7 +48,7 @@ PRESETS: dict[str, tuple[Case, ...]] = {
             "whole vectors",
             Config(dim=12, num_samples=500, sampler="vectors"),
             _bandwidths(Config(dim=12, num_samples=500), (0.75, 1.0, 1.5)) | {"query": ("typical", "gaussian")},
-            seeds=80,
+            seeds=256,
         ),
         *(
             Case(

@@ -102,8 +102,8 @@ def _to_first_axis(matrix: np.ndarray, vector: np.ndarray) -> float:
 def _band(matrix: np.ndarray, width: int) -> np.ndarray:
     """Bring a matrix, of which the lower triangle is read, to a band: its diagonals ``[width + 1, n]``, main one first.
 
-    ``width`` columns at a time. What is below the band has the QR factors R and 1 - V T Vᵀ, and the rest A of the
-    matrix becomes A - V Wᵀ - W Vᵀ with W = U - V (Vᵀ U) T/2 transposed where U = A V T.
+    ``width`` columns at a time. With the QR factorisation (1 - V T Vᵀ) R of what is below the band, the rest A of the
+    matrix becomes A - V Wᵀ - W Vᵀ, where W = U - V Tᵀ Vᵀ U/2 and U = A V T.
     """
     size = len(matrix)
     scales, triangle, inner = np.empty(width), np.empty((width, width), order="F"), np.empty((width, width), order="F")

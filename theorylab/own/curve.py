@@ -158,7 +158,8 @@ def learning_curve(
                 if trials
                 else {}
             )
-            _compile(size, numbers, widths)
+            if not decomposed.done():  # as one that was kept is
+                _compile(size, numbers, widths)
             try:
                 system = decomposed.result()
             except NotAKernel as error:
